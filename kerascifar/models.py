@@ -1,0 +1,230 @@
+"""The report's six models, as Keras `Sequential` builders that end in logits.
+
+A model is one function under `@model`; its name is the key in an experiment's TOML, its keyword arguments are that
+row's `model_options`. The layers follow the report's tables; what those leave open is an argument with a default.
+"""
+
+import importlib.util
+import math
+import sys
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from kerascifar.errors import UserError, suggest
+
+if TYPE_CHECKING:
+    import keras
+
+
+def _load_on_first_use(name: str) -> ModuleType:
+    """The module `name`, loaded when it is first touched: names and options of models are known without TensorFlow."""
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.loader is None:
+        raise ModuleNotFoundError(f"{name} is not installed")
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+if not TYPE_CHECKING:
+    keras = _load_on_first_use("keras")
+
+INPUT_SHAPE = (32, 32, 3)
+CLASSES = 10
+BUILDERS: dict[str, Callable[..., "keras.Sequential"]] = {}
+
+
+def model(builder: Callable[..., "keras.Sequential"]) -> Callable[..., "keras.Sequential"]:
+    """Registers a builder under its function's name."""
+    BUILDERS[builder.__name__] = builder
+    return builder
+
+
+def names() -> list[str]:
+    return list(BUILDERS)
+
+
+def build(name: str, **options: Any) -> "keras.Sequential":
+    """A new, untrained model: float32 images (n, 32, 32, 3) scaled to 0..1 in, float32 logits (n, 10) out.
+
+    Raises:
+        UserError: no such model, or options that it cannot be built with.
+    """
+    if name not in BUILDERS:
+        raise UserError(f'Model "{name}" is not known.\n{suggest(name, BUILDERS)}')
+    try:
+        return BUILDERS[name](**options)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"Model {name} cannot be built with {options or 'its defaults'}: {error}") from None
+
+
+# Layer makers, so that a model below reads like the report's table. ReLU sits in each convolution (assumption: the
+# report lists modules, and lists none).
+def _conv(filters: int, padding: str = "same") -> "keras.layers.Layer":
+    return keras.layers.Conv2D(filters, 3, padding=padding, activation="relu")
+
+
+def _pool() -> "keras.layers.Layer":
+    return keras.layers.MaxPooling2D(2)
+
+
+def _norm() -> "keras.layers.Layer":
+    return keras.layers.BatchNormalization()
+
+
+def _drop(rate: float) -> "keras.layers.Layer":
+    return keras.layers.Dropout(rate)
+
+
+def _sequential(name: str, *layers: "keras.layers.Layer", hidden: Sequence[int] = ()) -> "keras.Sequential":
+    """`layers`, then Flatten, `hidden` dense layers and the logits."""
+    dense = [keras.layers.Dense(units, activation="relu") for units in hidden]
+    # Logits stay float32 under mixed precision: a softmax of bfloat16 logits loses the loss's small differences.
+    logits = keras.layers.Dense(CLASSES, name="logits", dtype="float32")
+    return keras.Sequential([keras.Input(INPUT_SHAPE), *layers, keras.layers.Flatten(), *dense, logits], name=name)
+
+
+@model
+def model1(filters: Sequence[int] = (16, 32, 64), dense: Sequence[int] = (64, 32)) -> "keras.Sequential":
+    """Experiment 1: "3 conv2d, 3 maxpool, 3 dense" (the third dense layer gives the logits).
+
+    Args:
+        filters: channels of the three 3×3 "same" convolutions; the report does not give them.
+        dense: units of the two hidden dense layers; the report does not give them.
+    """
+    first, second, third = filters
+    return _sequential(
+        "model1",
+        _conv(first),
+        _pool(),
+        _conv(second),
+        _pool(),
+        _conv(third),
+        _pool(),
+        hidden=dense,
+    )
+
+
+@model
+def model2(dropout: float = 0.2) -> "keras.Sequential":
+    """Experiment 2: four BatchNormalization, two Dropout layers; 42,506 trainable (the report's table)."""
+    return _sequential(
+        "model2",
+        _conv(64),
+        _norm(),
+        _drop(dropout),
+        _conv(32),
+        _norm(),
+        _drop(dropout),
+        _conv(32),
+        _pool(),
+        _norm(),
+        _conv(16),
+        _pool(),
+        _norm(),
+        _conv(16, "valid"),
+    )
+
+
+@model
+def model3(dropout: float = 0.2) -> "keras.Sequential":
+    """Experiment 2: Model2 without BatchNormalization; 42,218 trainable (the report's table)."""
+    return _sequential(
+        "model3",
+        _conv(64),
+        _drop(dropout),
+        _conv(32),
+        _drop(dropout),
+        _conv(32),
+        _pool(),
+        _conv(16),
+        _pool(),
+        _conv(16, "valid"),
+    )
+
+
+@model
+def model4(dropout: float = 0.2) -> "keras.Sequential":
+    """Experiment 2: two BatchNormalization layers; 42,314 trainable (the report's table, its best)."""
+    return _sequential(
+        "model4",
+        _conv(64),
+        _drop(dropout),
+        _conv(32),
+        _norm(),
+        _drop(dropout),
+        _conv(32),
+        _pool(),
+        _conv(16),
+        _pool(),
+        _norm(),
+        _conv(16, "valid"),
+    )
+
+
+@model
+def model5() -> "keras.Sequential":
+    """Experiment 2: Model4 without its two Dropout layers (assumption)."""
+    return _sequential(
+        "model5",
+        _conv(64),
+        _conv(32),
+        _norm(),
+        _conv(32),
+        _pool(),
+        _conv(16),
+        _pool(),
+        _norm(),
+        _conv(16, "valid"),
+    )
+
+
+@model
+def model6(dropout: float = 0.2) -> "keras.Sequential":
+    """Experiment 2: Model3 with BatchNormalization at the places of Model2 that Model4 leaves (assumption)."""
+    return _sequential(
+        "model6",
+        _conv(64),
+        _norm(),
+        _drop(dropout),
+        _conv(32),
+        _drop(dropout),
+        _conv(32),
+        _pool(),
+        _norm(),
+        _conv(16),
+        _pool(),
+        _conv(16, "valid"),
+    )
+
+
+def last_convolution(network: "keras.Sequential") -> "keras.layers.Conv2D":
+    """The last `Conv2D`, whose grid Grad-CAM's maps have.
+
+    Raises:
+        UserError: the model has none.
+    """
+    for layer in reversed(network.layers):
+        if isinstance(layer, keras.layers.Conv2D):
+            return layer
+    raise UserError(f'Model "{network.name}" has no Conv2D layer, so there is no grid to draw a focus map on.')
+
+
+def parameters(network: "keras.Sequential") -> tuple[int, int]:
+    """Trainable and total parameters; only the total counts BatchNormalization's moving statistics."""
+    return sum(math.prod(w.shape) for w in network.trainable_weights), network.count_params()
+
+
+def multiply_adds(network: "keras.Sequential") -> int:
+    """Multiply-adds of one image's forward pass through `Conv2D` and `Dense` layers; the rest is left out as small."""
+    total = 0
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+            positions = math.prod(layer.output.shape[1:-1])
+            total += positions * math.prod(layer.kernel.shape)
+    return total

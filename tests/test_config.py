@@ -1,0 +1,117 @@
+"""Experiments as data: what is read, and what each mistake is answered with."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kerascifar import config
+from kerascifar.errors import UserError
+
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+
+
+def test_experiment1_varies_what_the_report_varies():
+    """Fails if a row of the TOML drifts from the report's table: augmentation, optimizer, batch size, learning rate."""
+    rows = config.read(EXPERIMENTS / "experiment1.toml").rows
+    assert [(r.name, r.augment, r.optimizer, r.batch_size, r.learning_rate) for r in rows] == [
+        ("M1", False, "adam", 256, 0.001),
+        ("M2", False, "adam", 256, 0.003),
+        ("M3", False, "adam", 256, 0.005),
+        ("M4", False, "adam", 256, 0.01),
+        ("M5", True, "adam", 256, 0.001),
+        ("M6", True, "adam", 512, 0.001),
+        ("M7", True, "rmsprop", 512, 0.001),
+        ("M8", True, "sgd", 512, 0.001),
+    ]
+    assert {(r.model, r.patience, r.monitor) for r in rows} == {("model1", 10, "val_loss")}
+
+
+def test_experiment2_trains_five_models_alike():
+    rows = config.read(EXPERIMENTS / "experiment2.toml").rows
+    assert [(r.name, r.model) for r in rows] == [(f"Model{i}", f"model{i}") for i in range(2, 7)]
+    assert {(r.augment, r.optimizer, r.batch_size, r.learning_rate) for r in rows} == {(True, "adam", 512, 0.001)}
+
+
+ROW = '[[row]]\nname = "A"\nmodel = "model1"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ('[[row]]\nname = "A\n', "not valid TOML"),
+        ("", "has no row"),
+        ("row = 3", "expected one \\[defaults\\] table"),
+        ('[[row]]\nname = "A"\n', "model is missing"),
+        (ROW + "lr = 1\n", 'row "A": key "lr" is not known'),
+        (ROW + "learning_rat = 1\n", 'Did you mean "learning_rate"'),
+        (ROW + 'learning_rate = "fast"\n', "learning_rate must be a number, not 'fast'"),
+        (ROW + "learning_rate = nan\n", "learning_rate must be a number"),
+        (ROW + "learning_rate = -0.1\n", "learning_rate -0.1 is out of range"),
+        (ROW + "batch_size = 0\n", "batch_size 0 is out of range"),
+        (ROW + "batch_size = 1.5\n", "batch_size must be a whole number"),
+        (ROW + "augment = 1\n", "augment must be true or false"),
+        (ROW + 'optimizer = "rmsp"\n', 'optimizer "rmsp" is not known.\n.*Did you mean "rmsprop"'),
+        (ROW + "optimizer_options = { momentum = 0.9 }\n", 'adam takes no "momentum"'),
+        (ROW + "model_options = { dropout = 0.9 }\n", 'model1 takes no "dropout"'),
+        (ROW + "augmentation = { rotation = 3 }\n", 'Did you mean "rotation_range"'),
+        (ROW + 'augmentation = { fill_mode = "wrap" }\n', "fill_mode 'wrap' is not known"),
+        (ROW + "augmentation = { rotation_range = 200 }\n", "in degrees, 0 to 180"),
+        ('[[row]]\nname = "A"\nmodel = "model9"\n', 'model "model9" is not known'),
+        ('[[row]]\nname = "../A"\nmodel = "model1"\n', "name must be 1 to 40 letters"),
+        (ROW + ROW, 'two rows are named "A"'),
+        ("seeds = [-1]\n" + ROW, "seeds must be a list"),
+        ("title = 3\n" + ROW, "title must be a text"),
+        ("[defaults]\nepoch = 3\n" + ROW, 'Did you mean "epochs"'),
+    ],
+)
+def test_a_mistake_is_named_with_what_was_expected(tmp_path, text, answer):
+    """Fails if a mistake is accepted, or its message loses what helps."""
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match="(?s)" + answer):
+        config.read(path)
+
+
+def test_a_changed_configuration_is_another_run(tmp_path):
+    """Fails if two configurations share a folder: the second would be taken for finished."""
+    run = config.Run("e", config.Row("A", "model1"), 0)
+    changes = [
+        dataclasses.replace(run, seed=1),
+        dataclasses.replace(run, experiment="f"),
+        dataclasses.replace(run, row=dataclasses.replace(run.row, learning_rate=0.002)),
+        dataclasses.replace(run, row=dataclasses.replace(run.row, augmentation={"rotation_range": 10.0})),
+        dataclasses.replace(run, row=dataclasses.replace(run.row, epochs=3), shortened=True),
+    ]
+    assert len({run.id, *(r.id for r in changes)}) == 6
+    assert run.id == config.Run("e", config.Row("A", "model1"), 0).id
+
+
+def test_runs_go_seed_by_seed_and_epochs_only_shorten():
+    experiment = config.read(EXPERIMENTS / "experiment1.toml")
+    runs = experiment.runs(["M6", "M1"], [1, 0], epochs=2)
+    assert [(r.row.name, r.seed, r.row.epochs, r.shortened) for r in runs] == [
+        ("M6", 1, 2, True),
+        ("M1", 1, 2, True),
+        ("M6", 0, 2, True),
+        ("M1", 0, 2, True),
+    ]
+    assert experiment.runs(["M1"], epochs=10_000)[0] == experiment.runs(["M1"])[0]
+    with pytest.raises(UserError, match='has no row "M9"'):
+        experiment.runs(["M9"])
+    with pytest.raises(UserError, match="Seed -1 is out of range"):
+        experiment.runs(["M1"], [-1])
+    with pytest.raises(UserError, match="--epochs 0"):
+        experiment.runs(["M1"], epochs=0)
+
+
+def test_reading_a_configuration_loads_no_tensorflow():
+    """Fails if config, models or the command line import Keras at the top: a mistake would take seconds to be told."""
+    code = (
+        "import sys, pathlib, kerascifar.__main__ as m; from kerascifar import config; "
+        "config.read(pathlib.Path('experiments/experiment2.toml')); m._parser(); "
+        "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras.src', 'pandas', 'matplotlib')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=EXPERIMENTS.parent, check=False).returncode == 0

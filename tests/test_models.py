@@ -1,0 +1,137 @@
+"""The six models against the report's tables."""
+
+import keras
+import numpy as np
+import pytest
+
+from kerascifar import models
+from kerascifar.errors import UserError
+
+# The report's listings: type, output (height, width, channels), parameters. Its tool counts two parameters per
+# BatchNormalization channel (the trainable ones), and lists no activation and no Flatten.
+C, B, D, P, L = "Conv2D", "BatchNormalization", "Dropout", "MaxPooling2D", "Dense"
+REPORT = {
+    "model2": [
+        (C, (32, 32, 64), 1792),
+        (B, (32, 32, 64), 128),
+        (D, (32, 32, 64), 0),
+        (C, (32, 32, 32), 18464),
+        (B, (32, 32, 32), 64),
+        (D, (32, 32, 32), 0),
+        (C, (32, 32, 32), 9248),
+        (P, (16, 16, 32), 0),
+        (B, (16, 16, 32), 64),
+        (C, (16, 16, 16), 4624),
+        (P, (8, 8, 16), 0),
+        (B, (8, 8, 16), 32),
+        (C, (6, 6, 16), 2320),
+        (L, (10,), 5770),
+    ],
+    "model3": [
+        (C, (32, 32, 64), 1792),
+        (D, (32, 32, 64), 0),
+        (C, (32, 32, 32), 18464),
+        (D, (32, 32, 32), 0),
+        (C, (32, 32, 32), 9248),
+        (P, (16, 16, 32), 0),
+        (C, (16, 16, 16), 4624),
+        (P, (8, 8, 16), 0),
+        (C, (6, 6, 16), 2320),
+        (L, (10,), 5770),
+    ],
+    "model4": [
+        (C, (32, 32, 64), 1792),
+        (D, (32, 32, 64), 0),
+        (C, (32, 32, 32), 18464),
+        (B, (32, 32, 32), 64),
+        (D, (32, 32, 32), 0),
+        (C, (32, 32, 32), 9248),
+        (P, (16, 16, 32), 0),
+        (C, (16, 16, 16), 4624),
+        (P, (8, 8, 16), 0),
+        (B, (8, 8, 16), 32),
+        (C, (6, 6, 16), 2320),
+        (L, (10,), 5770),
+    ],
+}
+
+
+def listing(network):
+    """Type, output shape and trainable parameters of each layer that the report's tool lists."""
+    return [
+        (type(layer).__name__, tuple(layer.output.shape[1:]), sum(int(np.prod(w.shape)) for w in layer.trainable_weights))
+        for layer in network.layers
+        if type(layer).__name__ != "Flatten"
+    ]
+
+
+@pytest.mark.parametrize("name", REPORT)
+def test_layers_are_the_reports(name):
+    """Fails if a layer moves or a width drifts, e.g. with padding="same" in the last convolution."""
+    assert listing(models.build(name)) == REPORT[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "trainable", "total"),
+    [
+        ("model2", 42_506, 42_794),
+        ("model3", 42_218, 42_218),
+        ("model4", 42_314, 42_410),
+        ("model5", 42_314, 42_410),
+        ("model6", 42_410, 42_602),
+    ],
+)
+def test_parameters_are_the_reports(name, trainable, total):
+    """Totals: Keras also counts two moving statistics per BatchNormalization channel."""
+    assert models.parameters(models.build(name)) == (trainable, total)
+
+
+def test_model5_is_model4_without_dropout():
+    assert listing(models.build("model5")) == [line for line in REPORT["model4"] if line[0] != D]
+
+
+def test_model6_normalises_where_model4_does_not():
+    """Model2's places are after convolutions 1 and 2 and poolings 1 and 2; Model4 uses the second of each."""
+    kinds = [kind for kind, _, _ in listing(models.build("model6"))]
+    assert kinds == [C, B, D, C, D, C, P, B, C, P, C, L]
+
+
+def test_model1_has_three_of_each():
+    network = models.build("model1", filters=[6, 16, 32], dense=[120, 84])
+    kinds = [type(layer).__name__ for layer in network.layers]
+    assert [kinds.count(kind) for kind in (C, P, L)] == [3, 3, 3]
+    # 6·28, 16·55, 32·145; 512·120+120, 120·84+84, 84·10+10
+    assert models.parameters(network)[0] == 168 + 880 + 4640 + 61560 + 10164 + 850
+
+
+def test_multiply_adds_are_counted_per_position():
+    """By hand for model3: positions × (9 × channels in) × channels out, and the dense layer."""
+    expected = 1024 * (27 * 64 + 576 * 32 + 288 * 32) + 256 * 288 * 16 + 36 * 144 * 16 + 576 * 10
+    assert models.multiply_adds(models.build("model3")) == expected == 31_349_376
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_every_model_ends_in_float32_logits(name):
+    """Fails if a builder ends in softmax: the loss would take probabilities for logits."""
+    last = models.build(name).layers[-1]
+    assert (last.activation, last.units, last.compute_dtype) == (keras.activations.linear, 10, "float32")
+    assert models.last_convolution(models.build(name)).output.shape[1:3] in [(8, 8), (6, 6)]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "answer"),
+    [
+        ("model7", {}, "is not known"),
+        ("model4", {"dropout": 7}, "cannot be built with"),
+        ("model1", {"filters": [1, 2]}, "cannot be built with"),
+        ("model1", {"width": 3}, "cannot be built with"),
+    ],
+)
+def test_what_cannot_be_built_is_a_users_mistake(name, options, answer):
+    with pytest.raises(UserError, match=answer):
+        models.build(name, **options)
+
+
+def test_a_model_without_convolution_has_no_focus_grid():
+    with pytest.raises(UserError, match="no Conv2D"):
+        models.last_convolution(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
