@@ -1,0 +1,113 @@
+"""Training: what EarlyStopping keeps, and that a stopped run goes on as the same run."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from kerascifar import data, models, train
+from kerascifar.config import Row
+
+# Everything random at once: augmentation, dropout, BatchNormalization, order.
+ROW = Row("T", "tiny", batch_size=32, learning_rate=0.01, epochs=5)
+
+
+class Killed(Exception):
+    """Stands for a kill between two epochs."""
+
+
+def tiny():
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            keras.layers.Conv2D(4, 3, strides=2, activation="relu"),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dropout(0.3),
+            keras.layers.MaxPooling2D(4),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(0.3),
+            keras.layers.Dense(10),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def images(shapes):
+    train.prepare()
+    dataset = data.load(shapes)
+    return dataset.images, dataset.labels, data.split(dataset.labels)
+
+
+def killed_after(epochs):
+    def tell(values, epoch, seconds, wait):
+        if epoch == epochs:
+            raise Killed
+
+    return tell
+
+
+def test_a_stopped_run_goes_on_as_the_same_run(images, tmp_path):
+    """Fails if weights, optimizer, EarlyStopping, order, augmentation or dropout start anew after a stop."""
+    whole = train.train(tiny(), ROW, 7, *images, tmp_path / "whole")
+    for epochs in (1, 2, 4):
+        with pytest.raises(Killed):
+            train.train(tiny(), ROW, 7, *images, tmp_path / "parts", killed_after(epochs))
+    parts = train.train(tiny(), ROW, 7, *images, tmp_path / "parts")
+    assert parts.history == whole.history
+    assert (parts.stop, parts.epoch_kept) == (whole.stop, whole.epoch_kept) and len(parts.seconds) == 5
+    for a, b in zip(parts.model.get_weights(), whole.model.get_weights(), strict=True):
+        assert (a == b).all()
+
+
+def test_another_seed_trains_otherwise(images, tmp_path):
+    row = dataclasses.replace(ROW, epochs=1)
+    first, second = (train.train(tiny(), row, seed, *images, tmp_path / str(seed)).history for seed in (0, 1))
+    assert first["loss"] != second["loss"]
+
+
+def test_patience_counts_on_after_a_stop(images, tmp_path):
+    """A learning rate so small that nothing improves by chance alone would be luck: it is so large that it only harms.
+
+    Fails if EarlyStopping forgets its patience when a run goes on: it would train patience more epochs.
+    """
+    row = dataclasses.replace(ROW, learning_rate=3.0, optimizer="sgd", augment=False, patience=3, epochs=50)
+    whole = train.train(tiny(), row, 0, *images, tmp_path / "whole")
+    assert whole.stop == "early stopping"
+    best = int(np.argmin(whole.history["val_loss"])) + 1
+    assert whole.epoch_kept == best and len(whole.seconds) == best + 3
+    with pytest.raises(Killed):
+        train.train(tiny(), row, 0, *images, tmp_path / "parts", killed_after(best + 2))
+    parts = train.train(tiny(), row, 0, *images, tmp_path / "parts")
+    assert parts.history == whole.history and parts.epoch_kept == best
+    # Stopped after its last epoch, before the result was kept: nothing more is trained.
+    again = train.train(tiny(), row, 0, *images, tmp_path / "parts", lambda *_: pytest.fail("trained on"))
+    assert again.history == whole.history and again.stop == "early stopping"
+
+
+def test_the_kept_weights_are_those_of_the_kept_epoch(images, tmp_path):
+    """Fails if the last weights are returned instead of the best ones."""
+    from kerascifar import evaluate
+
+    row = dataclasses.replace(ROW, learning_rate=3.0, optimizer="sgd", patience=2, epochs=50)
+    trained = train.train(tiny(), row, 1, *images, tmp_path)
+    logits = evaluate.predict(trained.model, images[0][images[2][1]])
+    judged = evaluate.judge(logits, images[1][images[2][1]])
+    assert judged.loss == pytest.approx(min(trained.history["val_loss"]), rel=1e-4)
+    assert judged.accuracy == pytest.approx(trained.history["val_accuracy"][trained.epoch_kept - 1])
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(images, tmp_path):
+    row = dataclasses.replace(ROW, learning_rate=100.0, optimizer="sgd", epochs=30, patience=30)
+    network = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    network.layers[-1].set_weights([np.full((3072, 10), np.inf, "float32"), np.zeros(10, "float32")])
+    trained = train.train(network, row, 0, *images, tmp_path)
+    assert trained.stop == "loss not finite" and len(trained.seconds) == 1
+
+
+def test_an_optimizer_that_refuses_its_options_is_a_users_mistake():
+    row = dataclasses.replace(ROW, optimizer="sgd", optimizer_options={"momentum": 5.0})
+    with pytest.raises(train.UserError, match="optimizer sgd refuses its options"):
+        train.compiled(models.build("model1"), row)
