@@ -1,0 +1,221 @@
+"""The command line: `python -m kerascifar run | data | models | report | publish | demo`. Arguments only."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from kerascifar import __version__, errors
+
+RUNS = Path("runs")
+
+
+def _quiet() -> None:
+    """Hides TensorFlow's start-up chatter, unless the user has asked for it."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m kerascifar",
+        description="Reproduces a report on small CNNs for CIFAR-10.",
+        epilog="Focus maps: python -m kerascifar.cam --help. Exit status: 0 done, 1 a run's loss was not finite, "
+        "2 a mistake that the message explains, 130 interrupted.",
+    )
+    parser.add_argument("--version", action="version", version=f"kerascifar {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="train an experiment's rows, then show its table")
+    run.add_argument("experiment", type=Path, help="e.g. experiments/experiment1.toml")
+    run.add_argument("--rows", nargs="+", metavar="ROW", help="only these rows, e.g. M1 M6")
+    run.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="instead of the experiment's, e.g. 0 1 2")
+    run.add_argument("--epochs", type=int, metavar="N", help="at most N epochs: a shortened run, to try things")
+    _add_places(run, data=True)
+    run.set_defaults(action=_run)
+
+    data = commands.add_parser("data", help="find or download CIFAR-10, verify it, say what was found")
+    _add_places(data, data=True, runs=False)
+    data.set_defaults(action=_data)
+
+    models = commands.add_parser("models", help="layers, parameters and cost of every model")
+    models.add_argument("names", nargs="*", metavar="MODEL", help="only these")
+    models.set_defaults(action=_models)
+
+    report = commands.add_parser("report", help="tables and figures of your runs and the published ones")
+    report.add_argument("--out", type=Path, metavar="DIR", help="default: RUNS/report")
+    _add_places(report)
+    report.set_defaults(action=_report)
+
+    publish = commands.add_parser("publish", help="copy finished runs into experiments/results")
+    publish.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs")
+    publish.set_defaults(action=_publish)
+
+    demo = commands.add_parser("demo", help="a two-minute tour on drawn shapes: no data, no network")
+    demo.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: %(default)s")
+    demo.set_defaults(action=_demo)
+    return parser
+
+
+def _add_places(parser: argparse.ArgumentParser, data: bool = False, runs: bool = True) -> None:
+    if data:
+        parser.add_argument("--data", type=Path, metavar="DIR", help="CIFAR-10: a folder or one of its .tar.gz")
+    if runs:
+        parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="your runs (default: %(default)s)")
+
+
+def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
+    from kerascifar import config
+
+    # The configuration is checked before the data, and both before TensorFlow is loaded.
+    runs = config.read(arguments.experiment).runs(arguments.rows, arguments.seeds, arguments.epochs)
+    return _train(runs, arguments.data, arguments.runs, [sys.executable, "-m", "kerascifar", *argv])
+
+
+def _train(runs: Sequence, source: Path | None, folder: Path, command: Sequence[str]) -> int:
+    from kerascifar import data
+
+    dataset = data.load(source)
+    _check_writable(folder)
+
+    from rich.console import Console
+
+    from kerascifar import experiment, records, report, tables
+
+    console = Console(soft_wrap=None if sys.stdout.isatty() else True, width=None if sys.stdout.isatty() else 160)
+    try:
+        own = experiment.run(runs, dataset, folder, console, command)
+    except experiment.Interrupted as stop:
+        console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
+        return errors.INTERRUPTED
+    published = [] if dataset.is_synthetic else [r for r in records.list_records(records.PUBLISHED) if _same(r, own)]
+    title = f"{own[0].experiment} on {dataset.name}"
+    console.print(tables.as_rich(tables.results(own, published), title), soft_wrap=True)
+    for note in tables.notes(own, published):
+        console.print(note, markup=False, highlight=False)
+    written = report.write(own, published, folder / "report", lambda text: console.print(text, markup=False))
+    console.print(f"\nTables and figures: {folder / 'report'}", markup=False, highlight=False, soft_wrap=True)
+    for path in written:
+        console.print(f"  {path}", markup=False, highlight=False, soft_wrap=True)
+    return 1 if any(r.stop == "loss not finite" for r in own) else 0
+
+
+def _same(published, own) -> bool:
+    return any((published.experiment, published.name) == (r.experiment, r.name) for r in own)
+
+
+def _check_writable(folder: Path) -> None:
+    """Finds a read-only place before hours of training, not after."""
+    from kerascifar import files
+
+    probe = folder / "report" / ".writable"
+    files.write_text(probe, "")
+    probe.unlink()
+
+
+def _data(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
+    from kerascifar import data
+
+    began = time.perf_counter()
+    dataset = data.load(arguments.data)
+    train, validation = data.split(dataset.labels)
+    _, test_labels = data.test_split(dataset)
+    print(f"{dataset.name} from {dataset.source}, verified in {time.perf_counter() - began:.2f} s")
+    for name in ("train", "test"):
+        print(f"fingerprint of the {name} images (SHA-256): {dataset.fingerprint[name]}")
+    print(f"fingerprint of the split (SHA-256): {data.split_fingerprint(train, validation)}\n")
+    print(f"{'class':<12}{'training':>10}{'validation':>12}{'test':>8}")
+    for label, name in enumerate(dataset.class_names):
+        counts = [
+            (labels == label).sum() for labels in (dataset.labels[train], dataset.labels[validation], test_labels)
+        ]
+        print(f"{name:<12}{counts[0]:>10,}{counts[1]:>12,}{counts[2]:>8,}")
+    print(f"{'all':<12}{len(train):>10,}{len(validation):>12,}{len(test_labels):>8,}")
+    return 0
+
+
+def _models(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
+    from kerascifar import models
+
+    for name in arguments.names:
+        if name not in models.BUILDERS:
+            raise errors.UserError(f'Model "{name}" is not known.\n{errors.suggest(name, models.BUILDERS)}')
+    import keras
+
+    for name in arguments.names or models.names():
+        keras.backend.clear_session()  # layer names start anew, as in a run
+        network = models.build(name)
+        trainable, total = models.parameters(network)
+        last = models.last_convolution(network)
+        print(f"{name}: {(models.BUILDERS[name].__doc__ or '').strip().splitlines()[0]}")
+        print(f"  {'layer':<24}{'type':<22}{'output':<18}{'parameters':>10}")
+        for layer in network.layers:
+            shape = "×".join(str(size) for size in layer.output.shape[1:])
+            print(f"  {layer.name:<24}{type(layer).__name__:<22}{shape:<18}{layer.count_params():>10,}")
+        print(f"  trainable parameters {trainable:,}; total {total:,} (with BatchNormalization's moving statistics)")
+        print(f"  multiply-adds per image {models.multiply_adds(network):,}")
+        print(f"  last Conv2D {last.name}, grid {last.output.shape[1]}×{last.output.shape[2]}\n")
+    return 0
+
+
+def _report(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
+    from kerascifar import records, report
+
+    own = report.newest_per_run(records.list_records(arguments.runs))
+    published = report.newest_per_run(records.list_records(records.PUBLISHED))
+    if not own and not published:
+        raise errors.UserError(
+            f"There is no finished run in {arguments.runs} and none is published yet.\n"
+            "Train one first: make experiment1, or in two minutes and without data: make demo."
+        )
+    for path in report.write(own, published, arguments.out or arguments.runs / "report"):
+        print(path)
+    return 0
+
+
+def _publish(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
+    from kerascifar import publish
+
+    for path in publish.publish(arguments.runs):
+        print(path)
+    return 0
+
+
+def _demo(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
+    from kerascifar import cam, config, synthetic
+
+    out = arguments.out
+    print(f"SYNTHETIC DATA: drawn shapes, in the official file format, in {out / 'data'}. Not CIFAR-10.", flush=True)
+    if not (out / "data" / "cifar-10-batches-bin" / synthetic.MARKER).is_file():
+        synthetic.write(out / "data")
+    options = {"epochs": DEMO_EPOCHS, "batch_size": 64}
+    rows = (config.Row("Demo1", "model1", **options), config.Row("Demo4", "model4", **options))
+    runs = config.Experiment("demo", "Demo on synthetic shapes", rows).runs()
+    status = _train(runs, out / "data", out / "runs", [sys.executable, "-m", "kerascifar", *argv])
+    for row in rows if status == 0 else ():
+        status = status or cam.main(
+            ["--all", "--row", row.name, "--runs", str(out / "runs"), "--data", str(out / "data")]
+        )
+    return status
+
+
+DEMO_EPOCHS = 8
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; the console script's entry point."""
+    return errors.run(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    _quiet()
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser().parse_args(words)
+    action: Callable[[argparse.Namespace, Sequence[str]], int] = arguments.action
+    return action(arguments, words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""What a record says about where it was made: versions, device, source commit."""
+
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import keras
+
+import kerascifar
+from kerascifar import train
+
+SOURCE = Path(__file__).resolve().parent.parent
+# What decides a result; records, pictures and documents may change without making it another program.
+CODE = ["kerascifar", "experiments/*.toml", "pyproject.toml", "requirements*"]
+PACKAGES = ["tensorflow", "keras", "numpy", "scipy", "jax", "torch"]
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        result = subprocess.run(["git", "-C", str(SOURCE), *arguments], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None
+
+
+def commit() -> tuple[str | None, bool]:
+    """The commit of this source and whether the code has uncommitted changes; (None, True) outside a git checkout."""
+    head, top = _git("rev-parse", "HEAD"), _git("rev-parse", "--show-toplevel")
+    if head is None or top is None or Path(top).resolve() != SOURCE:
+        return None, True
+    return head, _git("status", "--porcelain", "--", *CODE) != ""
+
+
+def describe(device: str) -> dict[str, Any]:
+    """The environment of a record."""
+    versions = {"python": platform.python_version(), "kerascifar": kerascifar.__version__}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    head, uncommitted = commit()
+    return {
+        "versions": versions,
+        "backend": keras.backend.backend(),
+        "device": device,
+        "cores": train.cores(),
+        "processor": _processor(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "commit": head,
+        "uncommitted": uncommitted,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()

@@ -1,0 +1,214 @@
+"""Runs an experiment: rows × seeds, skips what is finished, shows progress and time left, goes on after a stop."""
+
+import dataclasses
+import datetime
+import math
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from kerascifar import checkpoint, data, environment, evaluate, models, records, tables, train
+from kerascifar.config import Run
+from kerascifar.errors import UserError
+
+# Before a row has been trained nobody knows when it will stop: the report's epochs are the guess, else this.
+GUESSED_EPOCHS = 60
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while a run was being trained; the text says what was kept and how to go on."""
+
+
+def run(
+    runs: Sequence[Run], dataset: data.Dataset, folder: Path, console: Console, command: Sequence[str]
+) -> list[records.Record]:
+    """Trains every run that is not finished yet, each into a folder of its own under `folder`.
+
+    Args:
+        runs: in the order in which to train.
+        dataset: the verified images.
+        folder: of all runs; made where it is missing.
+        console: for what the user should see.
+        command: how the user can go on after an interruption.
+    Returns:
+        The records of all `runs`, finished before or now.
+    Raises:
+        UserError: a row whose model or optimizer cannot be built; nothing was trained then.
+        Interrupted: Ctrl-C.
+    """
+    device = train.prepare()
+    made_with = environment.describe(device)  # now, as the source may change while a run trains
+    costs = [_cost(one) for one in runs]
+    folder.mkdir(parents=True, exist_ok=True)
+    waiting = [one for one in runs if not records.finished(folder / one.id)]
+    _announce(runs, waiting, dataset, folder, device, console)
+    clock = _Clock({one.id: cost for one, cost in zip(runs, costs, strict=True)}, waiting)
+    for number, one in enumerate(waiting, 1):
+        try:
+            record = _train(one, dataset, folder / one.id, made_with, console, clock, f"{number}/{len(waiting)}")
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"Stopped in {one.label}. Every finished epoch is kept; go on with the same command:\n"
+                f"  {shlex.join(command)}"
+            ) from None
+        clock.finished(one)
+        result = record.results
+        console.print(
+            f"{one.label}: {record.stop} after epoch {record.epochs_trained}, kept epoch {record.epoch_kept}; "
+            f"validation {100 * result['validation']['accuracy']:.2f} %, test {100 * result['test']['accuracy']:.2f} %",
+            highlight=False,
+        )
+    return [records.read(folder / one.id) for one in runs]
+
+
+def _cost(one: Run) -> float:
+    """Multiply-adds per image. Building all models first finds one that cannot be built early."""
+    try:
+        network = train.compiled(models.build(one.row.model, **one.row.model_options), one.row)
+    except UserError as error:
+        raise UserError(f'Row "{one.row.name}": {error}\nNothing was trained and no file was changed.') from None
+    cost = models.multiply_adds(network)
+    keras.backend.clear_session()
+    return cost
+
+
+def _announce(
+    runs: Sequence[Run], waiting: Sequence[Run], dataset: data.Dataset, folder: Path, device: str, console: Console
+) -> None:
+    names, seeds = dict.fromkeys(r.row.name for r in runs), dict.fromkeys(str(r.seed) for r in runs)
+    limit = "" if not any(r.shortened for r in runs) else f", shortened to {max(r.row.epochs for r in runs)} epochs"
+    lines = [
+        f"{runs[0].experiment}: rows {', '.join(names)}; seeds {', '.join(seeds)}{limit}",
+        f"data: {dataset.name}, {len(dataset.labels):,} images for training and validation ({dataset.source})",
+        f"device: {device} (Keras {keras.__version__} on {keras.backend.backend()})",
+        f"runs: {folder}; {len(runs) - len(waiting)} of {len(runs)} finished already",
+    ]
+    if dataset.is_synthetic:
+        lines.insert(0, "SYNTHETIC DATA: nothing below is a result on CIFAR-10.")
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+class _Clock:
+    """Time left, from the seconds per epoch seen so far, scaled by each model's multiply-adds, and guessed epochs."""
+
+    def __init__(self, costs: dict[str, float], waiting: Sequence[Run]) -> None:
+        reported = tables.reported()
+        self.costs, self.waiting = costs, list(waiting)
+        self.guess = {
+            one.id: min(int(reported.get(one.row.name, {}).get("epochs", GUESSED_EPOCHS)), one.row.epochs)
+            for one in waiting
+        }
+        self.rate = math.nan  # seconds per epoch and multiply-add
+
+    def finished(self, one: Run) -> None:
+        self.waiting.remove(one)
+
+    def left(self, one: Run, seconds: Sequence[float], wait: int) -> tuple[float, float]:
+        """Seconds left for this run and for everything; wait: epochs since the best one."""
+        steady = seconds[1:] or seconds  # the first epoch holds the compilation
+        per_epoch = sum(steady) / len(steady)
+        self.rate = per_epoch / self.costs[one.id]
+        least = min(one.row.patience - wait, one.row.epochs - len(seconds))
+        epochs = max(self.guess[one.id] - len(seconds), least, 0)
+        others = sum(self.guess[o.id] * self.costs[o.id] * self.rate for o in self.waiting if o is not one)
+        return epochs * per_epoch, epochs * per_epoch + others
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def _train(
+    one: Run,
+    dataset: data.Dataset,
+    folder: Path,
+    made_with: dict[str, Any],
+    console: Console,
+    clock: _Clock,
+    place: str,
+) -> records.Record:
+    """Trains one run to its end and writes its record."""
+    row = one.row
+    keras.backend.clear_session()
+    keras.config.set_dtype_policy(row.precision)
+    keras.utils.set_random_seed(one.seed)
+    network = models.build(row.model, **row.model_options)
+    split = data.split(dataset.labels)
+    folder.mkdir(parents=True, exist_ok=True)
+    seconds: list[float] = []
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[text]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    task = progress.add_task(f"{one.label} ({place})", total=clock.guess[one.id], text="first epoch")
+
+    def tell(values: dict[str, float], epoch: int, took: float, wait: int) -> None:
+        seconds.append(took)
+        run_left, all_left = clock.left(one, seconds, wait)
+        text = (
+            f"epoch {epoch}: loss {values['loss']:.3f} accuracy {100 * values['accuracy']:.2f} % | validation "
+            f"{values['val_loss']:.3f} {100 * values['val_accuracy']:.2f} % | {took:.1f} s; left about "
+            f"{_duration(run_left)} for the run, {_duration(all_left)} for everything"
+        )
+        if console.is_terminal:
+            progress.update(task, completed=epoch, total=max(clock.guess[one.id], epoch), text=text)
+        else:
+            console.print(f"{one.label} ({place}) {text}", highlight=False, markup=False, soft_wrap=True)
+
+    def say(text: str) -> None:
+        console.print(f"{one.label}: {text}", highlight=False, markup=False, soft_wrap=True)
+
+    with progress:
+        trained = train.train(network, row, one.seed, dataset.images, dataset.labels, split, folder, tell, say)
+    on_validation = evaluate.validation(trained.model, dataset, split[1])
+    on_test = evaluate.test(trained.model, dataset)
+    kept = trained.epoch_kept - 1
+    record = records.Record(
+        schema=records.SCHEMA,
+        experiment=one.experiment,
+        row=dataclasses.asdict(row),
+        seed=one.seed,
+        dataset={"name": dataset.name, "class_names": list(dataset.class_names), **dataset.fingerprint},
+        split=data.split_fingerprint(*split),
+        shortened=one.shortened,
+        stop=trained.stop,
+        epochs_trained=len(trained.seconds),
+        epoch_kept=trained.epoch_kept,
+        seconds=[round(s, 3) for s in trained.seconds],
+        results={
+            "train": {"loss": trained.history["loss"][kept], "accuracy": trained.history["accuracy"][kept]},
+            "validation": {"loss": on_validation.loss, "accuracy": on_validation.accuracy},
+            "test": {"loss": on_test.loss, "accuracy": on_test.accuracy},
+        },
+        per_class={
+            "validation": dict(zip(dataset.class_names, on_validation.per_class, strict=True)),
+            "test": dict(zip(dataset.class_names, on_test.per_class, strict=True)),
+        },
+        environment={**made_with, "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")},
+        folder=folder,
+    )
+    predictions = {
+        "validation_index": split[1].astype("int32"),
+        "validation_predicted": on_validation.logits.argmax(axis=1).astype("uint8"),
+        "validation_logits": on_validation.logits.astype("float16"),
+        "test_predicted": on_test.logits.argmax(axis=1).astype("uint8"),
+        "test_logits": on_test.logits.astype("float16"),
+    }
+    # A fresh copy has no optimizer: model.keras is for looking at and predicting, and a third of the size.
+    final = models.build(row.model, **row.model_options)
+    final.set_weights(trained.model.get_weights())
+    records.write(record, trained.history, predictions, final)
+    checkpoint.clear(folder)
+    return records.read(folder)

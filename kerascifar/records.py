@@ -1,0 +1,249 @@
+"""What is kept of a finished run, in its folder: `record.json`, `history.csv`, `predictions.npz`, `model.keras`.
+
+`record.json` is written last, so a folder with one is whole. Everything after training reads records, nothing else.
+"""
+
+import csv
+import dataclasses
+import io
+import json
+import math
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerascifar import data, files
+from kerascifar.errors import UserError
+
+if TYPE_CHECKING:
+    import keras
+
+SCHEMA = 1  # a reader of version n reads 1 … n
+PUBLISHED = Path(__file__).resolve().parent.parent / "experiments" / "results"
+RECORD, HISTORY, PREDICTIONS, MODEL = "record.json", "history.csv", "predictions.npz", "model.keras"
+LARGEST = 4 * 2**20  # bytes of a record that is still read; a real one has about 10 kB
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished run.
+
+    Attributes:
+        schema: version of this format.
+        experiment: name of the experiment's file.
+        row: the whole configuration, the fields of `kerascifar.config.Row`.
+        seed: of initialisation, order, augmentation and dropout.
+        dataset: name, class_names, and the fingerprints "train" and "test".
+        split: fingerprint of the training and validation indices.
+        shortened: whether the epochs were cut on the command line.
+        stop: "early stopping", "epoch limit" or "loss not finite".
+        epochs_trained, epoch_kept: counted from 1.
+        seconds: per epoch, validation included.
+        results: per split ("train", "validation", "test") loss (nats) and accuracy (0..1) at the kept epoch. Train
+            figures are Keras's running means over the epoch, with augmentation and dropout on.
+        per_class: per split ("validation", "test") and class name the accuracy (0..1).
+        environment: versions, device, cores, backend, commit, uncommitted, finished (UTC).
+        folder: where it was read from; not part of the file.
+    """
+
+    schema: int
+    experiment: str
+    row: dict[str, Any]
+    seed: int
+    dataset: dict[str, Any]
+    split: str
+    shortened: bool
+    stop: str
+    epochs_trained: int
+    epoch_kept: int
+    seconds: list[float]
+    results: dict[str, dict[str, float]]
+    per_class: dict[str, dict[str, float]]
+    environment: dict[str, Any]
+    folder: Path = Path()
+
+    @property
+    def name(self) -> str:
+        """The row's name, e.g. "M6"."""
+        return str(self.row["name"])
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether it was trained on anything but CIFAR-10; the data's fingerprint decides."""
+        return (self.dataset["train"], self.dataset["test"]) != (data.TRAIN_SHA256, data.TEST_SHA256)
+
+    @cached_property
+    def history(self) -> dict[str, list[float]]:
+        """loss, accuracy, val_loss, val_accuracy: one value per epoch."""
+        return read_history(self.folder / HISTORY)
+
+
+# What a record's values must look like: the reader trusts no file.
+_TYPES = {
+    "schema": int,
+    "experiment": str,
+    "row": dict,
+    "seed": int,
+    "dataset": dict,
+    "split": str,
+    "shortened": bool,
+    "stop": str,
+    "epochs_trained": int,
+    "epoch_kept": int,
+    "seconds": list,
+    "results": dict,
+    "per_class": dict,
+    "environment": dict,
+}
+
+
+def write(
+    record: Record,
+    history: dict[str, list[float]],
+    predictions: dict[str, np.ndarray],
+    network: "keras.Sequential",
+) -> None:
+    """Writes a finished run into `record.folder`; the record itself last."""
+    folder = record.folder
+    names = list(history)
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["epoch", *names])
+    for epoch, values in enumerate(zip(*history.values(), strict=True), 1):
+        writer.writerow([epoch, *map(repr, values)])
+    files.write_text(folder / HISTORY, table.getvalue())
+    files.write(folder / PREDICTIONS, lambda path: np.savez_compressed(path, **predictions))  # type: ignore[arg-type]
+    files.write(folder / MODEL, network.save)
+    content = {key: value for key, value in dataclasses.asdict(record).items() if key != "folder"}
+    files.write_text(folder / RECORD, json.dumps(_finite(content), indent=1, ensure_ascii=True, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null for each number that JSON cannot hold."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def read(folder: Path) -> Record:
+    """Reads the record of a run's folder.
+
+    Raises:
+        UserError: not there, damaged, or written by a newer version.
+    """
+    path = folder / RECORD
+    what_to_do = "Move the folder away and train that run again."
+    try:
+        if path.stat().st_size > LARGEST:
+            raise UserError(f"{path} is larger than any record. {what_to_do}")
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds no {RECORD}: the run is unfinished, or this is not a run's folder.") from None
+    except (ValueError, RecursionError):
+        raise UserError(f"{path} is damaged: it is no JSON. {what_to_do}") from None
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if type(schema) is int and schema > SCHEMA:
+        raise UserError(
+            f"{path} has schema {schema}; this version of kerascifar reads 1 to {SCHEMA}. Use a newer kerascifar."
+        )
+    if not isinstance(content, dict) or type(schema) is not int or schema < 1:
+        raise UserError(f"{path} is damaged: it has no schema. {what_to_do}")
+    for key, kind in _TYPES.items():
+        if type(content.get(key)) is not kind:
+            raise UserError(f"{path} is damaged: {key} is missing or wrong. {what_to_do}")
+    try:
+        record = Record(**{key: content[key] for key in _TYPES}, folder=folder)
+        _check(record)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} is damaged: {error!r}. {what_to_do}") from None
+    return record
+
+
+def _check(record: Record) -> None:
+    """Touches each value that readers use; null stands for a number that was not finite."""
+    for split in ("train", "validation", "test"):
+        for measure in ("loss", "accuracy"):
+            value = record.results[split][measure]
+            record.results[split][measure] = math.nan if value is None else float(value)
+    for values in record.per_class.values():
+        for name, value in values.items():
+            values[name] = math.nan if value is None else float(value)
+    for key in ("name", "model", "optimizer", "loss"):
+        if not isinstance(record.row[key], str):
+            raise ValueError(f"row.{key} is no text")
+    for key in ("batch_size", "learning_rate"):
+        float(record.row[key])
+    for key in ("name", "train", "test"):
+        if not isinstance(record.dataset[key], str):
+            raise ValueError(f"dataset.{key} is no text")
+    names = record.dataset["class_names"]
+    if not (isinstance(names, list) and len(names) == 10 and all(isinstance(name, str) for name in names)):
+        raise ValueError("dataset.class_names are not ten texts")
+    if not all(isinstance(s, int | float) for s in record.seconds):
+        raise ValueError("seconds are not numbers")
+
+
+def read_history(path: Path) -> dict[str, list[float]]:
+    """A run's `history.csv`: per metric one value per epoch.
+
+    Raises:
+        UserError: missing or damaged.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return {name: [float(row[name]) for row in rows] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise UserError(
+            f"{path} is missing or damaged ({error}). Move the folder away and train that run again."
+        ) from None
+
+
+def finished(folder: Path) -> bool:
+    """Whether the folder holds a finished run."""
+    return (folder / RECORD).is_file()
+
+
+def list_records(folder: Path) -> list[Record]:
+    """The finished runs in the folders directly under `folder`, by folder name; none when it does not exist."""
+    if not folder.is_dir():
+        return []
+    return [read(path) for path in sorted(folder.iterdir()) if path.is_dir() and finished(path)]
+
+
+def load_model(record: Record) -> "keras.Sequential":
+    """The trained model of a run, in Keras's safe mode: nothing in the file is executed.
+
+    Raises:
+        UserError: missing, damaged, unsafe, or not a classifier of 32×32 images into ten classes.
+    """
+    import keras
+
+    from kerascifar import models
+
+    path = record.folder / MODEL
+    again = "Train that run again (move its folder away first)."
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: this run was kept without its weights. {again}")
+    try:
+        network = keras.models.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, KeyError, OSError, AttributeError, zipfile.BadZipFile, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} cannot be loaded: {reason}\n{again}") from None
+    shapes = getattr(network, "input_shape", None), getattr(network, "output_shape", None)
+    if shapes != ((None, *models.INPUT_SHAPE), (None, models.CLASSES)):
+        raise UserError(f"{path} has shapes {shapes}. Expected images (32, 32, 3) in and {models.CLASSES} logits out.")
+    return network
+
+
+def best(records: Iterable[Record]) -> Record | None:
+    """The record of the best validation accuracy, full runs before shortened ones."""
+    usable = [r for r in records if math.isfinite(r.results["validation"]["accuracy"])]
+    return max(usable, key=lambda r: (not r.shortened, r.results["validation"]["accuracy"]), default=None)

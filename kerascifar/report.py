@@ -1,0 +1,66 @@
+"""Records → tables, curves and diagrams on disk. Trains nothing; everything can be made again."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from kerascifar import models, plots, records, tables
+
+TITLES = {"experiment1": "Experiment 1", "experiment2": "Experiment 2"}
+
+
+def write(
+    own: Sequence[records.Record],
+    published: Sequence[records.Record],
+    out: Path,
+    say: Callable[[str], None] = print,
+) -> list[Path]:
+    """Writes into `out`, and returns what it wrote.
+
+    - `<experiment>.csv` and `.md`: the result tables;
+    - `curves/<row>-seed<seed>.png`: training statistics of each run;
+    - `augmentation.png`: the report's comparison of M1 and M5, when both are there;
+    - `architecture/<model>.png`: a diagram per model.
+    """
+    written: list[Path] = []
+    shown = [*own] or [*published]
+    for experiment in dict.fromkeys(r.experiment for r in shown):
+        mine = [r for r in own if r.experiment == experiment]
+        theirs = [r for r in published if r.experiment == experiment]
+        path = out / experiment
+        title = TITLES.get(experiment, experiment)
+        tables.save(tables.results(mine, theirs), path, title, tables.notes(mine, theirs))
+        written += [path.with_suffix(".csv"), path.with_suffix(".md")]
+    for record in shown:
+        path = out / "curves" / f"{record.name}-seed{record.seed}.png"
+        plots.save(plots.training_statistics(record), path)
+        written.append(path)
+    pair = {r.name: r for r in reversed(shown) if r.name in ("M1", "M5")}
+    if len(pair) == 2:
+        plots.save(plots.augmentation_comparison(pair["M1"], pair["M5"]), out / "augmentation.png")
+        written.append(out / "augmentation.png")
+    if missing := plots.graphviz_missing():
+        say(missing)
+        return written
+    for name in dict.fromkeys(r.row["model"] for r in shown):
+        if name in models.BUILDERS:
+            options = next(r.row["model_options"] for r in shown if r.row["model"] == name)
+            path = out / "architecture" / f"{name}.png"
+            if plots.architecture(models.build(name, **options), path):
+                written.append(path)
+    return written
+
+
+def newest_per_run(found: Sequence[records.Record]) -> list[records.Record]:
+    """One record per experiment, row and seed: full runs before shortened ones, then the one finished last."""
+    chosen: dict[tuple[str, str, int], records.Record] = {}
+    order = sorted(found, key=lambda r: (not r.shortened, str(r.environment.get("finished", ""))))
+    for record in order:
+        chosen[record.experiment, record.name, record.seed] = record
+    return sorted(chosen.values(), key=lambda r: (r.experiment, _natural(r.name), r.seed))
+
+
+def _natural(name: str) -> tuple[str, float]:
+    """M2 before M10."""
+    head = name.rstrip("0123456789")
+    return head, float(name[len(head) :] or math.inf)

@@ -1,0 +1,185 @@
+"""Records and the report's numbers as tables: reported, published and the user's own runs side by side."""
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kerascifar import files, records
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import rich.table
+
+REPORTED = Path(__file__).resolve().parent.parent / "experiments" / "reported.csv"
+# The report's columns in the report's order: title, then where a record has the value.
+SETTINGS = ["aug", "loss", "opt", "bs", "lr"]
+MEASURES = ["use epoch", "Train_loss", "Train_acc", "Valid_loss", "Valid_acc", "Test_acc"]
+_REPORTED_KEYS = ["epochs", "train_loss", "train_acc", "valid_loss", "valid_acc", "test_acc"]
+BEST = "◀ best validation accuracy"
+
+
+@cache
+def reported() -> dict[str, dict[str, str]]:
+    """The report's two result tables by row name, as text; empty where the package was installed without them."""
+    if not REPORTED.is_file():
+        return {}
+    with open(REPORTED, newline="", encoding="utf-8") as file:
+        return {row["row"]: row for row in csv.DictReader(file)}
+
+
+def settings(row: dict[str, Any]) -> list[Any]:
+    """A row's settings in the report's words and order."""
+    optimizer = {"adam": "Adam", "rmsprop": "RMSp", "sgd": "SGD"}[row["optimizer"]]
+    return [bool(row["augment"]), "ce", optimizer, int(row["batch_size"]), float(row["learning_rate"])]
+
+
+def measures(record: records.Record) -> list[float]:
+    """A run's figures in the report's order and units: epochs, nats, percent."""
+    r = record.results
+    return [
+        record.epochs_trained,
+        r["train"]["loss"],
+        100 * r["train"]["accuracy"],
+        r["validation"]["loss"],
+        100 * r["validation"]["accuracy"],
+        100 * r["test"]["accuracy"],
+    ]
+
+
+def results(own: Sequence[records.Record], published: Sequence[records.Record]) -> "pd.DataFrame":
+    """One line per row and source ("reported", "published", "yours"), and "yours - reported"; unrounded.
+
+    Columns: experiment, row, model, source, n (runs), the report's settings and measures, "<measure> sd" over runs,
+    epoch kept, shortened, dataset, best. Several runs of a row (seeds) are averaged. Rows that only `published` has
+    are left out: the table is about the rows of `own`, or of `published` where `own` is empty.
+    """
+    import numpy as np
+    import pandas as pd
+
+    lines: list[dict[str, Any]] = []
+    shown = own or published
+    for experiment, name in dict.fromkeys((r.experiment, r.name) for r in shown):
+        mine = [r for r in own if (r.experiment, r.name) == (experiment, name)]
+        theirs = [r for r in published if (r.experiment, r.name) == (experiment, name)]
+        first = (mine or theirs)[0]
+        head = {
+            "experiment": experiment,
+            "row": name,
+            "model": first.row["model"],
+            **dict(zip(SETTINGS, settings(first.row), strict=True)),
+        }
+        averages = {}
+        if (line := reported().get(name)) and line["experiment"] in experiment:
+            averages["reported"] = [float(line[key]) for key in _REPORTED_KEYS]
+            lines.append(
+                {**head, "source": "reported", "n": 1, **dict(zip(MEASURES, averages["reported"], strict=True))}
+            )
+        for source, group in (("published", theirs), ("yours", mine)):
+            if not group:
+                continue
+            values = np.array([measures(r) for r in group], dtype="float64")
+            averages[source] = values.mean(axis=0).tolist()
+            deviation = values.std(axis=0, ddof=1) if len(group) > 1 else np.full(len(MEASURES), math.nan)
+            lines.append(
+                {
+                    **head,
+                    "source": source,
+                    "n": len(group),
+                    **dict(zip(MEASURES, averages[source], strict=True)),
+                    **dict(zip([f"{m} sd" for m in MEASURES], deviation.tolist(), strict=True)),
+                    "epoch kept": float(np.mean([r.epoch_kept for r in group])),
+                    "shortened": any(r.shortened for r in group),
+                    "dataset": group[0].dataset["name"],
+                }
+            )
+        source = "yours" if mine else "published"
+        if "reported" in averages and not first.is_synthetic:
+            difference = np.subtract(averages[source], averages["reported"]).tolist()
+            lines.append({**head, "source": f"{source} - reported", **dict(zip(MEASURES, difference, strict=True))})
+    table = pd.DataFrame(lines)
+    table["best"] = ""
+    for _, group in table[table["source"].isin(["reported", "published", "yours"])].groupby(["experiment", "source"]):
+        if len(group) > 1 and group["Valid_acc"].notna().any():
+            table.loc[group["Valid_acc"].idxmax(), "best"] = BEST
+    return table
+
+
+def _cell(title: str, value: Any, deviation: Any, signed: bool) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    digits = {"use epoch": 0, "Train_loss": 3, "Valid_loss": 3}.get(title, 2)
+    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    spread = isinstance(deviation, float) and not math.isnan(deviation)
+    return f"{text} ± {deviation:.{digits}f}" if spread else text
+
+
+def readable(table: "pd.DataFrame") -> "pd.DataFrame":
+    """The table rounded for reading: texts only, settings once per row, mean ± standard deviation where n > 1."""
+    import pandas as pd
+
+    lines, before = [], None
+    for line in table.to_dict("records"):
+        fresh = (line["experiment"], line["row"]) != before
+        before = (line["experiment"], line["row"])
+        cells = {"row": line["row"] if fresh else ""}
+        for key in SETTINGS:
+            cells[key] = (f"{line[key]:g}" if key == "lr" else str(line[key])) if fresh else ""
+        source = str(line["source"])
+        cells["source"] = source + (" (shortened)" if line.get("shortened") is True else "")
+        cells["n"] = "" if " - " in source else str(int(line["n"]))
+        for key in MEASURES:
+            cells[key] = _cell(key, line[key], line.get(f"{key} sd"), " - " in source)
+        cells["best"] = line["best"]
+        lines.append(cells)
+    return pd.DataFrame(lines).rename(columns={"best": ""})
+
+
+def notes(own: Iterable[records.Record], published: Iterable[records.Record]) -> list[str]:
+    """What a reader must know to read the table."""
+    shown = [*own, *published]
+    lines = [
+        "Accuracies in percent, losses in nats, at the kept epoch. Train figures are means over the epoch, with "
+        "augmentation and dropout on. Differences: percentage points, nats, epochs."
+    ]
+    if shown:
+        share = shown[0].results["test"]["accuracy"]
+        images = 10_000 if not shown[0].is_synthetic else 400
+        if not math.isnan(share) and not shown[0].is_synthetic:
+            error = 100 * math.sqrt(share * (1 - share) / images)
+            lines.append(
+                f"One run's test accuracy has a standard error of about {error:.2f} points from the {images:,} images "
+                "alone, before seeds."
+            )
+    if any(r.shortened for r in shown):
+        lines.append("Shortened runs (--epochs) were cut before early stopping: they are no results.")
+    if any(r.stop == "loss not finite" for r in shown):
+        failed = ", ".join(f"{r.name} seed {r.seed}" for r in shown if r.stop == "loss not finite")
+        lines.append(f"The loss became not finite, and training ended there: {failed}.")
+    if any(r.is_synthetic for r in shown):
+        lines.insert(0, "SYNTHETIC DATA: drawn shapes. No figure below says anything about CIFAR-10.")
+    return lines
+
+
+def as_rich(table: "pd.DataFrame", title: str) -> "rich.table.Table":
+    """The readable table for a terminal."""
+    import rich.box
+    import rich.table
+    from rich.text import Text
+
+    text = readable(table)
+    drawn = rich.table.Table(title=Text(title), box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in text.columns:
+        drawn.add_column(column, justify="left" if column in ("row", "source", "") else "right", no_wrap=column != "")
+    for line in text.itertuples(index=False):
+        drawn.add_row(*[Text(cell) for cell in line], style="bold" if line[-1] else None)
+    return drawn
+
+
+def save(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str]) -> None:
+    """Writes `path`.csv (unrounded, one line per row and source) and `path`.md (rounded, with the remarks)."""
+    files.write_text(path.with_suffix(".csv"), table.to_csv(index=False, lineterminator="\n"))
+    text = readable(table).to_markdown(index=False, disable_numparse=True)
+    files.write_text(path.with_suffix(".md"), "\n\n".join([f"# {title}", *remarks, text]) + "\n")
