@@ -184,11 +184,11 @@ def _publish(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
 
 
 def _demo(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
-    from kerascifar import cam, config, synthetic
+    from kerascifar import cam, config, data, synthetic
 
     out = arguments.out
     print(f"SYNTHETIC DATA: drawn shapes, in the official file format, in {out / 'data'}. Not CIFAR-10.", flush=True)
-    if not (out / "data" / "cifar-10-batches-bin" / synthetic.MARKER).is_file():
+    if not (out / "data" / "cifar-10-batches-bin" / data.MARKER).is_file():
         synthetic.write(out / "data")
     options = {"epochs": DEMO_EPOCHS, "batch_size": 64}
     rows = (config.Row("Demo1", "model1", **options), config.Row("Demo4", "model4", **options))

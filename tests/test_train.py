@@ -10,7 +10,7 @@ from kerascifar import data, models, train
 from kerascifar.config import Row
 
 # Everything random at once: augmentation, dropout, BatchNormalization, order.
-ROW = Row("T", "tiny", batch_size=32, learning_rate=0.01, epochs=5)
+ROW = Row("T", "model1", batch_size=32, learning_rate=0.01, epochs=5)
 
 
 class Killed(Exception):

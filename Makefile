@@ -1,0 +1,119 @@
+# Run `make` for the list of targets. Needs make and Python; everything else is set up in .venv, or asked for.
+PYTHON ?= python3
+# Debian's packages for what pip cannot install; `make setup` installs one where it is missing and it may.
+DEBIAN_VENV     := python3-venv
+DEBIAN_GRAPHVIZ := graphviz
+
+VENV  := .venv
+PY    := $(VENV)/bin/python
+READY := $(VENV)/ready
+LOCKS := requirements.lock requirements-gpu.lock
+
+# Folders reach the recipes through the environment, so any name works, with spaces and quotes too.
+export DATA RUNS
+WITH_DATA := $(if $(DATA),--data "$$DATA")
+WITH_RUNS := $(if $(RUNS),--runs "$$RUNS")
+WITH_ROWS := $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup experiment1 experiment2 demo test report lock clean
+
+help:
+	@echo 'make setup         everything that is needed, in $(VENV); the targets below do it by themselves'
+	@echo 'make experiment1   train rows M1 ... M8 of the first experiment       ROWS SEEDS EPOCHS DATA RUNS'
+	@echo 'make experiment2   train rows Model2 ... Model6 of the second         ROWS SEEDS EPOCHS DATA RUNS'
+	@echo 'make demo          a short run on drawn images: no data, no network'
+	@echo 'make report        tables and figures on one page, in report/         RUNS'
+	@echo 'make test          lint, format, types and tests                      DATA'
+	@echo 'make lock          resolve requirements.txt into the lock files again'
+	@echo 'make clean         remove $(VENV), caches and build artefacts; never runs, reports, results or data'
+	@echo
+	@echo 'Variables: ROWS="M1 M6"   only these rows           SEEDS="0 1"   these seeds'
+	@echo '           EPOCHS=1       at most so many epochs    DATA=DIR      where the CIFAR-10 images are'
+	@echo '           RUNS=DIR       where runs are kept       PYTHON=FILE   the Python to set up with ($(PYTHON))'
+	@echo 'Example:   make experiment1 ROWS="M1 M6" EPOCHS=1'
+
+experiment1 experiment2: $(READY)
+	@$(PY) -m kerascifar run experiments/$@.toml $(WITH_ROWS) $(WITH_DATA) $(WITH_RUNS)
+
+demo: $(READY)
+	@$(PY) -m kerascifar demo
+
+report: $(READY)
+	@$(PY) -m kerascifar report --out report $(WITH_RUNS)
+
+test: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(PY) -m pytest
+
+setup: $(READY)
+	@$(install_graphviz)
+	@cat $(READY)
+
+# Written last, so that a setup that was cut short is done again.
+$(READY): requirements.txt pyproject.toml $(LOCKS)
+	@rm -f $@
+	@$(check_python)
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@if nvidia-smi >/dev/null 2>&1 || [ -e /proc/driver/nvidia/version ]; \
+	then lock=requirements-gpu.lock; size='some 5 GB: an NVIDIA driver was found'; \
+	else lock=requirements.lock; size='some 2 GB'; fi; \
+	echo "Installing $$lock into $(VENV) ($$size). This takes a few minutes."; \
+	$(PIP) install --require-hashes --only-binary :all: -r $$lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@$(if $(filter setup,$(MAKECMDGOALS)),,$(install_graphviz))
+	@TF_CPP_MIN_LOG_LEVEL=3 $(PY) -c "$$WHAT_TENSORFLOW_SEES" >$@.new 2>$@.log || { cat $@.log; exit 1; }
+	@rm $@.log; mv $@.new $@
+
+PIP := $(PY) -m pip --quiet --disable-pip-version-check
+
+define WHAT_TENSORFLOW_SEES
+import platform
+import tensorflow as tf
+details = tf.config.experimental.get_device_details
+gpus = [details(gpu).get("device_name", gpu.name) for gpu in tf.config.list_physical_devices("GPU")]
+print(f"Ready. TensorFlow {tf.__version__} on Python {platform.python_version()} sees", ", ".join(gpus) or "no GPU: it uses the CPU.")
+endef
+export WHAT_TENSORFLOW_SEES
+
+# $(call apt_install,PACKAGE): succeeds only where Debian's package was installed.
+define apt_install
+command -v apt-get >/dev/null && \
+if [ "$$(id -u)" = 0 ]; then sudo=; else sudo -n true 2>/dev/null && sudo='sudo -n'; fi && \
+echo "Installing Debian's package $(1)." && $$sudo apt-get update -qq >/dev/null && \
+$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null
+endef
+
+define check_python
+$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+echo "$(PYTHON) is $$($(PYTHON) --version 2>&1), but TensorFlow needs Python 3.11, 3.12 or 3.13."; \
+echo 'Install one of them and name it, for example: make setup PYTHON=python3.13'; exit 1; }; \
+$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call apt_install,$(DEBIAN_VENV)); } && \
+$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+echo "$(PYTHON) lacks the modules that make a virtual environment. On Debian: apt-get install $(DEBIAN_VENV)"; \
+echo '(python3.X-venv for another Python 3.X). Then run the same command again.'; exit 1; }
+endef
+
+define install_graphviz
+command -v dot >/dev/null || { $(call apt_install,$(DEBIAN_GRAPHVIZ)); } || { \
+echo "Graphviz's program 'dot' is missing: everything works, but architecture diagrams are left out. To install it:"; \
+echo '  Debian   sudo apt-get install $(DEBIAN_GRAPHVIZ)'; \
+echo '  macOS    brew install graphviz'; \
+echo '  Windows  winget install graphviz   or   choco install graphviz'; }
+endef
+
+# Versions that the GPU's lock shares with the other one stay the same.
+lock: export UV_PYTHON_DOWNLOADS := never
+lock: $(READY)
+	$(LOCK) -o requirements.lock
+	$(LOCK) --extra gpu --constraints requirements.lock -o requirements-gpu.lock
+
+LOCK = $(PY) -m uv pip compile pyproject.toml --extra dev --universal --python $(PY) --python-version 3.11 \
+	--generate-hashes --no-header --no-emit-index-url --quiet $(if $(UPGRADE),--upgrade)
+
+clean:
+	rm -rf $(VENV) build dist kerascifar.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . \( -path ./.git -o -path ./runs \) -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+	@echo 'Kept: runs/, report/, demo/, experiments/results/ and the data caches.'

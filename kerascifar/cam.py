@@ -1,0 +1,559 @@
+"""Where a model looks: Grad-CAM focus maps of a record's model. `python -m kerascifar.cam --class airplane`."""
+
+import argparse
+import json
+import math
+import os
+import re
+import sys
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kerascifar import data, errors, records
+from kerascifar.errors import UserError
+
+if TYPE_CHECKING:
+    import keras
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+RUNS = Path("runs")
+BATCH = 250  # images at a time: bounds the memory that activations and gradients take
+COLOURS = "jet"  # the report's colour bar: 0.0 blue … 1.0 red
+EXAMPLES = """examples:
+  python -m kerascifar.cam --class airplane              the first validation image of an airplane, your best row
+  python -m kerascifar.cam --class airplane --row M6     the same image, row M6
+  python -m kerascifar.cam --all --row Model4 --seed 0   the ten classes on one sheet
+  python -m kerascifar.cam --index 4711                  image 4711 of the 50,000, explained for its own label
+  python -m kerascifar.cam --image photo.jpg             your own picture, explained for the predicted class
+
+Without --index, a class is shown on its first validation image in the official order: no image is chosen by how well
+its map looks. Test images are never shown.
+"""
+
+
+@dataclass(frozen=True)
+class Focus:
+    """One image, and where a model finds evidence for one class in it."""
+
+    image: np.ndarray  # uint8 (32, 32, 3)
+    map: np.ndarray  # float32 (32, 32), 0..1
+    explained: str  # the class whose evidence the map shows
+    predicted: str
+    probability: float  # of the predicted class
+    source: str  # which image: "validation image 1234 (airplane)"
+
+
+def convolutions(model: "keras.Sequential") -> list[str]:
+    """The names of a model's `Conv2D` layers, first to last."""
+    import keras
+
+    return [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+
+
+def last_convolution(model: "keras.Sequential") -> str:
+    """The name of the last `Conv2D`.
+
+    Raises:
+        UserError: the model has none.
+    """
+    from kerascifar import models
+
+    return str(models.last_convolution(model).name)
+
+
+def focus_maps(
+    model: "keras.Sequential", images: np.ndarray, labels: np.ndarray, layer: str | None = None
+) -> np.ndarray:
+    """Where the last convolution finds evidence for each image's label (Grad-CAM).
+
+    Source: Selvaraju et al., "Grad-CAM", arXiv:1610.02391, eqs. 1 and 2; the report's figures for M6 and Model4.
+    Made by tf-keras-vis; the layer is handed over by name, and the library's search for another one is switched off.
+    The model's output is logits already, so its last activation needs no replacement. The layer's grid is enlarged
+    linearly, its outermost values on the image's outermost pixels.
+
+    Args:
+        model: classifier with at least one `Conv2D`; its output is logits, (n, 10).
+        images: float32 (n, 32, 32, 3), scaled to 0..1 as in training.
+        labels: int64 (n,), 0..9: the class to explain, which need not be the predicted one.
+        layer: name of the `Conv2D` to look at; the last one by default.
+    Returns:
+        float32 (n, 32, 32), 0..1, each map stretched to its own range: compare places within one image, never two
+        images. All zero where no place speaks for the class, and where all places speak for it alike.
+    Raises:
+        UserError: the model has no `Conv2D`, none called `layer`, or other shapes; its output is not finite.
+        ValueError: `images` and `labels` differ in length, have another shape or type, or a value is out of range.
+    """
+    _check_model(model)
+    _check_images(images)
+    _check_labels(labels, len(images))
+    name = _chosen_layer(model, layer)
+    if len(images) == 0:
+        return np.zeros((0, 32, 32), np.float32)
+    with warnings.catch_warnings():
+        # tf-keras-vis 0.8.7 imports from SciPy's old namespace: "deprecated", says SciPy < 2, which we pin.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*scipy.ndimage.interpolation")
+        from tf_keras_vis.gradcam import Gradcam
+        from tf_keras_vis.utils.scores import CategoricalScore
+
+    # A model that was loaded, or grown with `add`, has an older graph on its layers, and their `output` belongs to that
+    # one: no gradient would reach it from the model's output. A clone has one graph.
+    import keras
+
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    gradcam = Gradcam(clone)
+    maps = [
+        gradcam(
+            CategoricalScore(labels[start : start + BATCH].tolist()),
+            images[start : start + BATCH],
+            penultimate_layer=name,
+            seek_penultimate_conv_layer=False,
+            normalize_cam=False,
+        )
+        for start in range(0, len(images), BATCH)
+    ]
+    evidence = np.concatenate(maps).astype(np.float64)
+    if not np.isfinite(evidence).all():
+        raise UserError(_not_finite(model))
+    return _stretched(evidence)
+
+
+def explain(
+    model: "keras.Sequential",
+    images: np.ndarray,
+    labels: Sequence[int | None],
+    sources: Sequence[str],
+    class_names: Sequence[str],
+    layer: str | None = None,
+) -> list[Focus]:
+    """The focus maps of some images, with what the model predicts.
+
+    Args:
+        images: uint8 (n, 32, 32, 3).
+        labels: for each image the class to explain; None: the predicted one.
+        sources: for each image what it is, for the reader.
+        class_names: ten.
+        layer: see `focus_maps`.
+    """
+    _check_model(model)
+    scaled = data.scale(images)
+    probabilities = _probabilities(model, scaled)
+    predicted = probabilities.argmax(axis=1)
+    chosen = np.array([p if c is None else c for c, p in zip(labels, predicted, strict=True)], dtype=np.int64)
+    maps = focus_maps(model, scaled, chosen, layer)
+    return [
+        Focus(images[i], maps[i], class_names[chosen[i]], class_names[p], float(probabilities[i, p]), sources[i])
+        for i, p in enumerate(predicted)
+    ]
+
+
+def first_validation_images(labels: np.ndarray) -> np.ndarray:
+    """For each class the official index of its first validation image, int64 (10,): the images shown by default."""
+    validation = np.sort(data.split(labels)[1])
+    return np.array([validation[labels[validation] == c][0] for c in range(10)], dtype=np.int64)
+
+
+def describe(dataset: data.Dataset, index: int) -> str:
+    """What an image is, for the reader: `validation image 1234 (airplane)`."""
+    part = "validation" if index in data.split(dataset.labels)[1] else "training"
+    return f"{part} image {index} ({dataset.class_names[dataset.labels[index]]})"
+
+
+def panel(focus: Focus, record: records.Record, layer: str) -> "Figure":
+    """The report's panel: original | heatmap with its colour bar | the image masked by the map."""
+    from matplotlib.figure import Figure
+
+    from kerascifar import plots
+
+    figure = Figure(figsize=(9, 3.9), layout="constrained")
+    axes = figure.subplots(1, 3)
+    heat = _tiles(axes, focus)
+    for tile, title in zip(axes, ["original", f"focus map ({layer})", "image × map"], strict=True):
+        tile.set_title(title, fontsize=11)
+    bar = figure.colorbar(heat, ax=axes[1], ticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0], fraction=0.046, pad=0.04)
+    bar.ax.tick_params(labelsize=9)
+    lines = [
+        f"evidence for: {focus.explained} · predicted: {_prediction(focus)}{_nothing(focus)}",
+        f"{plots.heading(record)} · {focus.source}",
+    ]
+    figure.suptitle(_plain("\n".join(lines)), fontsize=12)
+    if record.is_synthetic:
+        plots.mark_synthetic(figure)
+    return figure
+
+
+def sheet(focuses: Sequence[Focus], record: records.Record, layer: str) -> "Figure":
+    """One page for the ten classes (or any number): two groups a row, each original | heatmap | masked image."""
+    from matplotlib.figure import Figure
+
+    from kerascifar import plots
+
+    rows = math.ceil(len(focuses) / 2)
+    figure = Figure(figsize=(11, 2.05 * rows + 1.0), layout="constrained")
+    # Five columns of tiles would touch: an empty one in the middle parts the two groups.
+    grid = figure.add_gridspec(rows, 7, width_ratios=[1, 1, 1, 0.12, 1, 1, 1])
+    tiles: list[Axes] = []
+    for i, focus in enumerate(focuses):
+        row, side = divmod(i, 2)
+        axes = [figure.add_subplot(grid[row, 4 * side + k]) for k in range(3)]
+        heat = _tiles(axes, focus)
+        text = f"{focus.explained} — predicted: {_prediction(focus)}{_nothing(focus)}\n{focus.source}"
+        axes[1].set_title(_plain(text), fontsize=9)
+        tiles += axes
+    bar = figure.colorbar(heat, ax=tiles, fraction=0.025, pad=0.02, aspect=40, ticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    bar.ax.tick_params(labelsize=9)
+    title = f"{plots.heading(record)} · layer {layer}\nfor each class: original | focus map | image × map"
+    figure.suptitle(_plain(title), fontsize=12)
+    if record.is_synthetic:
+        plots.mark_synthetic(figure)
+    return figure
+
+
+def choose(
+    candidates: Sequence[tuple[str, Sequence[records.Record]]], row: str | None, seed: int | None
+) -> tuple[records.Record, str]:
+    """The record to explain, and in words why this one.
+
+    Args:
+        candidates: pools in order of preference, each with its name ("your runs", "the published runs"); the first
+            that has a fitting record decides.
+        row: only this row; by default the one with the best validation accuracy (its mean over seeds).
+        seed: only this seed; by default the row's lowest.
+    Raises:
+        UserError: no record fits; the text says which rows and seeds there are.
+    """
+    usable = [(name, [r for r in pool if _usable(r)]) for name, pool in candidates]
+    for name, pool in usable:
+        fitting = [r for r in pool if row in (None, r.name) and seed in (None, r.seed)]
+        if fitting:
+            groups: dict[tuple[object, ...], list[records.Record]] = {}
+            for record in fitting:
+                key = (record.experiment, record.name, json.dumps(record.row, sort_keys=True), record.shortened)
+                groups.setdefault(key, []).append(record)
+            best = min(groups.values(), key=_rank)
+            record = min(best, key=lambda r: r.seed)
+            rows = {r.name for r in fitting}
+            why = f"of {name}" if row or len(rows) == 1 else f"best validation accuracy of {name}"
+            return record, f"{record.name}, seed {record.seed} ({why}: {_mean_accuracy(best):.2%})"
+    available = [r for _, pool in usable for r in pool]
+    if not available:
+        raise UserError(
+            "There is no trained model yet whose focus could be drawn.\n"
+            "Train one: `make experiment1` (all rows), or `make experiment1 ROWS=M6 EPOCHS=1` (one row, minutes). Runs "
+            "kept elsewhere: --runs DIR.\nNothing was written."
+        )
+    names = {r.name for r in available}
+    if row is not None and row not in names:
+        raise UserError(
+            f"--row {row}: no trained model of that row was found.\nRows that have one: {', '.join(sorted(names))}. "
+            f"{_did_you_mean(row, names)}To train another: `make experiment1 ROWS={row}` or `make experiment2 "
+            f"ROWS={row}`.\nNothing was written."
+        )
+    seeds = sorted({r.seed for r in available if row in (None, r.name)})
+    what = f"--row {row} --seed {seed}" if row else f"--seed {seed}"
+    raise UserError(
+        f"{what}: no trained model with that seed was found.\nSeeds that have one: {', '.join(map(str, seeds))}. "
+        f"To train another: `make experiment1 SEEDS={seed}`.\nNothing was written."
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command `python -m kerascifar.cam`."""
+    arguments = _parser().parse_args(argv)
+    _check_arguments(arguments)
+    image = None
+    if arguments.image is not None:
+        from kerascifar import images
+
+        image = images.read(arguments.image)
+    # A user's own picture needs no data set; --data then still says whose models are meant.
+    dataset = data.load(arguments.data) if image is None or arguments.data is not None else None
+    if dataset is not None:
+        _class_number(arguments.class_, dataset.class_names)
+        _check_index(arguments.index, dataset)
+    record, why = choose(_pools(arguments.runs, dataset), arguments.row, arguments.seed)
+    class_names = tuple(record.dataset["class_names"])
+    wanted = _class_number(arguments.class_, class_names)
+    out = arguments.out or arguments.runs / "report" / "cam" / _file_name(arguments, record, dataset)
+
+    print(why, flush=True)
+    _load_tensorflow_quietly()
+    model = records.load_model(record)
+    _check_model(model)
+    layer = _chosen_layer(model, arguments.layer)
+    pixels, labels, sources = _what_to_explain(arguments, image, dataset, wanted)
+    focuses = explain(model, pixels, labels, sources, class_names, layer)
+
+    from kerascifar import plots
+
+    plots.save(sheet(focuses, record, layer) if arguments.all else panel(focuses[0], record, layer), out)
+    for focus in focuses:
+        if not focus.map.any():
+            print(f"{focus.source}: no place speaks for {focus.explained}; its map is empty.")
+    print(errors.printable(str(out)))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m kerascifar.cam",
+        description="Draws where a trained model finds its evidence (Grad-CAM): original | heatmap | masked image.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--class", dest="class_", metavar="NAME", help="the class to explain, such as airplane")
+    parser.add_argument("--all", action="store_true", help="all ten classes on one sheet")
+    parser.add_argument("--index", type=int, metavar="K", help="the image with official index K (0 … 49999)")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="a picture of your own, of any size")
+    parser.add_argument("--row", metavar="ROW", help="the row, such as Model4 (default: best validation accuracy)")
+    parser.add_argument("--seed", type=int, metavar="N", help="the run with this seed (default: the row's lowest)")
+    parser.add_argument("--layer", metavar="LAYER", help="the Conv2D layer to look at (default: the last)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="the picture to write (default: a name in RUNS/report/cam)"
+    )
+    parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="your runs (default: %(default)s)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the folder that holds CIFAR-10")
+    return parser
+
+
+def _check_arguments(arguments: argparse.Namespace) -> None:
+    """What can be refused before anything is loaded."""
+    if arguments.all and arguments.class_ is not None:
+        raise UserError("--all draws every class, --class one.\nGive only one of them.")
+    if arguments.image is not None and arguments.index is not None:
+        raise UserError("--image names a picture of your own, --index one of CIFAR-10.\nGive only one of them.")
+    if not arguments.all and arguments.class_ is None and arguments.image is None and arguments.index is None:
+        raise UserError(
+            "Nothing to draw was named.\nExpected one of: --class NAME (such as airplane), --all, --index K, --image "
+            "FILE. `python -m kerascifar.cam --help` shows examples."
+        )
+    if arguments.out is not None:
+        from kerascifar import plots
+
+        if arguments.out.is_dir():
+            raise UserError(f"--out {arguments.out}: is a folder.\nName a file, such as {arguments.out / 'focus.png'}.")
+        plots.check_suffix(arguments.out)
+
+
+def _class_number(name: str | None, class_names: Sequence[str]) -> int | None:
+    if name is None:
+        return None
+    if name not in class_names:
+        raise UserError(f'--class "{name}" is not known.\n{errors.suggest(name, class_names)}\nNothing was written.')
+    return list(class_names).index(name)
+
+
+def _check_index(index: int | None, dataset: data.Dataset) -> None:
+    if index is not None and not 0 <= index < len(dataset.labels):
+        raise UserError(
+            f"--index {index}: there is no such image.\nExpected 0 … {len(dataset.labels) - 1}, the official index in "
+            "the training files; test images are never shown.\nNothing was written."
+        )
+
+
+def _pools(runs: Path, dataset: data.Dataset | None) -> list[tuple[str, list[records.Record]]]:
+    """The user's records, then the published ones: of `dataset` only; without one of CIFAR-10, else of drawn images."""
+    own, published = records.list_records(runs), records.list_records(records.PUBLISHED)
+    if dataset is not None:
+        own, published = (
+            [r for r in pool if all(r.dataset[part] == dataset.fingerprint[part] for part in ("train", "test"))]
+            for pool in (own, published)
+        )
+        return [("your runs", own), ("the published runs", published)]
+    return [
+        ("your runs", [r for r in own if not r.is_synthetic]),
+        ("the published runs", [r for r in published if not r.is_synthetic]),
+        ("your runs on synthetic data", [r for r in own if r.is_synthetic]),
+    ]
+
+
+def _load_tensorflow_quietly() -> None:
+    """Imports TensorFlow without its start-up chatter, unless the user has chosen a log level.
+
+    TensorFlow 2.21 writes that it found no CUDA driver before it looks at the log level. So what it writes to standard
+    error meanwhile is held back, and all but notes is passed on.
+    """
+    if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    try:
+        terminal = os.dup(2)
+    except OSError:  # standard error is closed
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            import keras
+
+            assert keras.models  # touched, as `kerascifar.models` may have put off the loading until then
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            held.seek(0)
+            rest = [line for line in held.read().decode(errors="replace").splitlines(True) if not _CHATTER.match(line)]
+            sys.stderr.write("".join(rest))
+
+
+_CHATTER = re.compile(
+    r"I\d{4} |WARNING: All log messages before absl::InitializeLog|To enable the following instructions"
+)
+
+
+def _what_to_explain(
+    arguments: argparse.Namespace, image: np.ndarray | None, dataset: data.Dataset | None, wanted: int | None
+) -> tuple[np.ndarray, list[int | None], list[str]]:
+    """Pixels uint8 (n, 32, 32, 3), the class to explain in each (None: the predicted one), and what each is."""
+    classes: list[int | None] = list(range(10)) if arguments.all else [wanted]
+    if image is not None:
+        source = f"{arguments.image.name}, 32×32 pixels of it"
+        return np.stack([image] * len(classes)), classes, [source] * len(classes)
+    assert dataset is not None
+    if arguments.index is not None:
+        indices = [arguments.index] * len(classes)
+        if classes == [None]:
+            classes = [int(dataset.labels[arguments.index])]
+    else:
+        first = first_validation_images(dataset.labels)
+        indices = [int(first[c]) for c in classes]
+    return np.stack([dataset.images[i] for i in indices]), classes, [describe(dataset, i) for i in indices]
+
+
+def _file_name(arguments: argparse.Namespace, record: records.Record, dataset: data.Dataset | None) -> str:
+    """`M6-seed0-airplane.png`, `M6-seed0-all.png`, `M6-seed0-index4711.png`, `M6-seed0-photo.png`."""
+    parts = [record.name, f"seed{record.seed}"]
+    if arguments.image is not None:
+        parts.append(arguments.image.stem)
+    if arguments.index is not None:
+        parts.append(f"index{arguments.index}")
+    if arguments.class_ is not None:
+        parts.append(arguments.class_)
+    if arguments.all:
+        parts.append("all")
+    if arguments.layer is not None:
+        parts.append(arguments.layer)
+    return re.sub(r"[^\w.-]", "_", "-".join(parts))[:200] + ".png"
+
+
+def _usable(record: records.Record) -> bool:
+    """Whether the run did not diverge and its weights were kept (of published runs, not all are)."""
+    finite = math.isfinite(record.results["validation"]["accuracy"]) and record.stop != "loss not finite"
+    return finite and (record.folder / records.MODEL).is_file()
+
+
+def _mean_accuracy(group: Sequence[records.Record]) -> float:
+    return float(np.mean([r.results["validation"]["accuracy"] for r in group]))
+
+
+def _rank(group: Sequence[records.Record]) -> tuple[object, ...]:
+    """Full runs first, then by validation accuracy; a tie goes by name and folder, so that it is always the same."""
+    first = group[0]
+    return (first.shortened, -_mean_accuracy(group), first.name, str(first.folder))
+
+
+def _did_you_mean(wrong: str, known: set[str]) -> str:
+    _, _, hint = errors.suggest(wrong, known).partition(" Did you mean ")
+    return f"Did you mean {hint} " if hint else ""
+
+
+def _chosen_layer(model: "keras.Sequential", layer: str | None) -> str:
+    last = last_convolution(model)
+    if layer is None:
+        return last
+    names = convolutions(model)
+    if layer not in names:
+        known = layer in [other.name for other in model.layers]
+        what = "is no Conv2D layer" if known else "is not a layer"
+        raise UserError(f'--layer "{layer}" {what} of model "{model.name}".\n{errors.suggest(layer, names)}')
+    return layer
+
+
+def _check_model(model: "keras.Sequential") -> None:
+    if tuple(model.input_shape) != (None, 32, 32, 3) or tuple(model.output_shape) != (None, 10):
+        raise UserError(
+            f'Model "{model.name}" takes {model.input_shape} and gives {model.output_shape}.\n'
+            "Expected (None, 32, 32, 3) and (None, 10): 32×32 RGB images in, ten logits out. Name a row whose model "
+            "has these shapes (--row), or train it again.\nNothing was written."
+        )
+
+
+def _check_images(images: np.ndarray) -> None:
+    if images.ndim != 4 or images.shape[1:] != (32, 32, 3):
+        raise ValueError(f"images: expected shape (n, 32, 32, 3), got {images.shape}")
+    if images.dtype != np.float32:
+        raise ValueError(f"images: expected float32 scaled to 0..1, got {images.dtype}")
+    if images.size and not (images.min() >= 0 and images.max() <= 1):  # written so that NaN fails too
+        raise ValueError(f"images: expected pixels in 0..1, got {images.min()} … {images.max()}")
+
+
+def _check_labels(labels: np.ndarray, count: int) -> None:
+    if labels.shape != (count,):
+        raise ValueError(f"labels: expected one for each of {count} images, shape ({count},), got {labels.shape}")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"labels: expected integers, got {labels.dtype}")
+    if labels.size and not (labels.min() >= 0 and labels.max() <= 9):
+        raise ValueError(f"labels: expected 0..9, got {labels.min()} … {labels.max()}")
+
+
+def _probabilities(model: "keras.Sequential", images: np.ndarray) -> np.ndarray:
+    """Softmax of the logits, float64 (n, 10)."""
+    logits = [np.asarray(model(images[i : i + BATCH], training=False)) for i in range(0, len(images), BATCH)]
+    scores = np.concatenate(logits).astype(np.float64)
+    if not np.isfinite(scores).all():
+        raise UserError(_not_finite(model))
+    exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def _not_finite(model: "keras.Sequential") -> str:
+    return (
+        f'Model "{model.name}" answers with numbers that are not finite: its training diverged.\n'
+        "Choose another row or seed (--row, --seed), or train it again.\nNothing was written."
+    )
+
+
+def _tiles(axes: "Sequence[Axes]", focus: Focus) -> "AxesImage":
+    original, heat, masked = axes
+    original.imshow(focus.image, interpolation="nearest")
+    drawn = heat.imshow(focus.map, cmap=COLOURS, vmin=0, vmax=1, interpolation="bilinear")
+    masked.imshow(focus.image / 255 * focus.map[..., np.newaxis], interpolation="nearest")
+    for tile in axes:
+        tile.set_xticks([])
+        tile.set_yticks([])
+    return drawn
+
+
+def _prediction(focus: Focus) -> str:
+    return f"{focus.predicted} ({focus.probability:.1%})"
+
+
+def _stretched(maps: np.ndarray) -> np.ndarray:
+    """Each map from its minimum, 0, to its maximum, 1; one that is level, but for rounding, is 0 everywhere.
+
+    tf-keras-vis would add 1e-7 to the divisor: maps of a large grid, whose mean gradients are small, never reach 1.
+    """
+    low, high = maps.min(axis=(1, 2), keepdims=True), maps.max(axis=(1, 2), keepdims=True)
+    width = high - low
+    level = width <= 1e-5 * high
+    return np.where(level, 0, (maps - low) / np.where(level, 1, width)).astype(np.float32)
+
+
+def _nothing(focus: Focus) -> str:
+    return "" if focus.map.any() else " · no place speaks for it"
+
+
+def _plain(text: str) -> str:
+    """`text` as it stands: Matplotlib reads a formula between two dollar signs, and file names may hold them."""
+    return errors.printable(text).replace("$", r"\$")
+
+
+if __name__ == "__main__":
+    sys.exit(errors.run(main))

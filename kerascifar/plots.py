@@ -1,0 +1,198 @@
+"""Records to figures: training curves, augmentation compared; a model to its architecture diagram.
+
+Functions return a `Figure` and only draw; `save` writes it. Nothing here opens a window.
+"""
+
+import importlib.util
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from kerascifar import files
+from kerascifar.errors import UserError
+
+if TYPE_CHECKING:
+    import keras
+
+    from kerascifar.records import Record
+
+DPI = 150
+TRAINING = "#0072B2"  # blue and vermilion of Okabe and Ito's palette: told apart with any colour vision, and in grey
+VALIDATION = "#D55E00"
+KEPT = "#555555"
+FEW_EPOCHS = 20  # up to here each epoch gets a marker
+# What would differ from one writing to the next, or with the library, is left out: same figure, same file.
+METADATA: dict[str, dict[str, str | None]] = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None, "Creator": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+
+def check_suffix(path: Path) -> None:
+    """Raises a `UserError` unless `save` knows the format that the suffix of `path` names."""
+    if path.suffix.lower() not in METADATA:
+        raise UserError(
+            f"{path}: pictures are not written as {path.suffix or 'a file without a suffix'}.\n"
+            f"Expected a name that ends in one of: {', '.join(METADATA)}.\nNothing was written."
+        )
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure as PNG, SVG or PDF, by the suffix: whole or not at all, the same bytes each time.
+
+    Raises:
+        UserError: another suffix.
+    """
+    check_suffix(path)
+    metadata = METADATA[path.suffix.lower()]
+    with matplotlib.rc_context({"svg.hashsalt": "kerascifar"}):
+        files.write(path, lambda temporary: figure.savefig(temporary, dpi=DPI, metadata=metadata))
+
+
+def heading(record: "Record") -> str:
+    """What a figure is about: `M6 · seed 0 · CIFAR-10`, and whatever keeps it from being a result on CIFAR-10."""
+    parts = [record.name, f"seed {record.seed}", str(record.dataset["name"])]
+    if record.shortened:
+        parts.append("shortened run")
+    if record.is_synthetic:
+        parts.append("SYNTHETIC DATA")
+    return " · ".join(parts)
+
+
+def training_statistics(record: "Record") -> Figure:
+    """Loss and accuracy by epoch, training and validation, with the kept epoch marked.
+
+    A loss that was not finite, or is missing, leaves a gap.
+    """
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    loss, accuracy = figure.subplots(1, 2)
+    _draw_loss(loss, record)
+    _draw_accuracy(accuracy, record)
+    for axes in (loss, accuracy):
+        axes.set_xlabel("epoch")
+    figure.suptitle(heading(record), fontsize=13)
+    _mark_synthetic(figure, [record])
+    return figure
+
+
+def augmentation_comparison(without: "Record", with_: "Record") -> Figure:
+    """The report's "no augmentation vs augmentation train statistics" (M1 and M5): side by side, on the same axes."""
+    figure = Figure(figsize=(9, 6.6), layout="constrained")
+    grid = figure.subplots(2, 2, sharex=True, sharey="row")
+    for column, (record, what) in enumerate([(without, "no augmentation"), (with_, "augmentation")]):
+        _draw_loss(grid[0, column], record)
+        _draw_accuracy(grid[1, column], record)
+        grid[0, column].set_title(f"{what}\n{heading(record)}", fontsize=11)
+        grid[1, column].set_xlabel("epoch")
+        grid[1, column].tick_params(labelleft=column == 0)
+    for axes in grid[:, 1]:
+        axes.set_ylabel("")
+    epochs = max(record.epochs_trained for record in (without, with_))
+    _epoch_axis(grid[0, 0], epochs)
+    figure.suptitle("Training statistics without and with augmentation", fontsize=13)
+    _mark_synthetic(figure, [without, with_])
+    return figure
+
+
+def graphviz_missing() -> str | None:
+    """Why architecture diagrams cannot be drawn here, in one line; None where they can."""
+    if importlib.util.find_spec("pydot") is None:
+        return "Architecture diagrams are left out: the Python package pydot is missing (pip install pydot)."
+    if shutil.which("dot") is None:
+        return (
+            "Architecture diagrams are left out: Graphviz's program dot is missing "
+            "(Debian: apt install graphviz; macOS: brew install graphviz; Windows: winget install graphviz)."
+        )
+    import pydot
+
+    try:
+        pydot.Dot("probe").create(format="dot")
+    except (OSError, AssertionError) as error:  # pydot asserts that dot's exit status is 0
+        reason = " ".join(str(error).split())[:200]
+        return f"Architecture diagrams are left out: Graphviz's program dot is there, but fails ({reason})."
+    return None
+
+
+def architecture(model: "keras.Sequential", path: Path) -> bool:
+    """Draws a model's layers as PNG: names, activations, input and output shapes.
+
+    Returns:
+        False, with nothing written, where Graphviz or pydot is missing; `graphviz_missing` says which.
+    """
+    if graphviz_missing() is not None:
+        return False
+    import keras
+
+    def draw(temporary: Path) -> None:
+        keras.utils.plot_model(
+            model,
+            to_file=str(temporary),
+            show_shapes=True,
+            show_layer_names=True,
+            show_layer_activations=True,
+            dpi=96,
+        )
+
+    files.write(path, draw)
+    return True
+
+
+def _draw_loss(axes: Axes, record: "Record") -> None:
+    _curves(axes, record, "loss", 1.0)
+    axes.set_ylabel("loss (cross-entropy, nats)")
+
+
+def _draw_accuracy(axes: Axes, record: "Record") -> None:
+    _curves(axes, record, "accuracy", 100.0)
+    axes.set_ylabel("accuracy (%)")
+
+
+def _curves(axes: Axes, record: "Record", metric: str, factor: float) -> None:
+    for key, label, colour, style in [
+        (metric, "training", TRAINING, "-"),
+        (f"val_{metric}", "validation", VALIDATION, "--"),
+    ]:
+        values = _finite(record.history.get(key, [])) * factor
+        marker = "o" if len(values) <= FEW_EPOCHS or np.isnan(values).any() else None
+        epochs = np.arange(1, len(values) + 1)
+        axes.plot(epochs, values, color=colour, linestyle=style, marker=marker, markersize=4, label=label)
+    if record.epoch_kept >= 1:
+        axes.axvline(
+            record.epoch_kept, color=KEPT, linestyle=":", linewidth=1.4, label=f"kept: epoch {record.epoch_kept}"
+        )
+    _epoch_axis(axes, record.epochs_trained)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=9)
+
+
+def _epoch_axis(axes: Axes, epochs: int) -> None:
+    margin = 0.5 if epochs <= FEW_EPOCHS else 0.02 * epochs
+    axes.set_xlim(1 - margin, max(epochs, 1) + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def _finite(values: Sequence[float | None]) -> np.ndarray:
+    """float64, with NaN for what is missing or not finite."""
+    return np.array([v if v is not None and math.isfinite(v) else math.nan for v in values], dtype=np.float64)
+
+
+def _mark_synthetic(figure: Figure, records: "list[Record]") -> None:
+    """Writes SYNTHETIC DATA across a figure that does not show CIFAR-10, so that no cut-out is taken for a result."""
+    if any(record.is_synthetic for record in records):
+        mark_synthetic(figure)
+
+
+def mark_synthetic(figure: Figure) -> None:
+    """Writes SYNTHETIC DATA across a figure."""
+    figure.text(
+        0.5, 0.5, "SYNTHETIC DATA", fontsize=44, color="grey", alpha=0.3, rotation=20, ha="center", va="center"
+    ).set_in_layout(False)

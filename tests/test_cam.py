@@ -1,0 +1,579 @@
+"""Focus maps equal Grad-CAM by hand and peak at planted evidence; the command draws the right image or says why not."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from kerascifar import cam, data, errors, records
+from kerascifar.errors import UserError
+
+# Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def by_hand(model, images, labels, layer):
+    """Grad-CAM as its paper writes it, in plain TensorFlow, layer by layer; float64 from the gradients on."""
+    import tensorflow as tf
+
+    maps = []
+    for image, label in zip(images, labels, strict=True):
+        with tf.GradientTape() as tape:
+            x = tf.constant(image[np.newaxis])
+            activations = None
+            for step in model.layers:
+                x = step(x, training=False)
+                if step.name == layer:
+                    activations = x
+                    tape.watch(activations)
+            score = x[0, label]
+        gradients = np.float64(tape.gradient(score, activations)[0])
+        weights = gradients.sum(axis=(0, 1)) / (gradients.shape[0] * gradients.shape[1])  # eq. 1
+        evidence = np.maximum((np.float64(activations[0]) * weights).sum(axis=-1), 0)  # eq. 2
+        large = ndimage.zoom(evidence, 32 / evidence.shape[0], order=1)
+        maps.append((large - large.min()) / (np.ptp(large) or 1))
+    return np.array(maps)
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Random weights, two convolutions of different grids, batch normalisation and dropout; all in use."""
+    import keras
+
+    keras.utils.set_random_seed(3)
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Conv2D(4, 3, padding="same", activation="relu", name="first"),
+            layers.BatchNormalization(name="norm"),
+            layers.MaxPooling2D(2),
+            layers.Dropout(0.5),
+            layers.Conv2D(5, 3, activation="relu", name="second"),
+            layers.MaxPooling2D(2, name="pool"),
+            layers.Flatten(),
+            layers.Dense(10),
+        ],
+        name="tiny",
+    )
+    norm = network.get_layer("norm")
+    norm.set_weights([np.array(w, np.float32) for w in ([1, 2, 0.5, 1], [0.1, 0, 0.2, 0], [0.3] * 4, [0.2] * 4)])
+    return network
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(1).random((6, 32, 32, 3), dtype=np.float32)
+
+
+@pytest.mark.parametrize("layer", [None, "first", "second"])
+def test_maps_are_grad_cam_by_hand(model, images, layer):
+    """Fails on another layer, another class, a missing ReLU or mean, dropout left on, or another enlargement."""
+    labels = np.array([0, 3, 9, 3, 5, 7])
+    maps = cam.focus_maps(model, images, labels, layer)
+    assert maps.dtype == np.float32 and maps.shape == (6, 32, 32)
+    np.testing.assert_allclose(maps, by_hand(model, images, labels, layer or "second"), atol=1e-5)
+    assert maps.min(axis=(1, 2)).tolist() == [0] * 6 and maps.max(axis=(1, 2)).tolist() == [1] * 6
+
+
+def test_batches_give_what_single_images_give(model, images, monkeypatch):
+    """Fails if a batch's labels slip against its images (4 + 2 images), or images share a scale."""
+    labels = np.array([1, 2, 3, 4, 5, 6])
+    whole = cam.focus_maps(model, images, labels)
+    monkeypatch.setattr(cam, "BATCH", 4)
+    np.testing.assert_allclose(cam.focus_maps(model, images, labels), whole, atol=1e-5)
+    single = [cam.focus_maps(model, images[i : i + 1], labels[i : i + 1])[0] for i in range(6)]
+    np.testing.assert_allclose(single, whole, atol=1e-5)
+
+
+def test_explaining_leaves_the_model_as_it_was(model, images):
+    before = [w.copy() for w in model.get_weights()], model(images).numpy(), [x.name for x in model.layers]
+    cam.focus_maps(model, images, np.zeros(6, np.int64))
+    for old, new in zip(before[0], model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    np.testing.assert_array_equal(before[1], model(images).numpy())
+    assert before[2] == [x.name for x in model.layers]
+
+
+def test_a_reloaded_model_gives_the_same_maps(model, images, tmp_path):
+    """A loaded model's layers carry an older graph beside the model's own: tf-keras-vis takes that one's tensors."""
+    import keras
+
+    labels = np.array([0, 3, 9, 3, 5, 7])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    for layer in ("first", "second"):
+        expected = by_hand(model, images, labels, layer)
+        np.testing.assert_allclose(cam.focus_maps(loaded, images, labels, layer), expected, atol=1e-5)
+
+
+def test_no_images_give_no_maps(model):
+    maps = cam.focus_maps(model, np.zeros((0, 32, 32, 3), np.float32), np.zeros(0, np.int64))
+    assert maps.shape == (0, 32, 32) and maps.dtype == np.float32
+
+
+def planted():
+    """A model whose class 1 sees bright green only, class 2 dislikes it, and class 3 is blind: it has a constant."""
+    import keras
+
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Conv2D(2, 3, padding="same", activation="relu", name="green"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(10),
+        ]
+    )
+    kernel = np.zeros((3, 3, 3, 2), np.float32)
+    kernel[:, :, 1, 0] = 1 / 9
+    kernel[:, :, 0, 1] = 1 / 9
+    dense = np.zeros((2, 10), np.float32)
+    dense[0, 1], dense[0, 2] = 5, -5
+    network.set_weights([kernel, np.array([-0.5, -0.5], np.float32), dense, np.float32([0, 0, 0, 9, *[0] * 6])])
+    return network
+
+
+@pytest.mark.parametrize("top, left", [(0, 0), (2, 20), (13, 11), (26, 26)])
+def test_the_peak_lies_on_planted_evidence(top, left):
+    """A red patch elsewhere is as bright, but no evidence. Fails on swapped axes or a map of mere brightness."""
+    image = np.zeros((1, 32, 32, 3), np.float32)
+    image[0, top : top + 6, left : left + 6, 1] = 1
+    image[0, 31 - top - 5 : 32 - top, left : left + 6, 0] = 1 if top != 13 else 0
+    map_ = cam.focus_maps(planted(), image, np.array([1]))[0]
+    row, column = np.unravel_index(map_.argmax(), map_.shape)
+    assert top <= row < top + 6 and left <= column < left + 6
+    outside = map_.copy()
+    outside[top : top + 6, left : left + 6] = 0
+    assert outside.max() == 0
+
+
+@pytest.mark.parametrize("label", [2, 3])
+def test_where_nothing_speaks_for_the_class_the_map_is_zero(label):
+    """Evidence against class 2, none at all for class 3. Fails without the ReLU, or if 0/0 becomes NaN."""
+    image = np.zeros((1, 32, 32, 3), np.float32)
+    image[0, 4:10, 4:10, 1] = 1
+    np.testing.assert_array_equal(cam.focus_maps(planted(), image, np.array([label])), np.zeros((1, 32, 32)))
+
+
+def test_a_level_map_is_zero():
+    """Every place speaks for class 1 alike. Fails if rounding errors are stretched to 0..1."""
+    import keras
+
+    network = keras.Sequential(
+        [keras.Input((32, 32, 3)), keras.layers.Conv2D(1, 1), keras.layers.Flatten(), keras.layers.Dense(10)]
+    )
+    network.set_weights([np.ones_like(w) for w in network.get_weights()])
+    image = np.full((1, 32, 32, 3), 0.3, np.float32)
+    image[0, 5, 5] *= 1 + 2e-7
+    np.testing.assert_array_equal(cam.focus_maps(network, image, np.array([1])), np.zeros((1, 32, 32)))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda x, y: (x[:5], y), r"labels: expected one for each of 5 images, shape \(5,\), got \(6,\)"),
+        (lambda x, y: (x[0], y), r"images: expected shape \(n, 32, 32, 3\), got \(32, 32, 3\)"),
+        (lambda x, y: (x[:, :16], y), r"images: expected shape \(n, 32, 32, 3\), got \(6, 16, 32, 3\)"),
+        (lambda x, y: (np.uint8(x), y), "images: expected float32 scaled to 0..1, got uint8"),
+        (lambda x, y: (x * 2, y), r"images: expected pixels in 0..1, got \S+ … 1\.\d+"),
+        (lambda x, y: (x - 0.5, y), r"images: expected pixels in 0..1, got -0\.\d+ …"),
+        (lambda x, y: (x * np.float32("nan"), y), "images: expected pixels in 0..1, got nan"),
+        (lambda x, y: (x, y + 5), r"labels: expected 0\.\.9, got 5 … 10"),
+        (lambda x, y: (x, y - 1), r"labels: expected 0\.\.9, got -1 … 4"),
+        (lambda x, y: (x, y / 1.0), "labels: expected integers, got float64"),
+    ],
+)
+def test_wrong_arrays_are_named(model, images, change, message):
+    with pytest.raises(ValueError, match=message):
+        cam.focus_maps(model, *change(images, np.arange(6)))
+
+
+def test_the_last_convolution_is_found_before_other_layers(model):
+    """Fails if it is the first, or any layer with a grid ("pool" is a later one)."""
+    assert cam.convolutions(model) == ["first", "second"]
+    assert cam.last_convolution(model) == "second"
+
+
+def test_a_model_without_convolution_or_of_another_shape_is_refused(images):
+    import keras
+
+    flat = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)], name="flat")
+    with pytest.raises(UserError, match='Model "flat" has no Conv2D layer'):
+        cam.focus_maps(flat, images, np.zeros(6, np.int64))
+    small = keras.Sequential(
+        [keras.Input((28, 28, 1)), keras.layers.Conv2D(1, 3), keras.layers.Flatten()], name="small"
+    )
+    with pytest.raises(
+        UserError, match=r'"small" takes \(None, 28, 28, 1\) and gives \(None, 676\)\.\nExpected \(None'
+    ):
+        cam.focus_maps(small, images, np.zeros(6, np.int64))
+
+
+@pytest.mark.parametrize(
+    "layer, message",
+    [
+        ("pool", '--layer "pool" is no Conv2D layer of model "tiny".\nExpected one of: first, second.'),
+        ("secnd", '"secnd" is not a layer of model "tiny".\nExpected one of: first, second. Did you mean "second"?'),
+    ],
+)
+def test_another_layer_is_refused_and_not_replaced(model, images, layer, message):
+    """tf-keras-vis would silently seek an earlier convolution."""
+    with pytest.raises(UserError) as raised:
+        cam.focus_maps(model, images, np.zeros(6, np.int64), layer)
+    assert message in str(raised.value)
+
+
+def test_a_diverged_model_is_refused(images):
+    network = planted()
+    network.set_weights([np.full_like(w, np.nan) for w in network.get_weights()])
+    with pytest.raises(UserError, match="numbers that are not finite: its training diverged"):
+        cam.focus_maps(network, images, np.zeros(6, np.int64))
+    with pytest.raises(UserError, match="numbers that are not finite: its training diverged"):
+        cam.explain(network, np.uint8(images), [None] * 6, ["x"] * 6, data.CLASS_NAMES)
+
+
+def test_the_prediction_is_the_softmax_of_the_logits():
+    """Class 3 has the logit 9, the others 0 (nothing is green): e⁹ / (e⁹ + 9) = 0.99889…"""
+    pixels = np.zeros((2, 32, 32, 3), np.uint8)
+    focuses = cam.explain(planted(), pixels, [1, None], ["one", "two"], data.CLASS_NAMES)
+    assert [f.explained for f in focuses] == ["automobile", "cat"]
+    assert [f.predicted for f in focuses] == ["cat", "cat"]
+    assert [f.source for f in focuses] == ["one", "two"]
+    assert focuses[0].probability == pytest.approx(np.exp(9) / (np.exp(9) + 9), rel=1e-6)
+
+
+# Records and their choice
+
+
+def record(name="M6", seed=0, accuracy=0.5, train=data.TRAIN_SHA256, **changes):
+    values = {"loss": 1.0, "accuracy": accuracy}
+    made = records.Record(
+        schema=1,
+        experiment="experiment1",
+        row={
+            "name": name,
+            "model": "model1",
+            "optimizer": "adam",
+            "loss": "ce",
+            "batch_size": 512,
+            "learning_rate": 0.001,
+        },
+        seed=seed,
+        dataset={
+            "name": "CIFAR-10" if train == data.TRAIN_SHA256 else "shapes",
+            "train": train,
+            "test": data.TEST_SHA256,
+            "class_names": list(data.CLASS_NAMES),
+        },
+        split="0" * 64,
+        shortened=False,
+        stop="early stopping",
+        epochs_trained=1,
+        epoch_kept=1,
+        seconds=[1.0],
+        results={split: dict(values) for split in ("train", "validation", "test")},
+        per_class={},
+        environment={},
+    )
+    return dataclasses.replace(made, **changes)
+
+
+def store(made, folder, network=None):
+    """Writes the record and its model as a run's folder; without a model, a file that is not one."""
+    folder.mkdir(parents=True)
+    content = {key: value for key, value in dataclasses.asdict(made).items() if key != "folder"}
+    (folder / records.RECORD).write_text(json.dumps(content))
+    if network is None:
+        (folder / records.MODEL).write_bytes(b"no model")
+    else:
+        network.save(folder / records.MODEL)
+    return records.read(folder)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Stores records in folders of their own."""
+
+    def make(*made):
+        return [store(r, tmp_path / "pool" / f"{i:02}-{r.name}-{r.seed}") for i, r in enumerate(made)]
+
+    return make
+
+
+def test_the_default_is_the_best_row_by_validation_accuracy_and_its_lowest_seed(stored):
+    """M2 has the best single run, M1 the better mean over its seeds."""
+    pool = stored(record("M1", 1, 0.7), record("M1", 0, 0.6), record("M2", 0, 0.71), record("M2", 1, 0.2))
+    chosen, why = cam.choose([("your runs", pool)], None, None)
+    assert (chosen.name, chosen.seed) == ("M1", 0)
+    assert why == "M1, seed 0 (best validation accuracy of your runs: 65.00%)"
+
+
+def test_the_users_runs_come_before_the_published_ones(stored):
+    own, published, other = stored(record("M1", 0, 0.3), record("M2", 0, 0.9), record("M1", 1, 0.9))
+    pools = [("your runs", [own]), ("the published runs", [published, other])]
+    assert cam.choose(pools, None, None)[0] is own
+    assert cam.choose(pools, "M1", None)[0] is own
+    assert cam.choose(pools, "M2", None)[0] is published
+    assert cam.choose(pools, "M1", 1)[0] is other
+
+
+def test_full_runs_come_before_shortened_diverged_and_weightless_ones(stored):
+    pool = stored(
+        record("M1", 0, 0.9, shortened=True),
+        record("M2", 0, 0.95, stop="loss not finite"),
+        record("M3", 0, 0.4),
+        record("M4", 0, 0.97),
+        record("M5", 0, float("nan")),
+    )
+    (pool[3].folder / records.MODEL).unlink()
+    assert cam.choose([("your runs", pool)], None, None)[0].name == "M3"
+    assert cam.choose([("your runs", pool)], "M1", None)[0].name == "M1"
+    for row in ("M2", "M4", "M5"):
+        with pytest.raises(UserError, match=f"--row {row}: no trained model of that row"):
+            cam.choose([("your runs", pool)], row, None)
+
+
+def test_what_is_missing_is_said(stored):
+    pool = [("your runs", stored(record("M1", 0), record("Model4", 3)))]
+    with pytest.raises(UserError, match=r"There is no trained model yet .*\nTrain one: `make experiment1`"):
+        cam.choose([("your runs", [])], "M1", None)
+    with pytest.raises(
+        UserError, match=r'--row Modl4: no .*\nRows that have one: M1, Model4\. Did you mean "Model4"\?'
+    ):
+        cam.choose(pool, "Modl4", None)
+    with pytest.raises(UserError, match=r"--row Model4 --seed 1: no .*\nSeeds that have one: 3\. To train"):
+        cam.choose(pool, "Model4", 1)
+    with pytest.raises(UserError, match=r"--seed 1: no .*\nSeeds that have one: 0, 3\. To train"):
+        cam.choose(pool, None, 1)
+
+
+# The command
+
+
+def drawn_dataset(fingerprint=data.TRAIN_SHA256):
+    """50,000 images, each of one grey that is its index modulo 251; labels shuffled."""
+    values = (np.arange(50_000) % 251).astype(np.uint8)
+    pixels = np.broadcast_to(values[:, np.newaxis, np.newaxis, np.newaxis], (50_000, 32, 32, 3))
+    labels = np.random.default_rng(5).permutation(np.arange(50_000) % 10)
+    return data.Dataset(
+        name="CIFAR-10" if fingerprint == data.TRAIN_SHA256 else "shapes",
+        class_names=data.CLASS_NAMES,
+        images=pixels,
+        labels=labels,
+        fingerprint={"train": fingerprint, "test": data.TEST_SHA256},
+        source="drawn for the tests",
+        _test=(pixels[:0], labels[:0]),
+    )
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, model):
+    """A folder with one run of M6 in `runs`, drawn images as the data set, nothing published."""
+    store(record("M6", 0, 0.6), tmp_path / "runs" / "m6", model)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(records, "PUBLISHED", tmp_path / "published")
+    monkeypatch.setattr(data, "load", lambda path: drawn_dataset())
+    return tmp_path
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that were saved, beside being saved."""
+    from kerascifar import plots
+
+    kept, save = [], plots.save
+    monkeypatch.setattr(plots, "save", lambda figure, path: (kept.append(figure), save(figure, path)))
+    return kept
+
+
+def run(*argv):
+    return errors.run(cam.main, [str(a) for a in argv])
+
+
+def shown(axes):
+    return np.asarray(axes.get_images()[0].get_array())
+
+
+def first_of(name):
+    dataset = drawn_dataset()
+    number = data.CLASS_NAMES.index(name)
+    return min(i for i in data.split(dataset.labels)[1] if dataset.labels[i] == number)
+
+
+def test_class_draws_its_first_validation_image(place, figures, capsys, model):
+    assert run("--class", "horse") == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert output.out.splitlines() == [
+        "M6, seed 0 (of your runs: 60.00%)",
+        str(Path("runs/report/cam/M6-seed0-horse.png")),
+    ]
+    with Image.open(place / "runs/report/cam/M6-seed0-horse.png") as picture:
+        assert picture.format == "PNG" and picture.width == 1350
+    index = first_of("horse")
+    original, heat, masked, bar = figures[0].axes
+    assert (shown(original) == index % 251).all()
+    expected = cam.focus_maps(model, data.scale(np.uint8(shown(original))[np.newaxis]), np.array([7]))[0]
+    np.testing.assert_allclose(shown(heat), expected, atol=1e-5)
+    np.testing.assert_allclose(shown(masked), expected[..., np.newaxis] * (index % 251) / 255 * np.ones(3), atol=1e-5)
+    assert bar.get_ylim() == (0, 1)
+    assert heat.get_images()[0].get_cmap()(0.0)[2] > 0.4 > heat.get_images()[0].get_cmap()(0.0)[0]  # blue
+    assert heat.get_images()[0].get_cmap()(1.0)[0] > 0.4 > heat.get_images()[0].get_cmap()(1.0)[2]  # red
+    title = figures[0].get_suptitle()
+    assert title.startswith("evidence for: horse · predicted: ")
+    assert title.splitlines()[1] == f"M6 · seed 0 · CIFAR-10 · validation image {index} (horse)"
+    assert heat.get_title() == "focus map (second)"
+
+
+def test_index_explains_the_images_own_label(place, figures):
+    dataset = drawn_dataset()
+    train, validation = data.split(dataset.labels)
+    for part, index in (("training", int(train[7])), ("validation", int(validation[7]))):
+        assert run("--index", index) == 0
+        label = data.CLASS_NAMES[dataset.labels[index]]
+        title = figures.pop().get_suptitle()
+        assert title.startswith(f"evidence for: {label} ·")
+        assert title.endswith(f"· {part} image {index} ({label})")
+        assert (place / f"runs/report/cam/M6-seed0-index{index}.png").is_file()
+
+
+def test_index_with_class_explains_that_class(place, figures):
+    assert run("--index", 0, "--class", "frog", "--layer", "first", "--out", "here.svg") == 0
+    assert figures[0].get_suptitle().startswith("evidence for: frog ·")
+    assert figures[0].axes[1].get_title() == "focus map (first)"
+    assert (place / "here.svg").read_text().startswith("<?xml")
+
+
+def test_all_draws_the_ten_classes(place, figures):
+    assert run("--all") == 0
+    assert (place / "runs/report/cam/M6-seed0-all.png").is_file()
+    titles = [axes.get_title() for axes in figures[0].axes if axes.get_title()]
+    assert [t.split(" —")[0] for t in titles] == list(data.CLASS_NAMES)
+    assert [t.splitlines()[1] for t in titles] == [f"validation image {first_of(n)} ({n})" for n in data.CLASS_NAMES]
+    assert len(figures[0].axes) == 31  # 10 × 3 tiles and the colour bar
+    assert "layer second" in figures[0].get_suptitle()
+
+
+def test_a_picture_of_the_users_needs_no_data(place, figures, monkeypatch):
+    """Without --class, the predicted class is explained. A $ in the name is no formula."""
+    monkeypatch.setattr(data, "load", lambda path: pytest.fail("the data set was loaded"))
+    Image.new("RGBA", (300, 200), (0, 90, 200, 255)).save(place / "my $cat$.png")
+    assert run("--image", "my $cat$.png") == 0
+    first = figures[0].get_suptitle().splitlines()[0]
+    explained, predicted = first.split(" · ")
+    assert predicted.removeprefix("predicted: ").startswith(explained.removeprefix("evidence for: "))
+    assert figures[0].get_suptitle().endswith(r"my \$cat\$.png, 32×32 pixels of it")
+    assert (shown(figures[0].axes[0]) == [0, 90, 200]).all()
+    assert (place / "runs/report/cam/M6-seed0-my__cat_.png").is_file()
+
+
+def test_synthetic_runs_never_mix_with_cifar(place, figures, monkeypatch, model, capsys):
+    """A better synthetic run lies beside M6. It is not taken for CIFAR-10 images, and marked where it is meant."""
+    store(record("Demo1", 0, 0.99, train="f" * 64), place / "runs" / "demo", model)
+    Image.new("RGB", (32, 32)).save(place / "a.png")
+    for argv in (["--class", "cat"], ["--image", "a.png"]):
+        assert run(*argv) == 0
+        assert figures.pop().get_suptitle().splitlines()[1].startswith("M6 · seed 0 · CIFAR-10 ·")
+    assert run("--class", "cat", "--row", "Demo1") == 2
+    assert "--row Demo1: no trained model of that row was found" in capsys.readouterr().err
+    monkeypatch.setattr(data, "load", lambda path: drawn_dataset("f" * 64))
+    for argv in (["--class", "cat"], ["--image", "a.png", "--data", "shapes"]):
+        assert run(*argv) == 0
+        figure = figures.pop()
+        assert figure.get_suptitle().splitlines()[1].startswith("Demo1 · seed 0 · shapes · SYNTHETIC DATA ·")
+        assert "SYNTHETIC DATA" in [text.get_text() for text in figure.texts]
+    assert run("--class", "cat", "--row", "M6") == 2
+
+
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        (["--class", "dragon"], '--class "dragon" is not known.\nExpected one of: airplane, automobile'),
+        (["--class", "airplan"], 'Did you mean "airplane"?'),
+        (["--index", "50000"], "--index 50000: there is no such image.\nExpected 0 … 49999"),
+        (["--index", "-1"], "--index -1: there is no such image.\nExpected 0 … 49999"),
+        ([], "Nothing to draw was named.\nExpected one of: --class NAME"),
+        (["--row", "M6"], "Nothing to draw was named."),
+        (["--all", "--class", "cat"], "--all draws every class, --class one."),
+        (["--image", "a.png", "--index", "1"], "--image names a picture of your own, --index one of CIFAR-10."),
+        (["--image", "nowhere.png"], "nowhere.png: there is no such file."),
+        (
+            ["--class", "cat", "--row", "M7"],
+            "--row M7: no trained model of that row was found.\nRows that have one: M6.",
+        ),
+        (["--class", "cat", "--seed", "4"], "--seed 4: no trained model with that seed was found."),
+        (["--class", "cat", "--layer", "pool"], '--layer "pool" is no Conv2D layer of model "tiny".'),
+        (["--class", "cat", "--out", "a.jpeg"], "a.jpeg: pictures are not written as .jpeg."),
+        (["--class", "cat", "--out", "runs"], "--out runs: is a folder."),
+        (["--class", "cat", "--runs", "empty"], "There is no trained model yet"),
+        (["--class", "cat", "--out", "runs/m6/record.json/a.png"], "A file stands where a folder is needed."),
+    ],
+)
+def test_bad_input_is_one_paragraph_and_exit_2(place, capsys, argv, message):
+    before = sorted(place.rglob("*"))
+    assert run(*argv) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error and "\n\n" not in error
+    assert sorted(place.rglob("*")) == before
+
+
+def test_a_damaged_or_foreign_model_is_refused(place, capsys):
+    import keras
+
+    path = place / "runs" / "m6" / records.MODEL
+    path.write_bytes(path.read_bytes()[:500])
+    assert run("--class", "cat") == 2
+    assert "model.keras cannot be loaded" in capsys.readouterr().err
+    keras.Sequential([keras.Input((8,)), keras.layers.Dense(10)]).save(path)
+    assert run("--class", "cat") == 2
+    assert "Expected images (32, 32, 3) in" in capsys.readouterr().err
+
+
+def in_a_process(*argv, cwd, setup=""):
+    """The module as `python -m kerascifar.cam` runs it; `setup` runs first in the same interpreter."""
+    code = (
+        f"import runpy, sys; {setup}\nsys.argv[1:] = {[str(a) for a in argv]!r}\n"
+        "try:\n    runpy.run_module('kerascifar.cam', run_name='__main__')\n"
+        "finally:\n    print('tensorflow' in sys.modules, file=sys.stderr)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
+    return subprocess.run([sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+def test_help_shows_examples_and_loads_no_tensorflow(tmp_path):
+    done = in_a_process("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "python -m kerascifar.cam --class airplane" in done.stdout
+    assert done.stderr == "False\n"
+
+
+def test_the_real_command_draws_and_says_nothing_else(tmp_path, model):
+    """In a process of its own: no chatter of TensorFlow's, no warning; exit status 0."""
+    store(record("M6"), tmp_path / "runs" / "m6", model)
+    Image.new("RGB", (64, 48), "green").save(tmp_path / "photo.jpg")
+    quiet_by_itself = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-m", "kerascifar.cam", "--image", "photo.jpg", "--class", "frog"],
+        cwd=tmp_path,
+        env={**quiet_by_itself, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "M6, seed 0 (of your runs: 50.00%)"
+    assert lines[-1] == str(Path("runs/report/cam/M6-seed0-photo-frog.png"))
+    assert done.stderr == ""
+    assert (tmp_path / "runs/report/cam/M6-seed0-photo-frog.png").is_file()

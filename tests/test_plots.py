@@ -1,0 +1,273 @@
+"""Figures hold the record's numbers, say what they show, and are written whole, the same each time."""
+
+import dataclasses
+import math
+import os
+import stat
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerascifar import data, plots, records
+from kerascifar.errors import UserError
+
+HISTORY = {
+    "loss": [2.0, 1.5, 1.25, 1.0],
+    "accuracy": [0.25, 0.5, 0.625, 0.75],
+    "val_loss": [1.75, 1.5, 1.375, 1.625],
+    "val_accuracy": [0.3, 0.45, 0.55, 0.5],
+}
+
+
+def made(history=HISTORY, train=data.TRAIN_SHA256, **changes):
+    """A record of row M6 with this history; other training images than CIFAR-10's make it synthetic."""
+    values = {"loss": 1.0, "accuracy": 0.5}
+    record = records.Record(
+        schema=1,
+        experiment="experiment1",
+        row={"name": "M6", "model": "model1", "optimizer": "adam", "loss": "ce"},
+        seed=0,
+        dataset={
+            "name": "CIFAR-10" if train == data.TRAIN_SHA256 else "shapes",
+            "train": train,
+            "test": data.TEST_SHA256,
+            "class_names": list(data.CLASS_NAMES),
+        },
+        split="0" * 64,
+        shortened=False,
+        stop="early stopping",
+        epochs_trained=len(history["loss"]),
+        epoch_kept=3,
+        seconds=[1.0] * len(history["loss"]),
+        results={"train": values, "validation": values, "test": values},
+        per_class={},
+        environment={},
+    )
+    record = dataclasses.replace(record, **changes)
+    record.__dict__["history"] = history  # a cached property: nothing is read from disk
+    return record
+
+
+def named(history, name):
+    return made(history, row={"name": name, "model": "model1", "optimizer": "adam", "loss": "ce"})
+
+
+def lines(axes):
+    return {line.get_label(): line for line in axes.get_lines()}
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.texts]
+
+
+def test_training_statistics_draw_the_history():
+    """Fails if training and validation are swapped, epochs count from 0, or accuracy is not in percent."""
+    loss, accuracy = plots.training_statistics(made()).axes
+    assert (loss.get_xlabel(), loss.get_ylabel()) == ("epoch", "loss (cross-entropy, nats)")
+    assert (accuracy.get_xlabel(), accuracy.get_ylabel()) == ("epoch", "accuracy (%)")
+    for axes, label, expected in [
+        (loss, "training", [2.0, 1.5, 1.25, 1.0]),
+        (loss, "validation", [1.75, 1.5, 1.375, 1.625]),
+        (accuracy, "training", [25.0, 50.0, 62.5, 75.0]),
+        (accuracy, "validation", [30.0, 45.0, 55.0, 50.0]),
+    ]:
+        line = lines(axes)[label]
+        np.testing.assert_array_equal(line.get_xdata(), [1, 2, 3, 4])
+        np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-12)
+    assert loss.get_lines()[0].get_color() == accuracy.get_lines()[0].get_color() == plots.TRAINING
+    assert loss.get_lines()[1].get_color() == accuracy.get_lines()[1].get_color() == plots.VALIDATION
+
+
+def test_the_kept_epoch_is_marked_and_named_in_the_legend():
+    for axes in plots.training_statistics(made()).axes:
+        assert lines(axes)["kept: epoch 3"].get_xdata() == [3, 3]
+        assert [t.get_text() for t in axes.get_legend().get_texts()] == ["training", "validation", "kept: epoch 3"]
+
+
+@pytest.mark.parametrize(
+    "changes, title",
+    [
+        ({}, "M6 · seed 0 · CIFAR-10"),
+        ({"seed": 2, "shortened": True}, "M6 · seed 2 · CIFAR-10 · shortened run"),
+        ({"train": "f" * 64}, "M6 · seed 0 · shapes · SYNTHETIC DATA"),
+    ],
+)
+def test_the_title_says_what_is_shown(changes, title):
+    figure = plots.training_statistics(made(**changes))
+    assert figure.get_suptitle() == title
+    assert ("SYNTHETIC DATA" in texts(figure)) == ("train" in changes)
+
+
+def test_one_epoch_shows_as_points():
+    """A line of one point draws nothing: it needs markers, and room around them."""
+    history = {key: values[:1] for key, values in HISTORY.items()}
+    for axes in plots.training_statistics(made(history, epoch_kept=1)).axes:
+        assert lines(axes)["training"].get_marker() == "o"
+        assert axes.get_xlim() == (0.5, 1.5)
+        assert [tick for tick in axes.get_xticks() if 0.5 <= tick <= 1.5] == [1.0]
+
+
+def test_long_runs_have_no_markers():
+    history = {key: list(np.linspace(1, 0.5, 30)) for key in HISTORY}
+    loss = plots.training_statistics(made(history)).axes[0]
+    assert lines(loss)["training"].get_marker() == "None"
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, None])
+def test_a_loss_that_is_not_finite_leaves_a_gap(tmp_path, bad):
+    """And it is drawn without a warning: warnings are errors here."""
+    history = {**HISTORY, "loss": [2.0, bad, 1.25, bad], "val_loss": [bad] * 4}
+    figure = plots.training_statistics(made(history))
+    np.testing.assert_array_equal(lines(figure.axes[0])["training"].get_ydata(), [2.0, math.nan, 1.25, math.nan])
+    assert np.isnan(lines(figure.axes[0])["validation"].get_ydata()).all()
+    plots.save(figure, tmp_path / "gap.png")
+
+
+def test_an_isolated_value_between_gaps_is_visible():
+    """Long runs are drawn without markers, which would hide a single point between two gaps."""
+    history = {key: [1.0] * 30 for key in HISTORY}
+    history["loss"] = [math.nan] * 10 + [1.0] + [math.nan] * 19
+    loss = plots.training_statistics(made(history)).axes[0]
+    assert lines(loss)["training"].get_marker() == "o"
+
+
+def test_augmentation_is_compared_on_the_same_axes():
+    """Left without, right with augmentation; both columns have the limits that hold both."""
+    longer = {key: [*values, 3 * values[-1]] for key, values in HISTORY.items()}
+    figure = plots.augmentation_comparison(named(HISTORY, "M1"), named(longer, "M5"))
+    grid = np.array(figure.axes).reshape(2, 2)
+    assert grid[0, 0].get_title() == "no augmentation\nM1 · seed 0 · CIFAR-10"
+    assert grid[0, 1].get_title() == "augmentation\nM5 · seed 0 · CIFAR-10"
+    assert len(lines(grid[0, 0])["training"].get_xdata()) == 4
+    assert len(lines(grid[0, 1])["training"].get_xdata()) == 5
+    for row, top in zip(grid, (4.875, 225.0), strict=True):
+        assert row[0].get_ylim() == row[1].get_ylim()
+        assert row[0].get_ylim()[1] >= top
+    assert {axes.get_xlim() for axes in figure.axes} == {(0.5, 5.5)}
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss (cross-entropy, nats)", "", "accuracy (%)", ""]
+
+
+def test_a_comparison_with_synthetic_data_is_marked():
+    assert "SYNTHETIC DATA" in texts(plots.augmentation_comparison(made(), made(train="f" * 64)))
+    assert "SYNTHETIC DATA" not in texts(plots.augmentation_comparison(made(), made()))
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_the_same_record_gives_the_same_file(tmp_path, suffix):
+    """Fails on a date, a library version or a random identifier in the file."""
+    paths = [tmp_path / f"{name}.{suffix}" for name in "ab"]
+    for path in paths:
+        plots.save(plots.training_statistics(made()), path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    for word in (b"Matplotlib v", b"matplotlib.org", b"/CreationDate", b"<dc:date>"):
+        assert word not in paths[0].read_bytes()
+
+
+def test_a_png_has_150_dots_per_inch(tmp_path):
+    plots.save(plots.training_statistics(made()), tmp_path / "curves.png")
+    with Image.open(tmp_path / "curves.png") as image:
+        assert image.size == (1350, 570)
+
+
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "curves.png"
+    path.write_bytes(b"old")
+    figure = plots.training_statistics(made())
+    figure.savefig = lambda target, **_: (target.write_bytes(b"half"), 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        plots.save(figure, path)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name, what", [("a.txt", r"\.txt"), ("a", "a file without a suffix")])
+def test_another_suffix_is_refused(tmp_path, name, what):
+    with pytest.raises(UserError, match=rf"not written as {what}\.\nExpected a name that ends in one of: \.png"):
+        plots.save(plots.training_statistics(made()), tmp_path / name)
+
+
+def test_pyplot_is_not_loaded(python):
+    """It would choose a window system and cost time. Its loading is seen in a fresh interpreter."""
+    code = "import sys; import kerascifar.plots; print('matplotlib.pyplot' in sys.modules, 'tensorflow' in sys.modules)"
+    assert python(code) == "False False\n"
+
+
+@pytest.fixture
+def python():
+    import subprocess
+
+    def run(code):
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    return run
+
+
+needs_shell = pytest.mark.skipif(os.name != "posix", reason="the stand-in for dot is a shell script")
+
+
+def fake_dot(folder, script):
+    path = folder / "dot"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def test_without_dot_the_diagram_is_left_out_with_one_line(tmp_path, monkeypatch):
+    pytest.importorskip("pydot")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert plots.graphviz_missing() == (
+        "Architecture diagrams are left out: Graphviz's program dot is missing "
+        "(Debian: apt install graphviz; macOS: brew install graphviz; Windows: winget install graphviz)."
+    )
+    assert plots.architecture(None, tmp_path / "model.png") is False
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_shell
+def test_a_broken_dot_is_named(tmp_path, monkeypatch):
+    pytest.importorskip("pydot")
+    fake_dot(tmp_path, "echo libgvc.so is gone >&2; exit 127")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    line = plots.graphviz_missing()
+    assert line is not None and line.startswith("Architecture diagrams are left out: Graphviz's program dot is there")
+    assert "\n" not in line
+
+
+def test_without_pydot_the_line_names_it(monkeypatch):
+    monkeypatch.setattr(plots.importlib.util, "find_spec", lambda name: None)
+    assert plots.graphviz_missing() == (
+        "Architecture diagrams are left out: the Python package pydot is missing (pip install pydot)."
+    )
+
+
+@needs_shell
+def test_what_dot_is_told_names_layers_activations_and_shapes(tmp_path, monkeypatch):
+    """A stand-in for dot writes what it was given: runs where Graphviz is missing, too."""
+    pytest.importorskip("pydot")
+    import keras
+
+    (tmp_path / "bin").mkdir()
+    # pydot hands dot a file in DOT language as its last argument, and reads the picture from standard output.
+    fake_dot(tmp_path / "bin", 'for last; do :; done; if [ -f "$last" ]; then cat "$last"; else cat; fi')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    model = keras.Sequential(
+        [keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3, activation="relu", name="only_convolution")]
+    )
+    path = tmp_path / "out" / "model.png"
+    assert plots.architecture(model, path) is True
+    told = path.read_text()
+    for word in ("only_convolution", "Conv2D", "relu", "(None, 32, 32, 3)", "(None, 30, 30, 4)"):
+        assert word in told
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_diagram_is_a_picture(tmp_path):
+    if (reason := plots.graphviz_missing()) is not None:
+        pytest.skip(reason)
+    import keras
+
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3), keras.layers.Flatten()])
+    assert plots.architecture(model, tmp_path / "model.png") is True
+    with Image.open(tmp_path / "model.png") as image:
+        assert image.format == "PNG" and min(image.size) > 100
