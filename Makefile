@@ -87,8 +87,8 @@ $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-re
 endef
 
 define check_python
-$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
-echo "$(PYTHON) is $$($(PYTHON) --version 2>&1), but TensorFlow needs Python 3.11, 3.12 or 3.13."; \
+$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
+echo "TensorFlow needs Python 3.11, 3.12 or 3.13; $(PYTHON) --version says: $$($(PYTHON) --version 2>&1)"; \
 echo 'Install one of them and name it, for example: make setup PYTHON=python3.13'; exit 1; }; \
 $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call apt_install,$(DEBIAN_VENV)); } && \
 $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \

@@ -1,21 +1,18 @@
 """The command line: `python -m kerascifar run | data | models | report | publish | demo`. Arguments only."""
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kerascifar import __version__, errors
+from kerascifar import __version__, errors, quiet
+
+if TYPE_CHECKING:
+    from kerascifar import config
 
 RUNS = Path("runs")
-
-
-def _quiet() -> None:
-    """Hides TensorFlow's start-up chatter, unless the user has asked for it."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,23 +71,24 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     return _train(runs, arguments.data, arguments.runs, [sys.executable, "-m", "kerascifar", *argv])
 
 
-def _train(runs: Sequence, source: Path | None, folder: Path, command: Sequence[str]) -> int:
+def _train(runs: "Sequence[config.Run]", source: Path | None, folder: Path, command: Sequence[str]) -> int:
     from kerascifar import data
 
     dataset = data.load(source)
     _check_writable(folder)
 
+    quiet.load_keras()
     from rich.console import Console
 
     from kerascifar import experiment, records, report, tables
 
-    console = Console(soft_wrap=None if sys.stdout.isatty() else True, width=None if sys.stdout.isatty() else 160)
+    console = Console(width=None if sys.stdout.isatty() else 160)  # a file is as wide as the table
     try:
         own = experiment.run(runs, dataset, folder, console, command)
     except experiment.Interrupted as stop:
         console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
         return errors.INTERRUPTED
-    published = [] if dataset.is_synthetic else [r for r in records.list_records(records.PUBLISHED) if _same(r, own)]
+    published = [] if dataset.is_synthetic else records.list_records(records.PUBLISHED)
     title = f"{own[0].experiment} on {dataset.name}"
     console.print(tables.as_rich(tables.results(own, published), title), soft_wrap=True)
     for note in tables.notes(own, published):
@@ -100,10 +98,6 @@ def _train(runs: Sequence, source: Path | None, folder: Path, command: Sequence[
     for path in written:
         console.print(f"  {path}", markup=False, highlight=False, soft_wrap=True)
     return 1 if any(r.stop == "loss not finite" for r in own) else 0
-
-
-def _same(published, own) -> bool:
-    return any((published.experiment, published.name) == (r.experiment, r.name) for r in own)
 
 
 def _check_writable(folder: Path) -> None:
@@ -142,6 +136,7 @@ def _models(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     for name in arguments.names:
         if name not in models.BUILDERS:
             raise errors.UserError(f'Model "{name}" is not known.\n{errors.suggest(name, models.BUILDERS)}')
+    quiet.load_keras()
     import keras
 
     for name in arguments.names or models.names():
@@ -170,6 +165,7 @@ def _report(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
             f"There is no finished run in {arguments.runs} and none is published yet.\n"
             "Train one first: make experiment1, or in two minutes and without data: make demo."
         )
+    quiet.load_keras()
     for path in report.write(own, published, arguments.out or arguments.runs / "report"):
         print(path)
     return 0
@@ -190,8 +186,11 @@ def _demo(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     print(f"SYNTHETIC DATA: drawn shapes, in the official file format, in {out / 'data'}. Not CIFAR-10.", flush=True)
     if not (out / "data" / "cifar-10-batches-bin" / data.MARKER).is_file():
         synthetic.write(out / "data")
-    options = {"epochs": DEMO_EPOCHS, "batch_size": 64}
-    rows = (config.Row("Demo1", "model1", **options), config.Row("Demo4", "model4", **options))
+    # Small batches, so that two minutes hold enough steps to learn something on so few images.
+    rows = (
+        config.Row("Demo1", "model1", epochs=15, batch_size=16, augment=False),
+        config.Row("Demo4", "model4", epochs=6, batch_size=16, augment=False),
+    )
     runs = config.Experiment("demo", "Demo on synthetic shapes", rows).runs()
     status = _train(runs, out / "data", out / "runs", [sys.executable, "-m", "kerascifar", *argv])
     for row in rows if status == 0 else ():
@@ -201,16 +200,12 @@ def _demo(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     return status
 
 
-DEMO_EPOCHS = 8
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; the console script's entry point."""
     return errors.run(_main, argv)
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    _quiet()
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser().parse_args(words)
     action: Callable[[argparse.Namespace, Sequence[str]], int] = arguments.action

@@ -3,10 +3,8 @@
 import argparse
 import json
 import math
-import os
 import re
 import sys
-import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerascifar import data, errors, records
+from kerascifar import data, errors, quiet, records
 from kerascifar.errors import UserError
 
 if TYPE_CHECKING:
@@ -180,11 +178,10 @@ def panel(focus: Focus, record: records.Record, layer: str) -> "Figure":
         tile.set_title(title, fontsize=11)
     bar = figure.colorbar(heat, ax=axes[1], ticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0], fraction=0.046, pad=0.04)
     bar.ax.tick_params(labelsize=9)
-    lines = [
-        f"evidence for: {focus.explained} · predicted: {_prediction(focus)}{_nothing(focus)}",
-        f"{plots.heading(record)} · {focus.source}",
-    ]
-    figure.suptitle(_plain("\n".join(lines)), fontsize=12)
+    evidence = f"evidence for: {focus.explained} · predicted: {_prediction(focus)}{_nothing(focus)}"
+    heading = plots.heading(record)
+    gap = " · " if len(heading) + len(focus.source) <= 80 else "\n"  # 80 characters fit the width
+    figure.suptitle(_plain(f"{evidence}\n{heading}{gap}{focus.source}"), fontsize=12)
     if record.is_synthetic:
         plots.mark_synthetic(figure)
     return figure
@@ -285,7 +282,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = arguments.out or arguments.runs / "report" / "cam" / _file_name(arguments, record, dataset)
 
     print(why, flush=True)
-    _load_tensorflow_quietly()
+    quiet.load_keras()
     model = records.load_model(record)
     _check_model(model)
     layer = _chosen_layer(model, arguments.layer)
@@ -376,45 +373,14 @@ def _pools(runs: Path, dataset: data.Dataset | None) -> list[tuple[str, list[rec
     ]
 
 
-def _load_tensorflow_quietly() -> None:
-    """Imports TensorFlow without its start-up chatter, unless the user has chosen a log level.
-
-    TensorFlow 2.21 writes that it found no CUDA driver before it looks at the log level. So what it writes to standard
-    error meanwhile is held back, and all but notes is passed on.
-    """
-    if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    try:
-        terminal = os.dup(2)
-    except OSError:  # standard error is closed
-        return
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            import keras
-
-            assert keras.models  # touched, as `kerascifar.models` may have put off the loading until then
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
-            held.seek(0)
-            rest = [line for line in held.read().decode(errors="replace").splitlines(True) if not _CHATTER.match(line)]
-            sys.stderr.write("".join(rest))
-
-
-_CHATTER = re.compile(
-    r"I\d{4} |WARNING: All log messages before absl::InitializeLog|To enable the following instructions"
-)
-
-
 def _what_to_explain(
     arguments: argparse.Namespace, image: np.ndarray | None, dataset: data.Dataset | None, wanted: int | None
 ) -> tuple[np.ndarray, list[int | None], list[str]]:
     """Pixels uint8 (n, 32, 32, 3), the class to explain in each (None: the predicted one), and what each is."""
     classes: list[int | None] = list(range(10)) if arguments.all else [wanted]
     if image is not None:
-        source = f"{arguments.image.name}, 32×32 pixels of it"
+        name = arguments.image.name
+        source = f"{name if len(name) <= 40 else name[:39] + '…'}, 32×32 pixels of it"
         return np.stack([image] * len(classes)), classes, [source] * len(classes)
     assert dataset is not None
     if arguments.index is not None:

@@ -63,7 +63,8 @@ def load(folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
     """The newest checkpoint that is whole, or None. Each damaged one is removed, and `say` is told."""
     for path in reversed(_all(folder)):
         try:
-            with np.load(path, allow_pickle=False) as file:  # every array is checked against its CRC while it is read
+            # np.load leaves its own file open when it fails. Every array is checked against its CRC while it is read.
+            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
                 about = json.loads(str(file["about"]))
                 groups = {
                     name: [file[key] for key in sorted(file.files) if key.rpartition("-")[0] == name]

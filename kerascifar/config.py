@@ -9,7 +9,7 @@ import inspect
 import json
 import math
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -200,20 +200,20 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+_TABLE: tuple[str, Callable[[Any], bool]] = ("a table, e.g. { key = 1 }", lambda value: isinstance(value, Mapping))
+_KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "str": ("a text", lambda value: isinstance(value, str)),
+    "bool": ("true or false", lambda value: isinstance(value, bool)),
+    "int": ("a whole number", lambda value: type(value) is int),
+    "float": ("a number", _is_number),
+}
+
+
 def _problems(row: Row) -> Iterable[str]:
     """What is wrong with the row's values, one sentence each; the first one is told."""
     for f in dataclasses.fields(row):
         value = getattr(row, f.name)
-        right = {
-            str: lambda v: isinstance(v, str),
-            bool: lambda v: isinstance(v, bool),
-            int: lambda v: type(v) is int,
-            float: _is_number,
-        }.get(f.type, lambda v: isinstance(v, Mapping))  # type: ignore[call-overload]
-        kind = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}.get(
-            f.type,  # type: ignore[call-overload]
-            "a table, e.g. { key = 1 }",
-        )
+        kind, right = _KINDS.get(str(getattr(f.type, "__name__", "")), _TABLE)
         if not right(value):
             yield f"{f.name} must be {kind}, not {value!r}."
     if not row.name or set(row.name) - NAME_CHARACTERS or len(row.name) > 40:

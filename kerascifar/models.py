@@ -4,11 +4,8 @@ A model is one function under `@model`; its name is the key in an experiment's T
 row's `model_options`. The layers follow the report's tables; what those leave open is an argument with a default.
 """
 
-import importlib.util
 import math
-import sys
 from collections.abc import Callable, Sequence
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from kerascifar.errors import UserError, suggest
@@ -17,22 +14,17 @@ if TYPE_CHECKING:
     import keras
 
 
-def _load_on_first_use(name: str) -> ModuleType:
-    """The module `name`, loaded when it is first touched: names and options of models are known without TensorFlow."""
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.loader is None:
-        raise ModuleNotFoundError(f"{name} is not installed")
-    spec.loader = importlib.util.LazyLoader(spec.loader)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+class _KerasOnFirstUse:
+    """Stands for Keras, and loads it when it is first touched: models' names and options are known without it."""
+
+    def __getattr__(self, name: str) -> Any:
+        import keras
+
+        return getattr(keras, name)
 
 
 if not TYPE_CHECKING:
-    keras = _load_on_first_use("keras")
+    keras = _KerasOnFirstUse()
 
 INPUT_SHAPE = (32, 32, 3)
 CLASSES = 10

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import keras
+
 from kerascifar import models, plots, records, tables
 
 TITLES = {"experiment1": "Experiment 1", "experiment2": "Experiment 2"}
@@ -46,6 +48,7 @@ def write(
         if name in models.BUILDERS:
             options = next(r.row["model_options"] for r in shown if r.row["model"] == name)
             path = out / "architecture" / f"{name}.png"
+            keras.backend.clear_session()  # layer names start anew, as in a run
             if plots.architecture(models.build(name, **options), path):
                 written.append(path)
     return written

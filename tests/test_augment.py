@@ -44,7 +44,9 @@ def test_draws_are_kerass_and_leave_the_global_generator_alone():
     assert not any(p["flip_vertical"] for p in first)
 
 
-@pytest.mark.parametrize("arguments", [{"brightness_range": (0.5, 1)}, {"channel_shift_range": 1}, {"fill_mode": "wrap"}])
+@pytest.mark.parametrize(
+    "arguments", [{"brightness_range": (0.5, 1)}, {"channel_shift_range": 1}, {"fill_mode": "wrap"}]
+)
 def test_what_it_would_not_apply_is_refused(arguments):
     with pytest.raises(ValueError, match="BatchAugmenter applies neither|fill_mode 'wrap'"):
         BatchAugmenter(**arguments)

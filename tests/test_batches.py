@@ -11,7 +11,10 @@ LABELS = np.arange(20) % 10
 
 def numbers(batches):
     """Which images came, told by their pixels."""
-    return [np.rint(np.asarray(x)[:, 0, 0, 0] * 255).astype(int).tolist() for x, _ in (batches[i] for i in range(len(batches)))]
+    return [
+        np.rint(np.asarray(x)[:, 0, 0, 0] * 255).astype(int).tolist()
+        for x, _ in (batches[i] for i in range(len(batches)))
+    ]
 
 
 def test_every_image_comes_once_an_epoch_in_another_order():

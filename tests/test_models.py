@@ -59,7 +59,11 @@ REPORT = {
 def listing(network):
     """Type, output shape and trainable parameters of each layer that the report's tool lists."""
     return [
-        (type(layer).__name__, tuple(layer.output.shape[1:]), sum(int(np.prod(w.shape)) for w in layer.trainable_weights))
+        (
+            type(layer).__name__,
+            tuple(layer.output.shape[1:]),
+            sum(int(np.prod(w.shape)) for w in layer.trainable_weights),
+        )
         for layer in network.layers
         if type(layer).__name__ != "Flatten"
     ]

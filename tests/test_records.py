@@ -95,7 +95,7 @@ def test_a_wrong_value_is_told_not_a_traceback(tmp_path, key, wrong):
     make(tmp_path / "a")
     path = tmp_path / "a" / "record.json"
     content = json.loads(path.read_text())
-    allowed = key == "seconds" and wrong == [] or key == "per_class" and wrong == {}
+    allowed = (key == "seconds" and wrong == []) or (key == "per_class" and wrong == {})
     content[key] = wrong
     path.write_text(json.dumps(content))
     if allowed:
