@@ -188,7 +188,7 @@ def _demo(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
         synthetic.write(out / "data")
     # Small batches, so that two minutes hold enough steps to learn something on so few images.
     rows = (
-        config.Row("Demo1", "model1", epochs=15, batch_size=16, augment=False),
+        config.Row("Demo1", "model1", epochs=10, batch_size=16, augment=False),
         config.Row("Demo4", "model4", epochs=6, batch_size=16, augment=False),
     )
     runs = config.Experiment("demo", "Demo on synthetic shapes", rows).runs()
