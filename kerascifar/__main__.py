@@ -88,7 +88,8 @@ def _train(runs: "Sequence[config.Run]", source: Path | None, folder: Path, comm
     except experiment.Interrupted as stop:
         console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
         return errors.INTERRUPTED
-    published = [] if dataset.is_synthetic else records.list_records(records.PUBLISHED)
+    rows = {(r.experiment, r.name) for r in own}
+    published = [r for r in records.list_records(records.PUBLISHED) if (r.experiment, r.name) in rows]
     title = f"{own[0].experiment} on {dataset.name}"
     console.print(tables.as_rich(tables.results(own, published), title), soft_wrap=True)
     for note in tables.notes(own, published):
@@ -114,19 +115,15 @@ def _data(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
 
     began = time.perf_counter()
     dataset = data.load(arguments.data)
-    train, validation = data.split(dataset.labels)
-    _, test_labels = data.test_split(dataset)
     print(f"{dataset.name} from {dataset.source}, verified in {time.perf_counter() - began:.2f} s")
     for name in ("train", "test"):
         print(f"fingerprint of the {name} images (SHA-256): {dataset.fingerprint[name]}")
-    print(f"fingerprint of the split (SHA-256): {data.split_fingerprint(train, validation)}\n")
-    print(f"{'class':<12}{'training':>10}{'validation':>12}{'test':>8}")
+    print(f"fingerprint of the split (SHA-256): {data.split_fingerprint(*data.split(dataset.labels))}\n")
+    counts = data.class_counts(dataset)
+    print(f"{'class':<12}" + "".join(f"{name:>12}" for name in counts))
     for label, name in enumerate(dataset.class_names):
-        counts = [
-            (labels == label).sum() for labels in (dataset.labels[train], dataset.labels[validation], test_labels)
-        ]
-        print(f"{name:<12}{counts[0]:>10,}{counts[1]:>12,}{counts[2]:>8,}")
-    print(f"{'all':<12}{len(train):>10,}{len(validation):>12,}{len(test_labels):>8,}")
+        print(f"{name:<12}" + "".join(f"{values[label]:>12,}" for values in counts.values()))
+    print(f"{'all':<12}" + "".join(f"{sum(values):>12,}" for values in counts.values()))
     return 0
 
 
@@ -156,16 +153,18 @@ def _models(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
 
 
 def _report(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
-    from kerascifar import records, report
+    from kerascifar import records
 
-    own = report.newest_per_run(records.list_records(arguments.runs))
-    published = report.newest_per_run(records.list_records(records.PUBLISHED))
+    own = records.newest_per_run(records.list_records(arguments.runs))
+    published = records.newest_per_run(records.list_records(records.PUBLISHED))
     if not own and not published:
         raise errors.UserError(
             f"There is no finished run in {arguments.runs} and none is published yet.\n"
             "Train one first: make experiment1, or in two minutes and without data: make demo."
         )
     quiet.load_keras()
+    from kerascifar import report
+
     for path in report.write(own, published, arguments.out or arguments.runs / "report"):
         print(path)
     return 0

@@ -160,6 +160,15 @@ def test_split(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     return dataset._test
 
 
+def class_counts(dataset: Dataset) -> dict[str, list[int]]:
+    """Images per label of "training", "validation" and "test": counts only, so no test image is handed out."""
+    parts = split(dataset.labels)
+    labels = {"training": dataset.labels[parts[0]], "validation": dataset.labels[parts[1]]}
+    if dataset._test is not None:
+        labels["test"] = dataset._test[1]
+    return {name: np.bincount(values, minlength=CLASSES).tolist() for name, values in labels.items()}
+
+
 test_split.__test__ = False  # type: ignore[attr-defined]  # its name begins with test_, but it is no test for pytest
 
 

@@ -243,7 +243,16 @@ def load_model(record: Record) -> "keras.Sequential":
     return network
 
 
-def best(records: Iterable[Record]) -> Record | None:
-    """The record of the best validation accuracy, full runs before shortened ones."""
-    usable = [r for r in records if math.isfinite(r.results["validation"]["accuracy"])]
-    return max(usable, key=lambda r: (not r.shortened, r.results["validation"]["accuracy"]), default=None)
+def newest_per_run(found: Iterable[Record]) -> list[Record]:
+    """One record per experiment, row and seed: full runs before shortened ones, then the one finished last."""
+    chosen: dict[tuple[str, str, int], Record] = {}
+    order = sorted(found, key=lambda r: (not r.shortened, str(r.environment.get("finished", ""))))
+    for record in order:
+        chosen[record.experiment, record.name, record.seed] = record
+    return sorted(chosen.values(), key=lambda r: (r.experiment, _natural(r.name), r.seed))
+
+
+def _natural(name: str) -> tuple[str, float]:
+    """M2 before M10."""
+    head = name.rstrip("0123456789")
+    return head, float(name[len(head) :] or math.inf)

@@ -1,6 +1,5 @@
 """Records → tables, curves and diagrams on disk. Trains nothing; everything can be made again."""
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -52,18 +51,3 @@ def write(
             if plots.architecture(models.build(name, **options), path):
                 written.append(path)
     return written
-
-
-def newest_per_run(found: Sequence[records.Record]) -> list[records.Record]:
-    """One record per experiment, row and seed: full runs before shortened ones, then the one finished last."""
-    chosen: dict[tuple[str, str, int], records.Record] = {}
-    order = sorted(found, key=lambda r: (not r.shortened, str(r.environment.get("finished", ""))))
-    for record in order:
-        chosen[record.experiment, record.name, record.seed] = record
-    return sorted(chosen.values(), key=lambda r: (r.experiment, _natural(r.name), r.seed))
-
-
-def _natural(name: str) -> tuple[str, float]:
-    """M2 before M10."""
-    head = name.rstrip("0123456789")
-    return head, float(name[len(head) :] or math.inf)

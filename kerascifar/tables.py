@@ -72,7 +72,7 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
             **dict(zip(SETTINGS, settings(first.row), strict=True)),
         }
         averages = {}
-        if (line := reported().get(name)) and line["experiment"] in experiment:
+        if (line := reported().get(name)) and experiment == f"experiment{line['experiment']}":
             averages["reported"] = [float(line[key]) for key in _REPORTED_KEYS]
             lines.append(
                 {**head, "source": "reported", "n": 1, **dict(zip(MEASURES, averages["reported"], strict=True))}

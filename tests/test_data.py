@@ -683,3 +683,9 @@ def test_scaling():
     assert scaled.dtype == np.float32 and scaled.tolist() == [0.0, np.float32(0.2), 1.0]
     with pytest.raises(ValueError, match="must be uint8"):
         data.scale(scaled)
+
+
+def test_counts_per_class_are_balanced(real_data):
+    """4,000, 1,000 and 1,000 images of every class: the split is stratified."""
+    counts = data.class_counts(data.load(real_data))
+    assert counts == {"training": [4000] * 10, "validation": [1000] * 10, "test": [1000] * 10}

@@ -147,16 +147,14 @@ def test_a_model_with_code_is_refused(tmp_path):
         records.load_model(record)
 
 
-def test_the_best_is_by_validation_and_full_runs_come_first(tmp_path):
-    def results(validation, test):
-        return {
-            "train": {"loss": 1.0, "accuracy": 0.5},
-            "validation": {"loss": 1.0, "accuracy": validation},
-            "test": {"loss": 1.0, "accuracy": test},
-        }
+def test_a_full_run_comes_before_a_later_shortened_one(tmp_path):
+    full = make(tmp_path / "a", environment={"finished": "2026-01-01"})
+    make(tmp_path / "b", environment={"finished": "2026-01-02"}, shortened=True)
+    other = make(tmp_path / "c", seed=1, shortened=True)
+    assert records.newest_per_run(records.list_records(tmp_path)) == [full, other]
 
-    a = make(tmp_path / "a", results=results(0.7, 0.9))
-    b = make(tmp_path / "b", results=results(0.8, 0.6))
-    c = make(tmp_path / "c", results=results(0.9, 0.9), shortened=True)
-    assert records.best([a, b, c]) is b
-    assert records.best([]) is None
+
+def test_rows_are_listed_as_people_count(tmp_path):
+    row = make(tmp_path / "a").row
+    runs = [make(tmp_path / name, row={**row, "name": name}) for name in ("M10", "M9", "M2")]
+    assert [r.name for r in records.newest_per_run(runs)] == ["M2", "M9", "M10"]

@@ -1,0 +1,252 @@
+"""The real commands, as a user runs them: the whole way once; each mistake is told in a paragraph, with status 2."""
+
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerascifar import records
+
+ROOT = Path(__file__).parent.parent
+ROW = '[[row]]\nname = "A"\nmodel = "model1"\nbatch_size = 100\nepochs = 3\n'
+
+
+def command(*words, cwd, module="kerascifar", env=(), **options):
+    """Runs `python -m <module> <words>` in `cwd`."""
+    variables = {**os.environ, "PYTHONPATH": str(options.pop("source", ROOT)), **dict(env)}
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, words)],
+        cwd=cwd,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        **options,
+    )
+
+
+def assert_told(result, answer):
+    """Status 2 and one paragraph without a traceback."""
+    assert re.search(answer, result.stderr), result.stderr
+    assert "Traceback" not in result.stderr and "\n\n" not in result.stderr.strip()
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) <= 8
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, shapes):
+    """A folder in which `run` was run on drawn shapes; yields the folder and what was printed."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "mine.toml").write_text(ROW, encoding="utf-8")
+    result = command("run", "mine.toml", "--data", shapes, "--epochs", 2, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    return folder, result.stdout
+
+
+def test_a_run_leaves_a_whole_record_and_says_what_it_does(trained, shapes):
+    folder, printed = trained
+    (record,) = records.list_records(folder / "runs")
+    assert record.is_synthetic and record.shortened and record.stop == "epoch limit"
+    assert sorted(p.name for p in record.folder.iterdir()) == [
+        "history.csv",
+        "model.keras",
+        "predictions.npz",
+        "record.json",
+    ]
+    assert [len(v) for v in record.history.values()] == [2] * 4
+    with np.load(record.folder / "predictions.npz") as file:
+        right = (
+            file["test_predicted"]
+            == np.fromfile(shapes / "cifar-10-batches-bin" / "test_batch.bin", "uint8").reshape(-1, 3073)[:, 0]
+        )
+    assert right.mean() == pytest.approx(record.results["test"]["accuracy"])
+    for words in ("rows A; seeds 0", "0 of 1 finished already", "SYNTHETIC DATA", "left about", "(shortened)"):
+        assert words in printed
+    for name in ("mine.csv", "mine.md", "curves/A-seed0.png"):
+        assert (folder / "runs" / "report" / name).is_file()
+    environment = json.loads((record.folder / "record.json").read_text())["environment"]
+    assert {"versions", "backend", "device", "cores", "commit", "uncommitted", "finished"} <= set(environment)
+
+
+def test_the_same_command_again_trains_nothing(trained, shapes):
+    folder, _ = trained
+    before = [(p, p.stat().st_mtime_ns) for p in sorted((folder / "runs").glob("mine-*/*"))]
+    again = command("run", "mine.toml", "--data", shapes, "--epochs", 2, cwd=folder)
+    assert again.returncode == 0 and "1 of 1 finished already" in again.stdout
+    assert [(p, p.stat().st_mtime_ns) for p in sorted((folder / "runs").glob("mine-*/*"))] == before
+
+
+def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, shapes):
+    """Fails if an interruption is a traceback, loses finished epochs or ends in another status than 130."""
+    (tmp_path / "mine.toml").write_text(ROW.replace("epochs = 3", "epochs = 200\npatience = 200"), encoding="utf-8")
+    words = [sys.executable, "-m", "kerascifar", "run", "mine.toml", "--data", str(shapes)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/*/checkpoint-000003.npz")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    printed, problems = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in problems
+    assert "Stopped in A seed 0." in printed and "go on with the same command:" in printed
+    kept = int(max(tmp_path.glob("runs/*/checkpoint-*.npz")).stem[-6:])
+    process = subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
+    first = next(line for line in process.stdout if " epoch " in line)
+    process.kill()
+    process.communicate()
+    assert f"epoch {kept + 1}:" in first
+
+
+def test_adding_a_model_is_one_function_and_adding_a_row_one_block(tmp_path, shapes):
+    """In a copy of the package, as a user would in a clone; the README's own example is what is added."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    function = re.search(r"```python\n(@model.*?)```", readme, re.S)[1]
+    block = re.search(r"```toml\n(.*?)```", readme, re.S)[1].replace("M9", "Mine") + 'model = "mine"\n'
+    shutil.copytree(ROOT / "kerascifar", tmp_path / "kerascifar", ignore=shutil.ignore_patterns("__pycache__"))
+    with open(tmp_path / "kerascifar" / "models.py", "a", encoding="utf-8") as file:
+        file.write("\n\n" + function)
+    text = (ROOT / "experiments" / "experiment1.toml").read_text(encoding="utf-8")
+    # The defaults' options are Model1's.
+    (tmp_path / "experiment1.toml").write_text(f"{text}\n{block}model_options = {{ width = 8 }}\n", encoding="utf-8")
+    result = command(
+        *("run", "experiment1.toml", "--rows", "Mine", "--epochs", 1, "--data", shapes), cwd=tmp_path, source=tmp_path
+    )
+    assert result.returncode == 0, result.stderr
+    (record,) = records.list_records(tmp_path / "runs")
+    assert record.row["model"] == "mine" and record.row["model_options"] == {"width": 8}
+    listing = command("models", "mine", cwd=tmp_path, source=tmp_path).stdout
+    assert "trainable parameters 1,226" in listing  # 32 × (27 + 1) + 32 × 10 + 10
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["run", "nowhere.toml"], "nowhere.toml does not exist"),
+        (["run", "mine.toml", "--rows", "B"], 'has no row "B"'),
+        (["run", "mine.toml", "--seeds", "-1"], "Seed -1 is out of range"),
+        (["run", "mine.toml", "--epochs", "0"], "--epochs 0 trains nothing"),
+        (["run", "wrong.toml"], 'Did you mean "learning_rate"'),
+        (["run", "broken.toml"], "not valid TOML"),
+        (["run", "."], "folder"),
+        (["models", "modell4"], 'Did you mean "model4"'),
+        (["report"], "no finished run"),
+        (["publish", "nowhere"], "holds no record.json"),
+        (["data", "--data", "nowhere"], "nowhere"),
+    ],
+)
+def test_a_mistake_is_told_in_a_paragraph(tmp_path, words, answer):
+    (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
+    (tmp_path / "wrong.toml").write_text(ROW + "learning_rat = 1\n", encoding="utf-8")
+    (tmp_path / "broken.toml").write_text("[[row]\n", encoding="utf-8")
+    before = sorted(tmp_path.rglob("*"))
+    result = command(*words, cwd=tmp_path)
+    assert_told(result, answer)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_no_data_names_the_places_the_address_and_the_demo(tmp_path):
+    env = {
+        "KERASCIFAR_DATA": "",
+        "KERASCIFAR_CACHE": str(tmp_path / "cache"),
+        "KERAS_HOME": str(tmp_path / "keras"),
+        # A proxy that does not answer: no test may download, on a machine that could.
+        **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),
+    }
+    (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
+    result = command("run", "mine.toml", cwd=tmp_path, env=env)
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    for words in ("https://", "KERASCIFAR_DATA", "make demo", str(tmp_path / "keras")):
+        assert words in result.stderr
+
+
+def damage(folder, how):
+    """Damages the binary files in `folder`."""
+    first, second = (folder / "cifar-10-batches-bin" / f"data_batch_{i}.bin" for i in (1, 2))
+    content = first.read_bytes()
+    if how == "truncated":
+        first.write_bytes(content[:-1])
+    elif how == "oversized":
+        first.write_bytes(content + b"\0")
+    elif how == "bit-flipped":
+        first.write_bytes(content[:5000] + bytes([content[5000] ^ 1]) + content[5001:])
+    elif how == "missing":
+        first.unlink()
+    else:
+        first.write_bytes(second.read_bytes())
+        second.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["truncated", "oversized", "swapped", "bit-flipped", "missing"])
+def test_damaged_data_is_told_and_nothing_is_trained(tmp_path, shapes, how):
+    shutil.copytree(shapes, tmp_path / "images")
+    damage(tmp_path / "images", how)
+    (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
+    assert_told(command("run", "mine.toml", "--data", "images", cwd=tmp_path), r"data_batch_1\.bin")
+    assert not (tmp_path / "runs").exists()
+
+
+def _small_files():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+
+def test_a_disk_that_takes_no_more_is_told_and_earlier_results_stay(trained, shapes, tmp_path):
+    """A limit on the size of files stands for a full disk: the checkpoint cannot be written."""
+    shutil.copytree(trained[0], tmp_path / "here")
+    before = {p: p.read_bytes() for p in (tmp_path / "here" / "runs").glob("mine-*/*")}
+    words = ["run", "mine.toml", "--data", shapes, "--seeds", 1]
+    result = command(*words, cwd=tmp_path / "here", preexec_fn=_small_files)
+    assert_told(result, "would exceed the size")
+    assert {p: p.read_bytes() for p in before} == before
+    assert not list((tmp_path / "here" / "runs").rglob(".unfinished-*"))
+
+
+@pytest.mark.parametrize("runs", ["file", "read-only", "file/below"])
+def test_runs_that_cannot_be_written_are_told(tmp_path, shapes, runs):
+    (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "read-only").mkdir(mode=0o555)
+    place = runs
+    if runs == "read-only" and os.access(tmp_path / "read-only", os.W_OK):  # root may write anywhere but there:
+        place = "/sys/kerascifar"
+    result = command("run", "mine.toml", "--data", shapes, "--runs", place, cwd=tmp_path)
+    assert_told(result, "where a folder is needed|may not be written|read-only")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["--class", "dragon"], "dragon"),
+        (["--class", "circle", "--index", "500"], "500"),
+        (["--class", "circle", "--row", "Z"], "Z"),
+        (["--image", "text.png"], "text.png"),
+        (["--image", "wide.png"], "wide.png"),
+        (["--class", "circle", "--runs", "empty"], "make experiment1"),
+    ],
+)
+def test_mistakes_with_focus_maps_are_told(trained, shapes, words, answer, tmp_path):
+    (tmp_path / "text.png").write_text("no image")
+    Image.new("1", (40_000, 2)).save(tmp_path / "wide.png")
+    (tmp_path / "empty").mkdir()
+    place = [] if "--runs" in words else ["--runs", trained[0] / "runs"]
+    assert_told(command(*words, *place, "--data", shapes, cwd=tmp_path, module="kerascifar.cam"), answer)
+
+
+def test_a_focus_map_is_drawn_and_its_path_printed(trained, shapes, tmp_path):
+    words = ["--class", "circle", "--data", shapes, "--runs", trained[0] / "runs", "--out", "map.png"]
+    result = command(*words, cwd=tmp_path, module="kerascifar.cam")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "map.png"
+    with Image.open(tmp_path / "map.png") as picture:
+        assert picture.width > 600
