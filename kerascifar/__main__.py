@@ -89,7 +89,8 @@ def _train(runs: "Sequence[config.Run]", source: Path | None, folder: Path, comm
         console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
         return errors.INTERRUPTED
     rows = {(r.experiment, r.name) for r in own}
-    published = [r for r in records.list_records(records.PUBLISHED) if (r.experiment, r.name) in rows]
+    everything = [] if dataset.is_synthetic else records.list_records(records.PUBLISHED)
+    published = [r for r in everything if (r.experiment, r.name) in rows]
     title = f"{own[0].experiment} on {dataset.name}"
     console.print(tables.as_rich(tables.results(own, published), title), soft_wrap=True)
     for note in tables.notes(own, published):

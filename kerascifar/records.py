@@ -244,7 +244,12 @@ def load_model(record: Record) -> "keras.Sequential":
 
 
 def newest_per_run(found: Iterable[Record]) -> list[Record]:
-    """One record per experiment, row and seed: full runs before shortened ones, then the one finished last."""
+    """One record per experiment, row and seed: full runs before shortened ones, then the one finished last.
+
+    Runs on synthetic data only where there is no other, so that the two never stand in one table.
+    """
+    found = list(found)
+    found = [r for r in found if not r.is_synthetic] or found
     chosen: dict[tuple[str, str, int], Record] = {}
     order = sorted(found, key=lambda r: (not r.shortened, str(r.environment.get("finished", ""))))
     for record in order:

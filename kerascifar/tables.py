@@ -72,7 +72,8 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
             **dict(zip(SETTINGS, settings(first.row), strict=True)),
         }
         averages = {}
-        if (line := reported().get(name)) and experiment == f"experiment{line['experiment']}":
+        line = None if first.is_synthetic else reported().get(name)
+        if line and experiment == f"experiment{line['experiment']}":
             averages["reported"] = [float(line[key]) for key in _REPORTED_KEYS]
             lines.append(
                 {**head, "source": "reported", "n": 1, **dict(zip(MEASURES, averages["reported"], strict=True))}
@@ -96,7 +97,7 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
                 }
             )
         source = "yours" if mine else "published"
-        if "reported" in averages and not first.is_synthetic:
+        if "reported" in averages:
             difference = np.subtract(averages[source], averages["reported"]).tolist()
             lines.append({**head, "source": f"{source} - reported", **dict(zip(MEASURES, difference, strict=True))})
     table = pd.DataFrame(lines)

@@ -158,3 +158,12 @@ def test_rows_are_listed_as_people_count(tmp_path):
     row = make(tmp_path / "a").row
     runs = [make(tmp_path / name, row={**row, "name": name}) for name in ("M10", "M9", "M2")]
     assert [r.name for r in records.newest_per_run(runs)] == ["M2", "M9", "M10"]
+
+
+def test_synthetic_runs_never_stand_beside_real_ones(tmp_path):
+    """Fails if a later run of the same row and seed on drawn shapes hides the one on CIFAR-10."""
+    real = make(tmp_path / "a", environment={"finished": "2026-01-01"})
+    shapes = {"name": "synthetic shapes", "class_names": ["x"] * 10, "train": "0", "test": "0"}
+    drawn = [make(tmp_path / str(seed), dataset=shapes, seed=seed) for seed in (0, 1)]
+    assert records.newest_per_run([real, *drawn]) == [real]
+    assert records.newest_per_run(drawn) == drawn
