@@ -208,7 +208,9 @@ def train(
         _set(network.optimizer.variables, start.optimizer)
     keep = _Keep(stopping, folder, start, tell)
     over = start is not None and (_replay(stopping, start) or start.epoch >= row.epochs)
-    if not over:
+    if over:
+        network.set_weights(stopping.best_weights)
+    else:
         network.fit(
             batches,
             validation_data=validation,
@@ -218,8 +220,6 @@ def train(
             shuffle=False,  # Batches has its own order
             verbose=0,
         )
-    if stopping.best_weights is not None:
-        network.set_weights(stopping.best_weights)
     if not all(math.isfinite(loss) for loss in keep.history["loss"] + keep.history["val_loss"]):
         stop = "loss not finite"
     else:

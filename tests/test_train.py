@@ -62,6 +62,26 @@ def test_a_stopped_run_goes_on_as_the_same_run(images, tmp_path):
         assert (a == b).all()
 
 
+def test_every_epoch_takes_its_own_batches(images, tmp_path, monkeypatch):
+    """Fails if the epoch does not reach the batches, or if Keras fetches one epoch's batches ahead in another."""
+    taken = []
+
+    class Watched(train.Batches):
+        def __getitem__(self, number):
+            if self.seed is not None:
+                taken.append((self.epoch, number))
+            return super().__getitem__(number)
+
+    monkeypatch.setattr(train, "Batches", Watched)
+    train.train(tiny(), ROW, 0, *images, tmp_path)
+    per_epoch = -(-len(images[2][0]) // ROW.batch_size)
+    # Keras looks at a first batch, of epoch 0, to build the model.
+    assert set(taken) == {(e, n) for e in range(ROW.epochs) for n in range(per_epoch)}
+    assert [entry for entry in taken if entry[0] > 0] == [
+        (e, n) for e in range(1, ROW.epochs) for n in range(per_epoch)
+    ]
+
+
 def test_another_seed_trains_otherwise(images, tmp_path):
     row = dataclasses.replace(ROW, epochs=1)
     first, second = (train.train(tiny(), row, seed, *images, tmp_path / str(seed)).history for seed in (0, 1))
@@ -85,6 +105,8 @@ def test_patience_counts_on_after_a_stop(images, tmp_path):
     # Stopped after its last epoch, before the result was kept: nothing more is trained.
     again = train.train(tiny(), row, 0, *images, tmp_path / "parts", lambda *_: pytest.fail("trained on"))
     assert again.history == whole.history and again.stop == "early stopping"
+    for a, b in zip(again.model.get_weights(), whole.model.get_weights(), strict=True):
+        assert (a == b).all()
 
 
 def test_the_kept_weights_are_those_of_the_kept_epoch(images, tmp_path):
