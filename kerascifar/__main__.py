@@ -185,11 +185,11 @@ def _demo(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     out = arguments.out
     print(f"SYNTHETIC DATA: drawn shapes, in the official file format, in {out / 'data'}. Not CIFAR-10.", flush=True)
     if not (out / "data" / "cifar-10-batches-bin" / data.MARKER).is_file():
-        synthetic.write(out / "data")
+        synthetic.write(out / "data", train=1200)
     # Small batches, so that two minutes hold enough steps to learn something on so few images.
     rows = (
-        config.Row("Demo1", "model1", epochs=10, batch_size=16, augment=False),
-        config.Row("Demo4", "model4", epochs=6, batch_size=16, augment=False),
+        config.Row("Demo1", "model1", epochs=8, batch_size=8, augment=False),
+        config.Row("Demo4", "model4", epochs=5, batch_size=8, augment=False),
     )
     runs = config.Experiment("demo", "Demo on synthetic shapes", rows).runs()
     status = _train(runs, out / "data", out / "runs", [sys.executable, "-m", "kerascifar", *argv])

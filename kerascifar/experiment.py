@@ -146,7 +146,7 @@ def _train(
     seconds: list[float] = []
     progress = Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=10),
         TextColumn("{task.fields[text]}"),
         console=console,
         transient=True,
@@ -157,15 +157,15 @@ def _train(
     def tell(values: dict[str, float], epoch: int, took: float, wait: int) -> None:
         seconds.append(took)
         run_left, all_left = clock.left(one, seconds, wait)
-        text = (
-            f"epoch {epoch}: loss {values['loss']:.3f} accuracy {100 * values['accuracy']:.2f} % | validation "
-            f"{values['val_loss']:.3f} {100 * values['val_accuracy']:.2f} % | {took:.1f} s; left about "
-            f"{_duration(run_left)} for the run, {_duration(all_left)} for everything"
-        )
+        left = f"left about {_duration(run_left)} for the run, {_duration(all_left)} for everything"
+        on_validation = f"validation {values['val_loss']:.3f} {100 * values['val_accuracy']:.2f} %"
         if console.is_terminal:
+            text = f"epoch {epoch}: {on_validation} | {left}"
             progress.update(task, completed=epoch, total=max(clock.guess[one.id], epoch), text=text)
         else:
-            console.print(f"{one.label} ({place}) {text}", highlight=False, markup=False, soft_wrap=True)
+            on_training = f"loss {values['loss']:.3f} accuracy {100 * values['accuracy']:.2f} %"
+            text = f"{one.label} ({place}) epoch {epoch}: {on_training} | {on_validation} | {took:.1f} s; {left}"
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def say(text: str) -> None:
         console.print(f"{one.label}: {text}", highlight=False, markup=False, soft_wrap=True)
