@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs")
     publish.set_defaults(action=_publish)
 
-    demo = commands.add_parser("demo", help="a two-minute tour on drawn shapes: no data, no network")
+    demo = commands.add_parser("demo", help="a short tour on drawn shapes: no data, no network")
     demo.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: %(default)s")
     demo.set_defaults(action=_demo)
     return parser
