@@ -206,8 +206,8 @@ def _train(
         "test_predicted": on_test.logits.argmax(axis=1).astype("uint8"),
         "test_logits": on_test.logits.astype("float16"),
     }
-    # A copy has no optimizer: model.keras is for looking at and predicting, and so has a third of the size.
-    final = keras.models.clone_model(trained.model)
+    # Without the optimizer, which clone_model would keep: model.keras is for looking at and predicting.
+    final = keras.Sequential.from_config(trained.model.get_config())
     final.set_weights(trained.model.get_weights())
     records.write(record, trained.history, predictions, final)
     checkpoint.clear(folder)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,8 @@ def test_a_run_leaves_a_whole_record_and_says_what_it_does(trained, shapes):
         "record.json",
     ]
     assert [len(v) for v in record.history.values()] == [2] * 4
+    with zipfile.ZipFile(record.folder / "model.keras") as file:  # 91,594 weights, and no optimizer's variables
+        assert 4 * 91_594 < file.getinfo("model.weights.h5").file_size < 1.5 * 4 * 91_594
     with np.load(record.folder / "predictions.npz") as file:
         right = (
             file["test_predicted"]
