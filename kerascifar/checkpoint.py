@@ -1,7 +1,6 @@
 """The state of an unfinished run: one file per finished epoch, the last two kept, damage noticed and stepped over."""
 
 import json
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +51,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         for name in ("weights", "optimizer", "best_weights")
         for i, value in enumerate(getattr(checkpoint, name))
     }
-    about = json.dumps({"history": checkpoint.history, "seconds": checkpoint.seconds})
+    about = json.dumps({"history": checkpoint.history, "seconds": checkpoint.seconds, "arrays": len(arrays)})
     path = _path(folder, checkpoint.epoch)
     files.write(path, lambda temporary: np.savez(temporary, about=np.array(about), **arrays))  # type: ignore[arg-type]
     for old in _all(folder)[:-KEPT]:
@@ -70,9 +69,13 @@ def load(folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
                     name: [file[key] for key in sorted(file.files) if key.rpartition("-")[0] == name]
                     for name in ("weights", "optimizer", "best_weights")
                 }
+            if sum(map(len, groups.values())) != about["arrays"]:
+                raise ValueError("arrays are missing")
             return Checkpoint(about["history"], about["seconds"], **groups)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError):
-            say(f"{path.name} is damaged; the run goes on from the epoch before it.")
+        except OSError:  # the disk or its permissions, not the file
+            raise
+        except Exception:  # whatever a reader says of damaged bytes
+            say(f"{path.name} is damaged and was removed; the run goes on from an earlier epoch.")
             path.unlink(missing_ok=True)
     return None
 

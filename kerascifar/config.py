@@ -7,7 +7,6 @@ import dataclasses
 import hashlib
 import inspect
 import json
-import math
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -81,12 +80,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Run:
-    """One training: a row of an experiment with a seed. `shortened` when `epochs` was cut below the row's own."""
+    """One training: a row of an experiment with a seed.
+
+    `shortened` when `epochs` was cut below the row's own. `basis` stands for what the row only names: the images'
+    fingerprint and the model's layers; the training fills it in.
+    """
 
     experiment: str
     row: Row
     seed: int
     shortened: bool = False
+    basis: str = ""
 
     @property
     def label(self) -> str:
@@ -94,8 +98,9 @@ class Run:
 
     @property
     def id(self) -> str:
-        """The folder's name: experiment, row, seed and a hash of all of the configuration, so none is overwritten."""
-        text = json.dumps([self.experiment, dataclasses.asdict(self.row), self.seed, self.shortened], sort_keys=True)
+        """The folder's name: experiment, row, seed and a hash of what decides the result, so none is overwritten."""
+        parts = [self.experiment, dataclasses.asdict(self.row), self.seed, self.shortened, self.basis]
+        text = json.dumps(parts, sort_keys=True)
         return f"{self.experiment}-{self.row.name}-seed{self.seed}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
@@ -144,7 +149,7 @@ def read(path: Path) -> Experiment:
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:  # also no UTF-8, and whole numbers of thousands of digits
         raise UserError(f"{path} is not valid TOML: {error}.\nCompare it with experiments/experiment1.toml.") from None
     except RecursionError:
         raise UserError(f"{path} is nested too deeply. An experiment has rows of plain values.") from None
@@ -197,7 +202,7 @@ def _check_keys(where: str, table: Mapping[str, Any], known: set[str]) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 _TABLE: tuple[str, Callable[[Any], bool]] = ("a table, e.g. { key = 1 }", lambda value: isinstance(value, Mapping))
@@ -238,6 +243,10 @@ def _problems(row: Row) -> Iterable[str]:
 def _option_problems(row: Row) -> Iterable[str]:
     options = set(inspect.signature(models.BUILDERS[row.model]).parameters)
     for key in row.model_options:
+        try:
+            json.dumps(row.model_options[key], allow_nan=False)
+        except (TypeError, ValueError):
+            yield f"model_options: {key} must hold numbers, texts, true or false, not {row.model_options[key]!r}."
         if key not in options:
             yield f'model_options: {row.model} takes no "{key}". {suggest(key, options)}'
     for key, value in row.optimizer_options.items():
@@ -259,5 +268,5 @@ def _option_problems(row: Row) -> Iterable[str]:
             yield f"augmentation: zoom_range is a share, 0 up to 1, not {value!r}."
         elif key in ("rotation_range", "shear_range") and not 0 <= value <= 180:
             yield f"augmentation: {key} is in degrees, 0 to 180, not {value!r}."
-        elif key == "fill_mode" and value not in FILL_MODES:
+        elif key == "fill_mode" and str(value) not in FILL_MODES:
             yield f"augmentation: fill_mode {value!r} is not known. {suggest(str(value), FILL_MODES)}"

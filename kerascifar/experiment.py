@@ -2,6 +2,8 @@
 
 import dataclasses
 import datetime
+import hashlib
+import json
 import math
 import shlex
 from collections.abc import Sequence
@@ -43,11 +45,15 @@ def run(
     """
     device = train.prepare()
     made_with = environment.describe(device)  # now, as the source may change while a run trains
-    costs = [_cost(one) for one in runs]
+    examined = [_examine(one, dataset) for one in runs]
+    runs = [one for one, _ in examined]
     folder.mkdir(parents=True, exist_ok=True)
     waiting = [one for one in runs if not records.finished(folder / one.id)]
+    for one in runs:  # a damaged record is told now, not after hours of training the others
+        if one not in waiting:
+            records.read(folder / one.id)
     _announce(runs, waiting, dataset, folder, device, console)
-    clock = _Clock({one.id: cost for one, cost in zip(runs, costs, strict=True)}, waiting)
+    clock = _Clock({one.id: cost for one, cost in examined}, waiting)
     for number, one in enumerate(waiting, 1):
         try:
             record = _train(one, dataset, folder / one.id, made_with, console, clock, f"{number}/{len(waiting)}")
@@ -66,15 +72,24 @@ def run(
     return [records.read(folder / one.id) for one in runs]
 
 
-def _cost(one: Run) -> float:
-    """Multiply-adds per image. Building all models first finds one that cannot be built early."""
+def _examine(one: Run, dataset: data.Dataset) -> tuple[Run, float]:
+    """The run with its basis, and its multiply-adds per image.
+
+    Done for all runs before the first is trained, so that a model that cannot be trained is told at once.
+    """
+    keras.backend.clear_session()  # layer names start anew, so the same model has the same configuration
     try:
         network = train.compiled(models.build(one.row.model, **one.row.model_options), one.row)
+        shapes = network.input_shape, network.output_shape
+        if shapes != ((None, *models.INPUT_SHAPE), (None, models.CLASSES)):
+            raise UserError(
+                f"model {one.row.model} has shapes {shapes}. Expected images (32, 32, 3) in, 10 logits out."
+            )
     except UserError as error:
         raise UserError(f'Row "{one.row.name}": {error}\nNothing was trained and no file was changed.') from None
-    cost = models.multiply_adds(network)
-    keras.backend.clear_session()
-    return cost
+    basis = json.dumps([dataset.fingerprint, network.get_config()], sort_keys=True, default=str)
+    one = dataclasses.replace(one, basis=hashlib.sha256(basis.encode()).hexdigest())
+    return one, max(float(models.multiply_adds(network)), 1.0)
 
 
 def _announce(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerascifar import data, files
+from kerascifar import config, data, files
 from kerascifar.errors import UserError
 
 if TYPE_CHECKING:
@@ -178,6 +178,13 @@ def _check(record: Record) -> None:
     for key in ("name", "model", "optimizer", "loss"):
         if not isinstance(record.row[key], str):
             raise ValueError(f"row.{key} is no text")
+    for name in (record.experiment, record.row["name"]):  # they become names of files
+        if not name or set(name) - config.NAME_CHARACTERS:
+            raise ValueError(f"{name!r} is no name of letters, digits and _")
+    if record.row["optimizer"] not in config.OPTIMIZERS:
+        raise ValueError("row.optimizer is not known")
+    if not isinstance(record.row["augment"], bool) or not isinstance(record.row["model_options"], dict):
+        raise ValueError("row.augment or row.model_options is wrong")
     for key in ("batch_size", "learning_rate"):
         float(record.row[key])
     for key in ("name", "train", "test"):

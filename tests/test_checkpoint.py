@@ -40,7 +40,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, damage):
     said = []
     back = checkpoint.load(tmp_path, said.append)
     assert back.epoch == 1
-    assert said == ["checkpoint-000002.npz is damaged; the run goes on from the epoch before it."]
+    assert said == ["checkpoint-000002.npz is damaged and was removed; the run goes on from an earlier epoch."]
 
 
 def test_no_checkpoint_is_none(tmp_path):

@@ -111,6 +111,17 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, shapes):
     assert f"epoch {kept + 1}:" in first
 
 
+def test_other_images_are_another_run(trained, tmp_path):
+    """Fails if a run on one data set counts as finished for another: drawn shapes would pass for CIFAR-10."""
+    from kerascifar import synthetic
+
+    shutil.copytree(trained[0], tmp_path / "here")
+    synthetic.write(tmp_path / "others", train=500, test=100, seed=2)
+    result = command("run", "mine.toml", "--data", tmp_path / "others", "--epochs", 2, cwd=tmp_path / "here")
+    assert result.returncode == 0 and "0 of 1 finished already" in result.stdout
+    assert len(records.list_records(tmp_path / "here" / "runs")) == 2
+
+
 def test_adding_a_model_is_one_function_and_adding_a_row_one_block(tmp_path, shapes):
     """In a copy of the package, as a user would in a clone; the README's own example is what is added."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

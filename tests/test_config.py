@@ -49,6 +49,10 @@ ROW = '[[row]]\nname = "A"\nmodel = "model1"\n'
         (ROW + "learning_rat = 1\n", 'Did you mean "learning_rate"'),
         (ROW + 'learning_rate = "fast"\n', "learning_rate must be a number, not 'fast'"),
         (ROW + "learning_rate = nan\n", "learning_rate must be a number"),
+        (ROW + "learning_rate = 1" + "0" * 400 + "\n", "learning_rate must be a number"),
+        (ROW + "learning_rate = 1" + "0" * 5000 + "\n", "not valid TOML"),
+        (ROW + "augmentation = { fill_mode = [1] }\n", "fill_mode \\[1\\] is not known"),
+        (ROW + "model_options = { filters = [2020-01-01] }\n", "filters must hold numbers"),
         (ROW + "learning_rate = -0.1\n", "learning_rate -0.1 is out of range"),
         (ROW + "batch_size = 0\n", "batch_size 0 is out of range"),
         (ROW + "batch_size = 1.5\n", "batch_size must be a whole number"),
@@ -81,11 +85,12 @@ def test_a_changed_configuration_is_another_run(tmp_path):
     changes = [
         dataclasses.replace(run, seed=1),
         dataclasses.replace(run, experiment="f"),
+        dataclasses.replace(run, basis="other images or layers"),
         dataclasses.replace(run, row=dataclasses.replace(run.row, learning_rate=0.002)),
         dataclasses.replace(run, row=dataclasses.replace(run.row, augmentation={"rotation_range": 10.0})),
         dataclasses.replace(run, row=dataclasses.replace(run.row, epochs=3), shortened=True),
     ]
-    assert len({run.id, *(r.id for r in changes)}) == 6
+    assert len({run.id, *(r.id for r in changes)}) == 7
     assert run.id == config.Run("e", config.Row("A", "model1"), 0).id
 
 

@@ -105,6 +105,21 @@ def test_a_wrong_value_is_told_not_a_traceback(tmp_path, key, wrong):
         records.read(tmp_path / "a")
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("name", "../../x"), ("name", "<b>"), ("optimizer", "nadam"), ("augment", "yes"), ("model_options", 3)],
+)
+def test_a_hostile_row_is_told(tmp_path, key, value):
+    """Fails if a record's name may lead a report's file out of its folder."""
+    make(tmp_path / "a")
+    path = tmp_path / "a" / "record.json"
+    content = json.loads(path.read_text())
+    content["row"][key] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="is damaged"):
+        records.read(tmp_path / "a")
+
+
 def test_a_model_comes_back_to_the_bit(tmp_path):
     network = models.build("model4")
     record = make(tmp_path / "a")
