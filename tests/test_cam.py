@@ -265,6 +265,8 @@ def record(name="M6", seed=0, accuracy=0.5, train=data.TRAIN_SHA256, **changes):
             "name": name,
             "model": "model1",
             "optimizer": "adam",
+            "augment": True,
+            "model_options": {},
             "loss": "ce",
             "batch_size": 512,
             "learning_rate": 0.001,
