@@ -4,7 +4,6 @@ import dataclasses
 import datetime
 import hashlib
 import json
-import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -119,7 +118,6 @@ class _Clock:
             one.id: min(int(reported.get(one.row.name, {}).get("epochs", GUESSED_EPOCHS)), one.row.epochs)
             for one in waiting
         }
-        self.rate = math.nan  # seconds per epoch and multiply-add
 
     def finished(self, one: Run) -> None:
         self.waiting.remove(one)
@@ -128,10 +126,10 @@ class _Clock:
         """Seconds left for this run and for everything; wait: epochs since the best one."""
         steady = seconds[1:] or seconds  # the first epoch holds the compilation
         per_epoch = sum(steady) / len(steady)
-        self.rate = per_epoch / self.costs[one.id]
+        rate = per_epoch / self.costs[one.id]  # seconds per epoch and multiply-add
         least = min(one.row.patience - wait, one.row.epochs - len(seconds))
         epochs = max(self.guess[one.id] - len(seconds), least, 0)
-        others = sum(self.guess[o.id] * self.costs[o.id] * self.rate for o in self.waiting if o is not one)
+        others = sum(self.guess[o.id] * self.costs[o.id] * rate for o in self.waiting if o is not one)
         return epochs * per_epoch, epochs * per_epoch + others
 
 

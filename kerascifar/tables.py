@@ -145,10 +145,9 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
         "Accuracies in percent, losses in nats, at the kept epoch. Train figures are means over the epoch, with "
         "augmentation and dropout on. Differences: percentage points, nats, epochs."
     ]
-    if shown:
-        share = shown[0].results["test"]["accuracy"]
-        images = 10_000 if not shown[0].is_synthetic else 400
-        if not math.isnan(share) and not shown[0].is_synthetic:
+    if shown and not shown[0].is_synthetic:
+        share, images = shown[0].results["test"]["accuracy"], 10_000
+        if not math.isnan(share):
             error = 100 * math.sqrt(share * (1 - share) / images)
             lines.append(
                 f"One run's test accuracy has a standard error of about {error:.2f} points from the {images:,} images "
