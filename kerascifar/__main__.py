@@ -30,6 +30,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--rows", nargs="+", metavar="ROW", help="only these rows, e.g. M1 M6")
     run.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="instead of the experiment's, e.g. 0 1 2")
     run.add_argument("--epochs", type=int, metavar="N", help="at most N epochs: a shortened run, to try things")
+    run.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same bits each time on a GPU too, at a cost (a CPU needs it not)",
+    )
     _add_places(run, data=True)
     run.set_defaults(action=_run)
 
@@ -68,10 +73,17 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
 
     # The configuration is checked before the data, and both before TensorFlow is loaded.
     runs = config.read(arguments.experiment).runs(arguments.rows, arguments.seeds, arguments.epochs)
-    return _train(runs, arguments.data, arguments.runs, [sys.executable, "-m", "kerascifar", *argv])
+    command = [sys.executable, "-m", "kerascifar", *argv]
+    return _train(runs, arguments.data, arguments.runs, command, arguments.deterministic)
 
 
-def _train(runs: "Sequence[config.Run]", source: Path | None, folder: Path, command: Sequence[str]) -> int:
+def _train(
+    runs: "Sequence[config.Run]",
+    source: Path | None,
+    folder: Path,
+    command: Sequence[str],
+    deterministic: bool = False,
+) -> int:
     from kerascifar import data
 
     dataset = data.load(source)
@@ -84,18 +96,21 @@ def _train(runs: "Sequence[config.Run]", source: Path | None, folder: Path, comm
 
     console = Console(width=None if sys.stdout.isatty() else 160)  # a file is as wide as the table
     try:
-        own = experiment.run(runs, dataset, folder, console, command)
+        own = experiment.run(runs, dataset, folder, console, command, deterministic)
     except experiment.Interrupted as stop:
         console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
         return errors.INTERRUPTED
-    rows = {(r.experiment, r.name) for r in own}
-    everything = [] if dataset.is_synthetic else records.list_records(records.PUBLISHED)
-    published = [r for r in everything if (r.experiment, r.name) in rows]
-    title = f"{own[0].experiment} on {dataset.name}"
-    console.print(tables.as_rich(tables.results(own, published), title), soft_wrap=True)
+    if not own:
+        return 0
+    name = own[0].experiment
+    everything = [] if dataset.is_synthetic else records.current(records.list_records(records.PUBLISHED))
+    published = [r for r in everything if r.experiment == name]
+    console.print(tables.as_rich(tables.results(own, published), f"{name} on {dataset.name}"), soft_wrap=True)
     for note in tables.notes(own, published):
         console.print(note, markup=False, highlight=False)
-    written = report.write(own, published, folder / "report", lambda text: console.print(text, markup=False))
+    # On disk, all runs of the experiment, so that a command for one row does not take the others out of the table.
+    all_own = [r for r in records.current(records.list_records(folder)) if r.experiment == name]
+    written = report.write(all_own, published, folder / "report", lambda text: console.print(text, markup=False))
     console.print(f"\nTables and figures: {folder / 'report'}", markup=False, highlight=False, soft_wrap=True)
     for path in written:
         console.print(f"  {path}", markup=False, highlight=False, soft_wrap=True)
@@ -156,8 +171,8 @@ def _models(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
 def _report(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     from kerascifar import records
 
-    own = records.newest_per_run(records.list_records(arguments.runs))
-    published = records.newest_per_run(records.list_records(records.PUBLISHED))
+    own = records.current(records.list_records(arguments.runs))
+    published = records.current(records.list_records(records.PUBLISHED))
     if not own and not published:
         raise errors.UserError(
             f"There is no finished run in {arguments.runs} and none is published yet.\n"

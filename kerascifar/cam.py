@@ -1,7 +1,6 @@
 """Where a model looks: Grad-CAM focus maps of a record's model. `python -m kerascifar.cam --class airplane`."""
 
 import argparse
-import json
 import math
 import re
 import sys
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerascifar import data, errors, quiet, records
+from kerascifar import data, errors, models, quiet, records
 from kerascifar.errors import UserError
 
 if TYPE_CHECKING:
@@ -56,17 +55,6 @@ def convolutions(model: "keras.Sequential") -> list[str]:
     return [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
 
 
-def last_convolution(model: "keras.Sequential") -> str:
-    """The name of the last `Conv2D`.
-
-    Raises:
-        UserError: the model has none.
-    """
-    from kerascifar import models
-
-    return str(models.last_convolution(model).name)
-
-
 def focus_maps(
     model: "keras.Sequential", images: np.ndarray, labels: np.ndarray, layer: str | None = None
 ) -> np.ndarray:
@@ -89,7 +77,7 @@ def focus_maps(
         UserError: the model has no `Conv2D`, none called `layer`, or other shapes; its output is not finite.
         ValueError: `images` and `labels` differ in length, have another shape or type, or a value is out of range.
     """
-    _check_model(model)
+    models.check_shapes(model)
     _check_images(images)
     _check_labels(labels, len(images))
     name = _chosen_layer(model, layer)
@@ -141,7 +129,7 @@ def explain(
         class_names: ten.
         layer: see `focus_maps`.
     """
-    _check_model(model)
+    models.check_shapes(model)
     scaled = data.scale(images)
     probabilities = _probabilities(model, scaled)
     predicted = probabilities.argmax(axis=1)
@@ -222,21 +210,20 @@ def choose(
     Args:
         candidates: pools in order of preference, each with its name ("your runs", "the published runs"); the first
             that has a fitting record decides.
-        row: only this row; by default the one with the best validation accuracy (its mean over seeds).
+        row: only this row; by default the one with the best validation accuracy: its mean over all seeds, also over
+            those whose weights were not kept.
         seed: only this seed; by default the row's lowest.
     Raises:
         UserError: no record fits; the text says which rows and seeds there are.
     """
-    usable = [(name, [r for r in pool if _usable(r)]) for name, pool in candidates]
+    usable = [(name, _usable(pool)) for name, pool in candidates]
     for name, pool in usable:
         fitting = [r for r in pool if row in (None, r.name) and seed in (None, r.seed)]
         if fitting:
-            groups: dict[tuple[object, ...], list[records.Record]] = {}
-            for record in fitting:
-                key = (record.experiment, record.name, json.dumps(record.row, sort_keys=True), record.shortened)
-                groups.setdefault(key, []).append(record)
+            everything = [r for other, all_ in candidates if other == name for r in all_ if not _diverged(r)]
+            groups = {key: [r for r in everything if r.group == key] for key in {r.group for r in fitting}}
             best = min(groups.values(), key=_rank)
-            record = min(best, key=lambda r: r.seed)
+            record = min((r for r in fitting if r.group == best[0].group), key=lambda r: r.seed)
             rows = {r.name for r in fitting}
             why = f"of {name}" if row or len(rows) == 1 else f"best validation accuracy of {name}"
             return record, f"{record.name}, seed {record.seed} ({why}: {_mean_accuracy(best):.2%})"
@@ -284,7 +271,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(why, flush=True)
     quiet.load_keras()
     model = records.load_model(record)
-    _check_model(model)
     layer = _chosen_layer(model, arguments.layer)
     pixels, labels, sources = _what_to_explain(arguments, image, dataset, wanted)
     focuses = explain(model, pixels, labels, sources, class_names, layer)
@@ -409,10 +395,13 @@ def _file_name(arguments: argparse.Namespace, record: records.Record, dataset: d
     return re.sub(r"[^\w.-]", "_", "-".join(parts))[:200] + ".png"
 
 
-def _usable(record: records.Record) -> bool:
-    """Whether the run did not diverge and its weights were kept (of published runs, not all are)."""
-    finite = math.isfinite(record.results["validation"]["accuracy"]) and record.stop != "loss not finite"
-    return finite and (record.folder / records.MODEL).is_file()
+def _usable(pool: Sequence[records.Record]) -> list[records.Record]:
+    """The runs that did not diverge and whose weights were kept (of published runs, only those of seed 0 are)."""
+    return [r for r in pool if not _diverged(r) and (r.folder / records.MODEL).is_file()]
+
+
+def _diverged(record: records.Record) -> bool:
+    return record.stop == "loss not finite" or not math.isfinite(record.results["validation"]["accuracy"])
 
 
 def _mean_accuracy(group: Sequence[records.Record]) -> float:
@@ -431,7 +420,7 @@ def _did_you_mean(wrong: str, known: set[str]) -> str:
 
 
 def _chosen_layer(model: "keras.Sequential", layer: str | None) -> str:
-    last = last_convolution(model)
+    last = str(models.last_convolution(model).name)
     if layer is None:
         return last
     names = convolutions(model)
@@ -440,15 +429,6 @@ def _chosen_layer(model: "keras.Sequential", layer: str | None) -> str:
         what = "is no Conv2D layer" if known else "is not a layer"
         raise UserError(f'--layer "{layer}" {what} of model "{model.name}".\n{errors.suggest(layer, names)}')
     return layer
-
-
-def _check_model(model: "keras.Sequential") -> None:
-    if tuple(model.input_shape) != (None, 32, 32, 3) or tuple(model.output_shape) != (None, 10):
-        raise UserError(
-            f'Model "{model.name}" takes {model.input_shape} and gives {model.output_shape}.\n'
-            "Expected (None, 32, 32, 3) and (None, 10): 32×32 RGB images in, ten logits out. Name a row whose model "
-            "has these shapes (--row), or train it again.\nNothing was written."
-        )
 
 
 def _check_images(images: np.ndarray) -> None:

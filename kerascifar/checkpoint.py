@@ -4,11 +4,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kerascifar import files
 
+ARRAYS = ("weights", "optimizer", "best_weights")
+ABOUT = ("history", "seconds", "environments")
 KEPT = 2  # the newest, and the one before it in case the newest is damaged
 
 
@@ -22,6 +25,7 @@ class Checkpoint:
         weights: the model's weights, in Keras's order.
         optimizer: the optimizer's variables, in Keras's order.
         best_weights: the weights that EarlyStopping keeps.
+        environments: those that the epochs were trained in, in their order, each once.
     """
 
     history: dict[str, list[float]]
@@ -29,6 +33,7 @@ class Checkpoint:
     weights: list[np.ndarray]
     optimizer: list[np.ndarray]
     best_weights: list[np.ndarray]
+    environments: list[dict[str, Any]]
 
     @property
     def epoch(self) -> int:
@@ -47,11 +52,9 @@ def _all(folder: Path) -> list[Path]:
 def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Writes the checkpoint, then removes all but the last two."""
     arrays = {
-        f"{name}-{i:04}": np.asarray(value)
-        for name in ("weights", "optimizer", "best_weights")
-        for i, value in enumerate(getattr(checkpoint, name))
+        f"{name}-{i:04}": np.asarray(value) for name in ARRAYS for i, value in enumerate(getattr(checkpoint, name))
     }
-    about = json.dumps({"history": checkpoint.history, "seconds": checkpoint.seconds, "arrays": len(arrays)})
+    about = json.dumps({**{name: getattr(checkpoint, name) for name in ABOUT}, "arrays": len(arrays)})
     path = _path(folder, checkpoint.epoch)
     files.write(path, lambda temporary: np.savez(temporary, about=np.array(about), **arrays))  # type: ignore[arg-type]
     for old in _all(folder)[:-KEPT]:
@@ -65,13 +68,12 @@ def load(folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
             # np.load leaves its own file open when it fails. Every array is checked against its CRC while it is read.
             with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
                 about = json.loads(str(file["about"]))
-                groups = {
-                    name: [file[key] for key in sorted(file.files) if key.rpartition("-")[0] == name]
-                    for name in ("weights", "optimizer", "best_weights")
+                groups: dict[str, Any] = {
+                    name: [file[key] for key in sorted(file.files) if key.rpartition("-")[0] == name] for name in ARRAYS
                 }
             if sum(map(len, groups.values())) != about["arrays"]:
                 raise ValueError("arrays are missing")
-            return Checkpoint(about["history"], about["seconds"], **groups)
+            return Checkpoint(**{name: about[name] for name in ABOUT}, **groups)
         except OSError:  # the disk or its permissions, not the file
             raise
         except Exception:  # whatever a reader says of damaged bytes

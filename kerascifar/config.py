@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import inspect
 import json
+import math
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ OPTIMIZERS: dict[str, set[str]] = {
     "rmsprop": {"rho", "momentum", "epsilon", "centered"},
     "sgd": {"momentum", "nesterov"},
 }
+FLAGS = {"amsgrad", "centered", "nesterov"}  # options of optimizers that are true or false
 # The arguments of ImageDataGenerator that kerascifar.augment applies to whole batches, and their types.
 AUGMENTATION: dict[str, type] = {
     "rotation_range": float,  # degrees, drawn from -x .. x
@@ -253,8 +255,12 @@ def _option_problems(row: Row) -> Iterable[str]:
         known = OPTIMIZERS[row.optimizer]
         if key not in known:
             yield f'optimizer_options: {row.optimizer} takes no "{key}". {suggest(key, known)}'
-        elif not isinstance(value, bool) and not (_is_number(value) and value >= 0):
-            yield f"optimizer_options: {key} must be a number from 0 on, or true or false, not {value!r}."
+        elif key in FLAGS:
+            if not isinstance(value, bool):
+                yield f"optimizer_options: {key} must be true or false, not {value!r}."
+        elif not (_is_number(value) and 0 <= value < (math.inf if key == "epsilon" else 1)):
+            allowed = "a number from 0 on" if key == "epsilon" else "from 0 up to, not including, 1"
+            yield f"optimizer_options: {key} must be {allowed}, not {value!r}."
     for key, value in row.augmentation.items():
         if key not in AUGMENTATION:
             yield f'augmentation: "{key}" is not supported. {suggest(key, AUGMENTATION)}'

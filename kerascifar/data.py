@@ -21,7 +21,6 @@ import socket
 import sys
 import tarfile
 import tempfile
-import time
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
@@ -738,7 +737,7 @@ def _store(key: str, expected: _Expected, arrays: dict[str, tuple[np.ndarray, np
     """Writes verified arrays to the cache. Safe for processes that do so at once. Raises `OSError`."""
     root, folder = _cache_root(), _cache_folder(expected.fingerprint)
     root.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(root)
+    files.remove_unfinished(root, older=files.A_DAY)  # of a killed process, 180 MB each
     if _open_cache(expected.fingerprint, "") is None:
         with _temporary_folder(root) as temporary:
             for part, (images, labels) in arrays.items():
@@ -769,11 +768,3 @@ def _temporary_folder(root: Path) -> Iterator[Path]:
         yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _remove_leftovers(root: Path) -> None:
-    """Removes what a killed process left, 180 MB each, once it is a day old and so nobody's work."""
-    for path in root.glob(files.TEMPORARY + "*"):
-        with contextlib.suppress(OSError):
-            if path.stat().st_mtime < time.time() - 86_400:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -33,8 +33,8 @@ def commit() -> tuple[str | None, bool]:
     return head, _git("status", "--porcelain", "--", *CODE) != ""
 
 
-def describe(device: str) -> dict[str, Any]:
-    """The environment of a record."""
+def describe(device: str, deterministic: bool = False) -> dict[str, Any]:
+    """The environment of a record: equal texts for equal circumstances, so without the time of day."""
     versions = {"python": platform.python_version(), "kerascifar": kerascifar.__version__}
     for package in PACKAGES:
         try:
@@ -46,6 +46,7 @@ def describe(device: str) -> dict[str, Any]:
         "versions": versions,
         "backend": keras.backend.backend(),
         "device": device,
+        "deterministic": deterministic,
         "cores": train.cores(),
         "processor": _processor(),
         "system": f"{platform.system()} {platform.machine()}",

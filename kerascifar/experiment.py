@@ -1,4 +1,7 @@
-"""Runs an experiment: rows × seeds, skips what is finished, shows progress and time left, goes on after a stop."""
+"""Runs an experiment: rows × seeds, skips what is finished, shows progress and time left, goes on after a stop.
+
+Several commands may work on the same runs: each run is locked while it is trained.
+"""
 
 import dataclasses
 import datetime
@@ -13,12 +16,13 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from kerascifar import checkpoint, data, environment, evaluate, models, records, tables, train
+from kerascifar import checkpoint, data, environment, evaluate, files, models, records, tables, train
 from kerascifar.config import Run
 from kerascifar.errors import UserError
 
 # Before a row has been trained nobody knows when it will stop: the report's epochs are the guess, else this.
 GUESSED_EPOCHS = 60
+LOCKS = ".locks"  # folder of lock files, beside the runs' folders
 
 
 class Interrupted(KeyboardInterrupt):
@@ -26,9 +30,14 @@ class Interrupted(KeyboardInterrupt):
 
 
 def run(
-    runs: Sequence[Run], dataset: data.Dataset, folder: Path, console: Console, command: Sequence[str]
+    runs: Sequence[Run],
+    dataset: data.Dataset,
+    folder: Path,
+    console: Console,
+    command: Sequence[str],
+    deterministic: bool = False,
 ) -> list[records.Record]:
-    """Trains every run that is not finished yet, each into a folder of its own under `folder`.
+    """Trains every run that is neither finished nor in another command's hands, each into a folder under `folder`.
 
     Args:
         runs: in the order in which to train.
@@ -36,39 +45,59 @@ def run(
         folder: of all runs; made where it is missing.
         console: for what the user should see.
         command: how the user can go on after an interruption.
+        deterministic: see `train.prepare`.
     Returns:
-        The records of all `runs`, finished before or now.
+        The records of those `runs` that are finished, before or now.
     Raises:
         UserError: a row whose model or optimizer cannot be built; nothing was trained then.
         Interrupted: Ctrl-C.
     """
-    device = train.prepare()
-    made_with = environment.describe(device)  # now, as the source may change while a run trains
+    device = train.prepare(deterministic)
+    made_with = environment.describe(device, deterministic)  # now, as the source may change while a run trains
     examined = [_examine(one, dataset) for one in runs]
     runs = [one for one, _ in examined]
     folder.mkdir(parents=True, exist_ok=True)
     waiting = [one for one in runs if not records.finished(folder / one.id)]
-    for one in runs:  # a damaged record is told now, not after hours of training the others
+    for one in runs:
         if one not in waiting:
-            records.read(folder / one.id)
+            records.read(folder / one.id)  # a damaged record is told now, not after hours of training the others
+            _clean(folder / one.id)
     _announce(runs, waiting, dataset, folder, device, console)
     clock = _Clock({one.id: cost for one, cost in examined}, waiting)
-    for number, one in enumerate(waiting, 1):
-        try:
-            record = _train(one, dataset, folder / one.id, made_with, console, clock, f"{number}/{len(waiting)}")
-        except KeyboardInterrupt:
-            raise Interrupted(
-                f"Stopped in {one.label}. Every finished epoch is kept; go on with the same command:\n"
-                f"  {shlex.join(command)}"
-            ) from None
-        clock.finished(one)
-        result = record.results
-        console.print(
-            f"{one.label}: {record.stop} after epoch {record.epochs_trained}, kept epoch {record.epoch_kept}; "
-            f"validation {100 * result['validation']['accuracy']:.2f} %, test {100 * result['test']['accuracy']:.2f} %",
-            highlight=False,
-        )
-    return [records.read(folder / one.id) for one in runs]
+    left, before = list(waiting), len(waiting) + 1
+    while left and len(left) < before:  # again as long as it helps: another command may have been stopped meanwhile
+        before = len(left)
+        for one in list(left):
+            with files.locked(folder / LOCKS / f"{one.id}.lock") as mine:
+                if not mine:
+                    continue
+                left.remove(one)
+                files.remove_unfinished(folder / one.id)
+                if not records.finished(folder / one.id):
+                    place = f"{waiting.index(one) + 1}/{len(waiting)}"
+                    try:
+                        _train(one, dataset, folder / one.id, made_with, console, clock, place)
+                    except KeyboardInterrupt:
+                        raise Interrupted(
+                            f"Stopped in {one.label}. Every finished epoch is kept; go on with the same command:\n"
+                            f"  {shlex.join(command)}"
+                        ) from None
+                _clean(folder / one.id)
+            clock.finished(one)
+    if left:
+        names = ", ".join(one.label for one in left)
+        _say(console, f"In the hands of another command, so not trained here: {names}.")
+    return [records.read(folder / one.id) for one in runs if records.finished(folder / one.id)]
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _clean(folder: Path) -> None:
+    """Removes what a finished run needs no more; also after a kill between its record and this."""
+    checkpoint.clear(folder)
+    files.remove_unfinished(folder)
 
 
 def _examine(one: Run, dataset: data.Dataset) -> tuple[Run, float]:
@@ -79,11 +108,7 @@ def _examine(one: Run, dataset: data.Dataset) -> tuple[Run, float]:
     keras.backend.clear_session()  # layer names start anew, so the same model has the same configuration
     try:
         network = train.compiled(models.build(one.row.model, **one.row.model_options), one.row)
-        shapes = network.input_shape, network.output_shape
-        if shapes != ((None, *models.INPUT_SHAPE), (None, models.CLASSES)):
-            raise UserError(
-                f"model {one.row.model} has shapes {shapes}. Expected images (32, 32, 3) in, 10 logits out."
-            )
+        models.check_shapes(network)
     except UserError as error:
         raise UserError(f'Row "{one.row.name}": {error}\nNothing was trained and no file was changed.') from None
     basis = json.dumps([dataset.fingerprint, network.get_config()], sort_keys=True, default=str)
@@ -95,7 +120,7 @@ def _announce(
     runs: Sequence[Run], waiting: Sequence[Run], dataset: data.Dataset, folder: Path, device: str, console: Console
 ) -> None:
     names, seeds = dict.fromkeys(r.row.name for r in runs), dict.fromkeys(str(r.seed) for r in runs)
-    limit = "" if not any(r.shortened for r in runs) else f", shortened to {max(r.row.epochs for r in runs)} epochs"
+    limit = ", shortened with --epochs" if any(r.shortened for r in runs) else ""
     lines = [
         f"{runs[0].experiment}: rows {', '.join(names)}; seeds {', '.join(seeds)}{limit}",
         f"data: {dataset.name}, {len(dataset.labels):,} images for training and validation ({dataset.source})",
@@ -105,7 +130,7 @@ def _announce(
     if dataset.is_synthetic:
         lines.insert(0, "SYNTHETIC DATA: nothing below is a result on CIFAR-10.")
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        _say(console, line)
 
 
 class _Clock:
@@ -147,7 +172,7 @@ def _train(
     console: Console,
     clock: _Clock,
     place: str,
-) -> records.Record:
+) -> None:
     """Trains one run to its end and writes its record."""
     row = one.row
     keras.backend.clear_session()
@@ -178,13 +203,15 @@ def _train(
         else:
             on_training = f"loss {values['loss']:.3f} accuracy {100 * values['accuracy']:.2f} %"
             text = f"{one.label} ({place}) epoch {epoch}: {on_training} | {on_validation} | {took:.1f} s; {left}"
-            console.print(text, highlight=False, markup=False, soft_wrap=True)
+            _say(console, text)
 
     def say(text: str) -> None:
-        console.print(f"{one.label}: {text}", highlight=False, markup=False, soft_wrap=True)
+        _say(console, f"{one.label}: {text}")
 
     with progress:
-        trained = train.train(network, row, one.seed, dataset.images, dataset.labels, split, folder, tell, say)
+        trained = train.train(
+            network, row, one.seed, dataset.images, dataset.labels, split, folder, tell, say, made_with
+        )
     on_validation = evaluate.validation(trained.model, dataset, split[1])
     on_test = evaluate.test(trained.model, dataset)
     kept = trained.epoch_kept - 1
@@ -192,6 +219,7 @@ def _train(
         schema=records.SCHEMA,
         experiment=one.experiment,
         row=dataclasses.asdict(row),
+        basis=one.basis,
         seed=one.seed,
         dataset={"name": dataset.name, "class_names": list(dataset.class_names), **dataset.fingerprint},
         split=data.split_fingerprint(*split),
@@ -209,7 +237,12 @@ def _train(
             "validation": dict(zip(dataset.class_names, on_validation.per_class, strict=True)),
             "test": dict(zip(dataset.class_names, on_test.per_class, strict=True)),
         },
-        environment={**made_with, "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")},
+        environment={
+            **made_with,
+            "uncommitted": any(e["uncommitted"] for e in trained.environments),
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "earlier": [e for e in trained.environments if e != made_with],
+        },
         folder=folder,
     )
     predictions = {
@@ -223,5 +256,9 @@ def _train(
     final = keras.Sequential.from_config(trained.model.get_config())
     final.set_weights(trained.model.get_weights())
     records.write(record, trained.history, predictions, final)
-    checkpoint.clear(folder)
-    return records.read(folder)
+    result = record.results
+    _say(
+        console,
+        f"{one.label}: {record.stop} after epoch {record.epochs_trained}, kept epoch {record.epoch_kept}; "
+        f"validation {100 * result['validation']['accuracy']:.2f} %, test {100 * result['test']['accuracy']:.2f} %",
+    )

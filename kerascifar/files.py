@@ -1,12 +1,21 @@
-"""Crash-safe writing: a temporary name in the same folder, flushed to disk, then renamed. A file is whole or absent."""
+"""Crash-safe writing: a temporary name in the same folder, flushed to disk, then renamed. A file is whole or absent.
 
+And a lock that the operating system lets go of when its process ends, however it ends.
+"""
+
+import contextlib
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import filelock
+
 TEMPORARY = ".unfinished-"  # prefix of every file that is not whole yet
+A_DAY = 86_400.0  # seconds after which an unfinished file is nobody's work
 
 
 @contextmanager
@@ -21,11 +30,10 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
+        flush(temporary)
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -43,13 +51,50 @@ def write(path: Path, save: Callable[[Path], object]) -> None:
         save(temporary)
 
 
+def flush(path: Path) -> None:
+    """Returns when the file's content is on the disk."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Holds the lock file `path` if no other process does; yields whether it is held. Never waits.
+
+    The lock is the operating system's, not the file's existence: a process that is killed lets go of it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def remove_unfinished(folder: Path, older: float = 0.0) -> None:
+    """Removes what a killed process left directly in `folder`, if it is older than so many seconds.
+
+    Args:
+        older: 0 where a lock says that nobody else writes there; elsewhere long enough to be nobody's work.
+    """
+    for path in folder.glob(TEMPORARY + "*"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime <= time.time() - older:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Makes a rename survive a power cut; Windows cannot open folders and needs no such step."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)

@@ -195,6 +195,16 @@ def model6(dropout: float = 0.2) -> "keras.Sequential":
     )
 
 
+def check_shapes(network: "keras.Sequential") -> None:
+    """Raises a `UserError` unless the model takes 32×32 RGB images and gives ten logits."""
+    shapes = getattr(network, "input_shape", None), getattr(network, "output_shape", None)
+    if shapes != ((None, *INPUT_SHAPE), (None, CLASSES)):
+        raise UserError(
+            f'Model "{network.name}" takes {shapes[0]} and gives {shapes[1]}.\n'
+            f"Expected {(None, *INPUT_SHAPE)} and {(None, CLASSES)}: 32×32 RGB images in, ten logits out."
+        )
+
+
 def last_convolution(network: "keras.Sequential") -> "keras.layers.Conv2D":
     """The last `Conv2D`, whose grid Grad-CAM's maps have.
 

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,15 +14,30 @@ def publish(folders: Sequence[Path], to: Path = records.PUBLISHED) -> list[Path]
     """Publishes runs: record, history, predictions and, for seed 0, the weights. All are checked before any is copied.
 
     Raises:
-        UserError: a run that is unfinished, shortened, synthetic, made from uncommitted code, or published already.
+        UserError: a run that is unfinished, shortened, synthetic, made from uncommitted code, published already, named
+            twice, or whose files are not all there and readable.
     """
     if not to.parent.is_dir():
         raise UserError(
             f"{to.parent} does not exist. Publishing needs a checkout of the source, not an installed package."
         )
-    for folder in folders:
-        _check(records.read(folder), to)
-    return [_copy(records.read(folder), to) for folder in folders]
+    chosen = [records.read(folder) for folder in folders]
+    files.remove_unfinished(to, older=files.A_DAY)
+    for record in chosen:
+        _check(record, to)
+    if twice := [name for name, count in Counter(map(_name, chosen)).items() if count > 1]:
+        raise UserError(f"{twice[0]} was named twice.\nNothing was published.")
+    return [_copy(record, to) for record in chosen]
+
+
+def _name(record: records.Record) -> str:
+    return record.folder.resolve().name
+
+
+def _files(record: records.Record) -> list[str]:
+    """What is published of a run; the weights of seed 0 only, to keep a clone small."""
+    weights = [records.MODEL] if record.seed == 0 else []
+    return [*weights, records.HISTORY, records.PREDICTIONS, records.RECORD]
 
 
 def _check(record: records.Record, to: Path) -> None:
@@ -30,23 +46,31 @@ def _check(record: records.Record, to: Path) -> None:
         "it was shortened with --epochs": record.shortened,
         "it was trained on synthetic data, or on data that is not CIFAR-10": record.is_synthetic,
         "it was made from uncommitted code; commit, then train it again": made.get("uncommitted") is not False,
-        f"{to / record.folder.name} exists already": (to / record.folder.resolve().name).exists(),
+        f"{to / _name(record)} exists already": (to / _name(record)).exists(),
+        **{f"its {name} is missing": not (record.folder / name).is_file() for name in _files(record)},
     }
     for fault, applies in faults.items():
         if applies:
             raise UserError(f"{record.folder} cannot be published: {fault}.\nNothing was published.")
+    try:
+        epochs = len(record.history["loss"])
+        if epochs != record.epochs_trained:
+            raise UserError(f"history.csv has {epochs} epochs, the record {record.epochs_trained}.")
+        if record.seed == 0:
+            records.load_model(record)
+    except UserError as problem:
+        raise UserError(f"{record.folder} cannot be published: {problem}\nNothing was published.") from None
 
 
 def _copy(record: records.Record, to: Path) -> Path:
-    target = to / record.folder.resolve().name
+    target = to / _name(record)
     to.mkdir(parents=True, exist_ok=True)
-    names = [records.HISTORY, records.PREDICTIONS, records.RECORD]
-    if record.seed == 0:
-        names.insert(0, records.MODEL)
     with tempfile.TemporaryDirectory(prefix=files.TEMPORARY, dir=to) as temporary:
         whole = Path(temporary) / target.name
         whole.mkdir()
-        for name in names:
+        for name in _files(record):
             shutil.copyfile(record.folder / name, whole / name)
+            files.flush(whole / name)
         whole.rename(target)
+        files.flush_folder(to)
     return target

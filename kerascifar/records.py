@@ -8,6 +8,7 @@ import dataclasses
 import io
 import json
 import math
+import sys
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerascifar import config, data, files
+from kerascifar import config, data, errors, files, models
 from kerascifar.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Record:
         schema: version of this format.
         experiment: name of the experiment's file.
         row: the whole configuration, the fields of `kerascifar.config.Row`.
+        basis: hash of what the row only names: the images' fingerprint and the model's layers.
         seed: of initialisation, order, augmentation and dropout.
         dataset: name, class_names, and the fingerprints "train" and "test".
         split: fingerprint of the training and validation indices.
@@ -47,13 +49,16 @@ class Record:
         results: per split ("train", "validation", "test") loss (nats) and accuracy (0..1) at the kept epoch. Train
             figures are Keras's running means over the epoch, with augmentation and dropout on.
         per_class: per split ("validation", "test") and class name the accuracy (0..1).
-        environment: versions, device, cores, backend, commit, uncommitted, finished (UTC).
+        environment: versions, device, cores, backend, commit, uncommitted, finished (UTC), of the last start. `earlier`
+            lists the other environments that the run was trained in before it was stopped; `uncommitted` is true when
+            any of them had uncommitted code.
         folder: where it was read from; not part of the file.
     """
 
     schema: int
     experiment: str
     row: dict[str, Any]
+    basis: str
     seed: int
     dataset: dict[str, Any]
     split: str
@@ -77,6 +82,12 @@ class Record:
         """Whether it was trained on anything but CIFAR-10; the data's fingerprint decides."""
         return (self.dataset["train"], self.dataset["test"]) != (data.TRAIN_SHA256, data.TEST_SHA256)
 
+    @property
+    def group(self) -> str:
+        """The same text for runs that differ in their seed alone: only those may be averaged."""
+        parts = [self.experiment, self.row, self.basis, self.split, self.shortened]
+        return json.dumps(parts, sort_keys=True)
+
     @cached_property
     def history(self) -> dict[str, list[float]]:
         """loss, accuracy, val_loss, val_accuracy: one value per epoch."""
@@ -88,6 +99,7 @@ _TYPES = {
     "schema": int,
     "experiment": str,
     "row": dict,
+    "basis": str,
     "seed": int,
     "dataset": dict,
     "split": str,
@@ -219,10 +231,18 @@ def finished(folder: Path) -> bool:
 
 
 def list_records(folder: Path) -> list[Record]:
-    """The finished runs in the folders directly under `folder`, by folder name; none when it does not exist."""
-    if not folder.is_dir():
-        return []
-    return [read(path) for path in sorted(folder.iterdir()) if path.is_dir() and finished(path)]
+    """The finished runs in the folders directly under `folder`, by folder name; none when it does not exist.
+
+    A damaged record is left out, and standard error says so: it must not hide the other runs.
+    """
+    found = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.is_dir() and finished(path):
+            try:
+                found.append(read(path))
+            except UserError as problem:
+                print(f"Left out: {errors.printable(str(problem))}", file=sys.stderr)
+    return found
 
 
 def load_model(record: Record) -> "keras.Sequential":
@@ -233,8 +253,6 @@ def load_model(record: Record) -> "keras.Sequential":
     """
     import keras
 
-    from kerascifar import models
-
     path = record.folder / MODEL
     again = "Train that run again (move its folder away first)."
     if not path.is_file():
@@ -244,23 +262,24 @@ def load_model(record: Record) -> "keras.Sequential":
     except (ValueError, TypeError, KeyError, OSError, AttributeError, zipfile.BadZipFile, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path} cannot be loaded: {reason}\n{again}") from None
-    shapes = getattr(network, "input_shape", None), getattr(network, "output_shape", None)
-    if shapes != ((None, *models.INPUT_SHAPE), (None, models.CLASSES)):
-        raise UserError(f"{path} has shapes {shapes}. Expected images (32, 32, 3) in and {models.CLASSES} logits out.")
+    try:
+        models.check_shapes(network)
+    except UserError as problem:
+        raise UserError(f"{path}: {problem}\n{again}") from None
     return network
 
 
-def newest_per_run(found: Iterable[Record]) -> list[Record]:
-    """One record per experiment, row and seed: full runs before shortened ones, then the one finished last.
+def current(found: Iterable[Record]) -> list[Record]:
+    """Per experiment and row the runs of one configuration, one per seed, as they stand in tables and figures.
 
-    Runs on synthetic data only where there is no other, so that the two never stand in one table.
+    The configuration is that of the run finished last, a full one before a shortened one. Runs on synthetic data only
+    where there is no other, so that the two never stand in one table.
     """
     found = list(found)
     found = [r for r in found if not r.is_synthetic] or found
-    chosen: dict[tuple[str, str, int], Record] = {}
     order = sorted(found, key=lambda r: (not r.shortened, str(r.environment.get("finished", ""))))
-    for record in order:
-        chosen[record.experiment, record.name, record.seed] = record
+    group = {(r.experiment, r.name): r.group for r in order}  # the last one of a row stays
+    chosen = {(r.group, r.seed): r for r in order if r.group == group[r.experiment, r.name]}
     return sorted(chosen.values(), key=lambda r: (r.experiment, _natural(r.name), r.seed))
 
 

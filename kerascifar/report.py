@@ -5,7 +5,7 @@ from pathlib import Path
 
 import keras
 
-from kerascifar import models, plots, records, tables
+from kerascifar import files, models, plots, records, tables
 
 TITLES = {"experiment1": "Experiment 1", "experiment2": "Experiment 2"}
 
@@ -19,10 +19,12 @@ def write(
     """Writes into `out`, and returns what it wrote.
 
     - `<experiment>.csv` and `.md`: the result tables;
-    - `curves/<row>-seed<seed>.png`: training statistics of each run;
+    - `curves/<experiment>-<row>-seed<seed>.png`: training statistics of each run;
     - `augmentation.png`: the report's comparison of M1 and M5, when both are there;
     - `architecture/<model>.png`: a diagram per model.
     """
+    for folder in (out, out / "curves", out / "architecture"):
+        files.remove_unfinished(folder, older=files.A_DAY)
     written: list[Path] = []
     shown = [*own] or [*published]
     for experiment in dict.fromkeys(r.experiment for r in shown):
@@ -33,10 +35,10 @@ def write(
         tables.save(tables.results(mine, theirs), path, title, tables.notes(mine, theirs))
         written += [path.with_suffix(".csv"), path.with_suffix(".md")]
     for record in shown:
-        path = out / "curves" / f"{record.name}-seed{record.seed}.png"
+        path = out / "curves" / f"{record.experiment}-{record.name}-seed{record.seed}.png"
         plots.save(plots.training_statistics(record), path)
         written.append(path)
-    pair = {r.name: r for r in reversed(shown) if r.name in ("M1", "M5")}
+    pair = {r.name: r for r in reversed(shown) if r.experiment == "experiment1" and r.name in ("M1", "M5")}
     if len(pair) == 2:
         plots.save(plots.augmentation_comparison(pair["M1"], pair["M5"]), out / "augmentation.png")
         written.append(out / "augmentation.png")

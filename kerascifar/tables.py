@@ -18,6 +18,7 @@ REPORTED = Path(__file__).resolve().parent.parent / "experiments" / "reported.cs
 SETTINGS = ["aug", "loss", "opt", "bs", "lr"]
 MEASURES = ["use epoch", "Train_loss", "Train_acc", "Valid_loss", "Valid_acc", "Test_acc"]
 _REPORTED_KEYS = ["epochs", "train_loss", "train_acc", "valid_loss", "valid_acc", "test_acc"]
+_OPTIMIZERS = {"adam": "Adam", "rmsprop": "RMSp", "sgd": "SGD"}  # in the report's words
 BEST = "◀ best validation accuracy"
 
 
@@ -32,8 +33,13 @@ def reported() -> dict[str, dict[str, str]]:
 
 def settings(row: dict[str, Any]) -> list[Any]:
     """A row's settings in the report's words and order."""
-    optimizer = {"adam": "Adam", "rmsprop": "RMSp", "sgd": "SGD"}[row["optimizer"]]
-    return [bool(row["augment"]), "ce", optimizer, int(row["batch_size"]), float(row["learning_rate"])]
+    return [
+        bool(row["augment"]),
+        "ce",
+        _OPTIMIZERS[row["optimizer"]],
+        int(row["batch_size"]),
+        float(row["learning_rate"]),
+    ]
 
 
 def measures(record: records.Record) -> list[float]:
@@ -54,7 +60,8 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
 
     Columns: experiment, row, model, source, n (runs), the report's settings and measures, "<measure> sd" over runs,
     epoch kept, shortened, dataset, best. Several runs of a row (seeds) are averaged. Rows that only `published` has
-    are left out: the table is about the rows of `own`, or of `published` where `own` is empty.
+    are left out: the table is about the rows of `own`, or of `published` where `own` is empty. A reported or published
+    line stands only beside runs of the same settings.
     """
     import numpy as np
     import pandas as pd
@@ -65,6 +72,7 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
         mine = [r for r in own if (r.experiment, r.name) == (experiment, name)]
         theirs = [r for r in published if (r.experiment, r.name) == (experiment, name)]
         first = (mine or theirs)[0]
+        theirs = [r for r in theirs if _configuration(r) == _configuration(first)]
         head = {
             "experiment": experiment,
             "row": name,
@@ -72,8 +80,8 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
             **dict(zip(SETTINGS, settings(first.row), strict=True)),
         }
         averages = {}
-        line = None if first.is_synthetic else reported().get(name)
-        if line and experiment == f"experiment{line['experiment']}":
+        line = _reported_line(first)
+        if line and settings(first.row) == _reported_settings(line):
             averages["reported"] = [float(line[key]) for key in _REPORTED_KEYS]
             lines.append(
                 {**head, "source": "reported", "n": 1, **dict(zip(MEASURES, averages["reported"], strict=True))}
@@ -106,6 +114,27 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
         if len(group) > 1 and group["Valid_acc"].notna().any():
             table.loc[group["Valid_acc"].idxmax(), "best"] = BEST
     return table
+
+
+def _configuration(record: records.Record) -> dict[str, Any]:
+    """What a run shares with those that it may stand beside; a shortened run stands beside full ones."""
+    return {key: value for key, value in record.row.items() if key != "epochs"}
+
+
+def _reported_line(record: records.Record) -> dict[str, str] | None:
+    """The report's figures for the row of that name, whatever its settings; None for other rows and other images."""
+    line = None if record.is_synthetic else reported().get(record.name)
+    return line if line and record.experiment == f"experiment{line['experiment']}" else None
+
+
+def _reported_settings(line: dict[str, str]) -> list[Any]:
+    return [
+        line["aug"] == "True",
+        line["loss"],
+        _OPTIMIZERS[line["optimizer"].lower()],
+        int(line["batch_size"]),
+        float(line["lr"]),
+    ]
 
 
 def _cell(title: str, value: Any, deviation: Any, signed: bool) -> str:
@@ -153,6 +182,9 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
                 f"One run's test accuracy has a standard error of about {error:.2f} points from the {images:,} images "
                 "alone, before seeds."
             )
+    other = {r.name for r in shown if (line := _reported_line(r)) and settings(r.row) != _reported_settings(line)}
+    if other:
+        lines.append(f"Settings other than the report's, so not compared with it: {', '.join(sorted(other))}.")
     if any(r.shortened for r in shown):
         lines.append("Shortened runs (--epochs) were cut before early stopping: they are no results.")
     if any(r.stop == "loss not finite" for r in shown):

@@ -8,9 +8,11 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import keras
 import numpy as np
@@ -36,6 +38,7 @@ class Trained:
         seconds: per epoch, validation included.
         stop: "early stopping", "epoch limit" or "loss not finite".
         epoch_kept: the epoch of the best `monitor`, from 1.
+        environments: those that the epochs were trained in, in their order, each once.
     """
 
     model: keras.Sequential
@@ -43,10 +46,20 @@ class Trained:
     seconds: list[float]
     stop: str
     epoch_kept: int
+    environments: list[dict[str, Any]]
 
 
-def prepare() -> str:
-    """Settles how TensorFlow runs before its first operation; returns the device that Keras computes on."""
+def prepare(deterministic: bool = False) -> str:
+    """Settles how TensorFlow runs before its first operation; returns the device that Keras computes on.
+
+    Args:
+        deterministic: only operations that give the same bits each time. A CPU needs no such thing; on a GPU sums are
+            taken in any order otherwise, and a run that goes on is the same only within rounding.
+    Raises:
+        UserError: `deterministic` on another backend than TensorFlow.
+    """
+    if deterministic and keras.backend.backend() != "tensorflow":
+        raise UserError(f"--deterministic needs Keras on TensorFlow; here it runs on {keras.backend.backend()}.")
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -54,6 +67,8 @@ def prepare() -> str:
         # two processes give the same bits. Once operations ran it is too late: the caller has made this choice.
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_inter_op_parallelism_threads(1)
+        if deterministic:
+            tf.config.experimental.enable_op_determinism()
         gpus = tf.config.list_physical_devices("GPU")
         if gpus:
             return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
@@ -68,18 +83,10 @@ def cores() -> int:
 
 
 def compiled(network: keras.Sequential, row: Row) -> keras.Sequential:
-    """`network`, compiled with the row's optimizer, loss and metrics.
-
-    Raises:
-        UserError: the optimizer refuses its options.
-    """
-    try:
-        optimizer = OPTIMIZERS[row.optimizer](row.learning_rate, **row.optimizer_options)
-    except (TypeError, ValueError) as error:
-        raise UserError(f'Row "{row.name}": optimizer {row.optimizer} refuses its options: {error}') from None
+    """`network`, compiled with the row's optimizer, loss and metrics."""
     # XLA makes these models several times slower on a CPU.
     network.compile(
-        optimizer=optimizer,
+        optimizer=OPTIMIZERS[row.optimizer](row.learning_rate, **row.optimizer_options),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         jit_compile="auto" if "CPU" not in prepare() else False,
@@ -115,12 +122,15 @@ class _Keep(keras.callbacks.Callback):
         stopping: keras.callbacks.EarlyStopping,
         folder: Path,
         start: checkpoint.Checkpoint | None,
+        environment: Mapping[str, Any],
         tell: Tell,
     ) -> None:
         super().__init__()
         self.stopping, self.folder, self.tell, self.start = stopping, folder, tell, start
         self.history: dict[str, list[float]] = {k: list(v) for k, v in start.history.items()} if start else {}
         self.seconds: list[float] = list(start.seconds) if start else []
+        self.environments: list[dict[str, Any]] = list(start.environments) if start else []
+        self.environment = dict(environment)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         if self.start:
@@ -134,6 +144,8 @@ class _Keep(keras.callbacks.Callback):
         for name, value in values.items():
             self.history.setdefault(name, []).append(value)
         self.seconds.append(time.perf_counter() - self.began)
+        if self.environment not in self.environments:
+            self.environments.append(self.environment)
         weights = self.model.get_weights()
         state = checkpoint.Checkpoint(
             self.history,
@@ -141,6 +153,7 @@ class _Keep(keras.callbacks.Callback):
             weights,
             [np.asarray(v) for v in self.model.optimizer.variables],
             weights if self.stopping.best_weights is None else self.stopping.best_weights,
+            self.environments,
         )
         checkpoint.save(self.folder, state)
         if not all(math.isfinite(value) for value in values.values()):
@@ -176,6 +189,7 @@ def train(
     folder: Path,
     tell: Tell = lambda values, epoch, seconds, wait: None,
     say: Callable[[str], None] = print,
+    environment: Mapping[str, Any] = MappingProxyType({}),
 ) -> Trained:
     """Trains `network` as `row` says, going on from the checkpoint in `folder` where there is one.
 
@@ -188,6 +202,7 @@ def train(
         folder: for checkpoints; the caller removes them when it has kept the result.
         tell: called after each epoch with its metrics, its number from 1, its seconds, and the epochs since the best.
         say: called with what a user should know, e.g. a damaged checkpoint.
+        environment: what this process trains with, as JSON holds it; kept beside the epochs.
     Returns:
         The model with the kept weights, and how it came about.
     """
@@ -206,7 +221,8 @@ def train(
     if start:
         _set(network.weights, start.weights)
         _set(network.optimizer.variables, start.optimizer)
-    keep = _Keep(stopping, folder, start, tell)
+        say(f"goes on after epoch {start.epoch}.")
+    keep = _Keep(stopping, folder, start, environment, tell)
     over = start is not None and (_replay(stopping, start) or start.epoch >= row.epochs)
     if over:
         network.set_weights(stopping.best_weights)
@@ -224,7 +240,7 @@ def train(
         stop = "loss not finite"
     else:
         stop = "early stopping" if stopping.stopped_epoch > 0 else "epoch limit"
-    return Trained(network, keep.history, keep.seconds, stop, stopping.best_epoch + 1)
+    return Trained(network, keep.history, keep.seconds, stop, stopping.best_epoch + 1, keep.environments)
 
 
 def _set(variables: Sequence[keras.Variable], values: Sequence[np.ndarray]) -> None:

@@ -7,12 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import making
 import numpy as np
 import pytest
 from PIL import Image
 from scipy import ndimage
 
-from kerascifar import cam, data, errors, records
+from kerascifar import cam, data, errors, models, records
 from kerascifar.errors import UserError
 
 # Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
@@ -202,7 +203,7 @@ def test_wrong_arrays_are_named(model, images, change, message):
 def test_the_last_convolution_is_found_before_other_layers(model):
     """Fails if it is the first, or any layer with a grid ("pool" is a later one)."""
     assert cam.convolutions(model) == ["first", "second"]
-    assert cam.last_convolution(model) == "second"
+    assert models.last_convolution(model).name == "second"
 
 
 def test_a_model_without_convolution_or_of_another_shape_is_refused(images):
@@ -257,38 +258,11 @@ def test_the_prediction_is_the_softmax_of_the_logits():
 
 
 def record(name="M6", seed=0, accuracy=0.5, train=data.TRAIN_SHA256, **changes):
-    values = {"loss": 1.0, "accuracy": accuracy}
-    made = records.Record(
-        schema=1,
-        experiment="experiment1",
-        row={
-            "name": name,
-            "model": "model1",
-            "optimizer": "adam",
-            "augment": True,
-            "model_options": {},
-            "loss": "ce",
-            "batch_size": 512,
-            "learning_rate": 0.001,
-        },
-        seed=seed,
-        dataset={
-            "name": "CIFAR-10" if train == data.TRAIN_SHA256 else "shapes",
-            "train": train,
-            "test": data.TEST_SHA256,
-            "class_names": list(data.CLASS_NAMES),
-        },
-        split="0" * 64,
-        shortened=False,
-        stop="early stopping",
-        epochs_trained=1,
-        epoch_kept=1,
-        seconds=[1.0],
-        results={split: dict(values) for split in ("train", "validation", "test")},
-        per_class={},
-        environment={},
-    )
-    return dataclasses.replace(made, **changes)
+    dataset = {**making.record().dataset, "train": train}
+    if train != data.TRAIN_SHA256:
+        dataset["name"] = "shapes"
+    results = {split: {"loss": 1.0, "accuracy": accuracy} for split in ("train", "validation", "test")}
+    return making.record(row={"name": name}, seed=seed, dataset=dataset, results=results, **changes)
 
 
 def store(made, folder, network=None):
@@ -319,6 +293,16 @@ def test_the_default_is_the_best_row_by_validation_accuracy_and_its_lowest_seed(
     chosen, why = cam.choose([("your runs", pool)], None, None)
     assert (chosen.name, chosen.seed) == ("M1", 0)
     assert why == "M1, seed 0 (best validation accuracy of your runs: 65.00%)"
+
+
+def test_a_row_is_judged_by_all_its_seeds_also_those_without_weights(stored):
+    """Of published runs only seed 0 has weights: M1's is better, M2's mean over seeds is."""
+    pool = stored(record("M1", 0, 0.7), record("M1", 1, 0.5), record("M2", 0, 0.65), record("M2", 1, 0.66))
+    for weightless in (pool[1], pool[3]):
+        (weightless.folder / records.MODEL).unlink()
+    chosen, why = cam.choose([("the published runs", pool)], None, None)
+    assert chosen is pool[2]
+    assert why == "M2, seed 0 (best validation accuracy of the published runs: 65.50%)"
 
 
 def test_the_users_runs_come_before_the_published_ones(stored):
@@ -540,7 +524,7 @@ def test_a_damaged_or_foreign_model_is_refused(place, capsys):
     assert "model.keras cannot be loaded" in capsys.readouterr().err
     keras.Sequential([keras.Input((8,)), keras.layers.Dense(10)]).save(path)
     assert run("--class", "cat") == 2
-    assert "Expected images (32, 32, 3) in" in capsys.readouterr().err
+    assert "32×32 RGB images in, ten logits out" in capsys.readouterr().err
 
 
 def in_a_process(*argv, cwd, setup=""):

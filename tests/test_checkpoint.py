@@ -13,6 +13,7 @@ def state(epochs):
         weights=[np.full((2, 3), epochs, "float32")],
         optimizer=[np.array(epochs), np.arange(12.0) + epochs],
         best_weights=[np.zeros((2, 3), "float32")],
+        environments=[{"commit": "a"}],
     )
 
 
@@ -22,6 +23,7 @@ def test_a_checkpoint_comes_back_to_the_bit_and_two_are_kept(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint-000002.npz", "checkpoint-000003.npz"]
     back = checkpoint.load(tmp_path, pytest.fail)
     assert back.epoch == 3 and back.history == state(3).history
+    assert back.environments == [{"commit": "a"}]
     for name in ("weights", "optimizer", "best_weights"):
         for got, expected in zip(getattr(back, name), getattr(state(3), name), strict=True):
             assert got.dtype == expected.dtype and (got == expected).all()

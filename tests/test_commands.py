@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import re
 import resource
 import shutil
@@ -45,6 +46,10 @@ def assert_told(result, answer):
     assert len(result.stderr.splitlines()) <= 8
 
 
+def environment_of(record):
+    return json.loads((record.folder / "record.json").read_text())["environment"]
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, shapes):
     """A folder in which `run` was run on drawn shapes; yields the folder and what was printed."""
@@ -76,9 +81,10 @@ def test_a_run_leaves_a_whole_record_and_says_what_it_does(trained, shapes):
     assert right.mean() == pytest.approx(record.results["test"]["accuracy"])
     for words in ("rows A; seeds 0", "0 of 1 finished already", "SYNTHETIC DATA", "left about", "(shortened)"):
         assert words in printed
-    for name in ("mine.csv", "mine.md", "curves/A-seed0.png"):
+    assert environment_of(record)["earlier"] == []
+    for name in ("mine.csv", "mine.md", "curves/mine-A-seed0.png"):
         assert (folder / "runs" / "report" / name).is_file()
-    environment = json.loads((record.folder / "record.json").read_text())["environment"]
+    environment = environment_of(record)
     assert {"versions", "backend", "device", "cores", "commit", "uncommitted", "finished"} <= set(environment)
 
 
@@ -105,7 +111,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, shapes):
     assert "Stopped in A seed 0." in printed and "go on with the same command:" in printed
     kept = int(max(tmp_path.glob("runs/*/checkpoint-*.npz")).stem[-6:])
     process = subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
-    first = next(line for line in process.stdout if " epoch " in line)
+    first = next(line for line in process.stdout if "(1/1) epoch " in line)
     process.kill()
     process.communicate()
     assert f"epoch {kept + 1}:" in first
@@ -151,6 +157,9 @@ def test_adding_a_model_is_one_function_and_adding_a_row_one_block(tmp_path, sha
         (["run", "mine.toml", "--seeds", "-1"], "Seed -1 is out of range"),
         (["run", "mine.toml", "--epochs", "0"], "--epochs 0 trains nothing"),
         (["run", "wrong.toml"], 'Did you mean "learning_rate"'),
+        (["run", "type.toml"], "learning_rate must be a number, not 'fast'"),
+        (["run", "value.toml"], "batch_size 0 is out of range"),
+        (["run", "name.toml"], 'optimizer "adm" is not known'),
         (["run", "broken.toml"], "not valid TOML"),
         (["run", "."], "folder"),
         (["models", "modell4"], 'Did you mean "model4"'),
@@ -162,6 +171,9 @@ def test_adding_a_model_is_one_function_and_adding_a_row_one_block(tmp_path, sha
 def test_a_mistake_is_told_in_a_paragraph(tmp_path, words, answer):
     (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
     (tmp_path / "wrong.toml").write_text(ROW + "learning_rat = 1\n", encoding="utf-8")
+    (tmp_path / "type.toml").write_text(ROW + 'learning_rate = "fast"\n', encoding="utf-8")
+    (tmp_path / "value.toml").write_text(ROW.replace("batch_size = 100", "batch_size = 0"), encoding="utf-8")
+    (tmp_path / "name.toml").write_text(ROW + 'optimizer = "adm"\n', encoding="utf-8")
     (tmp_path / "broken.toml").write_text("[[row]\n", encoding="utf-8")
     before = sorted(tmp_path.rglob("*"))
     result = command(*words, cwd=tmp_path)
@@ -208,6 +220,94 @@ def test_damaged_data_is_told_and_nothing_is_trained(tmp_path, shapes, how):
     (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
     assert_told(command("run", "mine.toml", "--data", "images", cwd=tmp_path), r"data_batch_1\.bin")
     assert not (tmp_path / "runs").exists()
+
+
+class _Attack:
+    """Unpickled by Python's own unpickler, it makes a file named `owned`."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("owned"),)
+
+
+def test_a_pickle_with_code_is_refused_and_not_run(tmp_path):
+    folder = tmp_path / "images" / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    for name in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
+        (folder / name).write_bytes(pickle.dumps({b"data": _Attack(), b"labels": [0]}))
+    (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
+    assert_told(command("run", "mine.toml", "--data", "images", cwd=tmp_path), "is a pickle that asks for .*not run")
+    assert not list(tmp_path.rglob("owned")) and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("how", ["damaged", "other shape", "Lambda"])
+def test_a_model_that_is_damaged_foreign_or_holds_code_is_refused_and_not_run(trained, shapes, tmp_path, how):
+    import keras
+
+    shutil.copytree(trained[0], tmp_path / "here")
+    (path,) = tmp_path.glob("here/runs/*/model.keras")
+    if how == "damaged":
+        path.write_bytes(path.read_bytes()[:1000])
+    elif how == "other shape":
+        keras.Sequential([keras.Input((8,)), keras.layers.Dense(10)]).save(path)
+    else:
+        code = keras.layers.Lambda(lambda x: (Path("owned").touch(), x)[1], output_shape=(32, 32, 3))
+        keras.Sequential([keras.Input((32, 32, 3)), code, keras.layers.Flatten(), keras.layers.Dense(10)]).save(path)
+        (tmp_path / "here" / "owned").unlink(missing_ok=True)
+        Path("owned").unlink(missing_ok=True)  # made when the layer was tried out here
+    words = ["--class", "circle", "--data", shapes]
+    answer = "cannot be loaded" if how != "other shape" else "32×32 RGB images in, ten logits out"
+    assert_told(command(*words, cwd=tmp_path / "here", module="kerascifar.cam"), answer)
+    assert not list(tmp_path.rglob("owned")) and not list(tmp_path.glob("here/runs/report/cam"))
+
+
+def test_a_damaged_record_hides_no_other_run(trained, tmp_path):
+    shutil.copytree(trained[0], tmp_path / "here")
+    (tmp_path / "here" / "runs" / "bad").mkdir()
+    (tmp_path / "here" / "runs" / "bad" / "record.json").write_text('{"schema": 99}')
+    result = command("report", cwd=tmp_path / "here")
+    assert result.returncode == 0 and "runs/report/mine.csv" in result.stdout
+    assert "bad/record.json has schema 99; this version of kerascifar reads 1 to 1" in result.stderr
+
+
+def test_two_commands_at_once_share_the_runs(tmp_path, shapes):
+    """Fails if both train the same run, or if one waits: each trains the next one that is free."""
+    rows = "".join(ROW.replace('"A"', f'"{name}"').replace("epochs = 3", "epochs = 12") for name in "ABCD")
+    (tmp_path / "mine.toml").write_text(rows, encoding="utf-8")
+    words = [sys.executable, "-m", "kerascifar", "run", "mine.toml", "--data", str(shapes)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    both = [
+        subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    printed = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0] and [problems for _, problems in printed] == ["", ""]
+    ends = sorted(re.findall(r"^(\w) seed 0: epoch limit after epoch 12", "".join(out for out, _ in printed), re.M))
+    assert ends == ["A", "B", "C", "D"]
+    assert len(records.list_records(tmp_path / "runs")) == 4
+    assert not list((tmp_path / "runs").rglob("checkpoint-*")) and not list(tmp_path.rglob(".unfinished-*"))
+
+
+def test_a_run_in_other_hands_is_left_alone_and_a_stale_lock_blocks_nothing(tmp_path, shapes):
+    """Fails if a lock is a file's existence: it would outlive its process; or if a held one is ignored."""
+    (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
+    words = ("run", "mine.toml", "--data", shapes, "--epochs", 1)
+    holder = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); sys.stdin.read()"
+    done = command(*words, cwd=tmp_path)
+    (lock,) = (tmp_path / "runs" / ".locks").iterdir()
+    (folder,) = tmp_path.glob("runs/mine-*")
+    shutil.rmtree(folder)
+    with subprocess.Popen([sys.executable, "-c", holder, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        result = command(*words, cwd=tmp_path)
+        assert (
+            result.returncode == 0
+            and "In the hands of another command, so not trained here: A seed 0." in result.stdout
+        )
+        assert not folder.exists()
+        other.kill()
+    assert lock.exists()
+    result = command(*words, cwd=tmp_path)
+    assert "A seed 0: epoch limit after epoch 1" in result.stdout and done.returncode == 0
 
 
 def _small_files():

@@ -1,16 +1,16 @@
 """Figures hold the record's numbers, say what they show, and are written whole, the same each time."""
 
-import dataclasses
 import math
 import os
 import stat
 import sys
 
+import making
 import numpy as np
 import pytest
 from PIL import Image
 
-from kerascifar import data, plots, records
+from kerascifar import data, plots
 from kerascifar.errors import UserError
 
 HISTORY = {
@@ -23,35 +23,15 @@ HISTORY = {
 
 def made(history=HISTORY, train=data.TRAIN_SHA256, **changes):
     """A record of row M6 with this history; other training images than CIFAR-10's make it synthetic."""
-    values = {"loss": 1.0, "accuracy": 0.5}
-    record = records.Record(
-        schema=1,
-        experiment="experiment1",
-        row={"name": "M6", "model": "model1", "optimizer": "adam", "loss": "ce"},
-        seed=0,
-        dataset={
-            "name": "CIFAR-10" if train == data.TRAIN_SHA256 else "shapes",
-            "train": train,
-            "test": data.TEST_SHA256,
-            "class_names": list(data.CLASS_NAMES),
-        },
-        split="0" * 64,
-        shortened=False,
-        stop="early stopping",
-        epochs_trained=len(history["loss"]),
-        epoch_kept=3,
-        seconds=[1.0] * len(history["loss"]),
-        results={"train": values, "validation": values, "test": values},
-        per_class={},
-        environment={},
-    )
-    record = dataclasses.replace(record, **changes)
-    record.__dict__["history"] = history  # a cached property: nothing is read from disk
-    return record
+    dataset = {**making.record().dataset, "train": train}
+    if train != data.TRAIN_SHA256:
+        dataset["name"] = "shapes"
+    values = {"row": {"name": "M6"}, "epochs_trained": len(history["loss"]), "epoch_kept": 3, "dataset": dataset}
+    return making.record(history=history, **{**values, **changes})
 
 
 def named(history, name):
-    return made(history, row={"name": name, "model": "model1", "optimizer": "adam", "loss": "ce"})
+    return made(history, row={"name": name})
 
 
 def lines(axes):

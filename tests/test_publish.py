@@ -1,15 +1,15 @@
 """Only whole, committed runs on CIFAR-10 become published results."""
 
+import making
 import pytest
-from test_records import make
 
 from kerascifar import publish
 from kerascifar.errors import UserError
 
 
 def test_seed_0_is_published_with_its_weights_others_without(tmp_path):
-    make(tmp_path / "runs" / "a")
-    make(tmp_path / "runs" / "b", seed=1)
+    making.run(tmp_path / "runs" / "a")
+    making.run(tmp_path / "runs" / "b", seed=1)
     publish.publish([tmp_path / "runs" / "a", tmp_path / "runs" / "b"], tmp_path / "results")
     listing = sorted(str(p.relative_to(tmp_path / "results")) for p in (tmp_path / "results").rglob("*") if p.is_file())
     rest = ["history.csv", "predictions.npz", "record.json"]
@@ -24,15 +24,42 @@ def test_seed_0_is_published_with_its_weights_others_without(tmp_path):
         ({"shortened": True}, "shortened with --epochs"),
         ({"environment": {"commit": "c", "uncommitted": True}}, "uncommitted code"),
         ({"environment": {}}, "uncommitted code"),
+        ({"epochs_trained": 3}, "history.csv has 2 epochs, the record 3"),
         ({"dataset": {"name": "CIFAR-10", "class_names": ["x"] * 10, "train": "0", "test": "0"}}, "synthetic"),
     ],
 )
 def test_what_is_no_result_is_refused_and_nothing_is_copied(tmp_path, changes, answer):
-    make(tmp_path / "runs" / "good")
-    make(tmp_path / "runs" / "bad", **changes)
+    making.run(tmp_path / "runs" / "good")
+    making.run(tmp_path / "runs" / "bad", **changes)
     with pytest.raises(UserError, match=answer):
         publish.publish([tmp_path / "runs" / "good", tmp_path / "runs" / "bad"], tmp_path / "results")
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "answer"),
+    [
+        ("history.csv", None, "its history.csv is missing"),
+        ("predictions.npz", None, "its predictions.npz is missing"),
+        ("model.keras", None, "its model.keras is missing"),
+        ("model.keras", b"PK", "model.keras cannot be loaded"),
+    ],
+)
+def test_a_run_that_is_not_whole_is_refused_and_nothing_is_copied(tmp_path, name, content, answer):
+    making.run(tmp_path / "runs" / "good", seed=1)
+    path = making.run(tmp_path / "runs" / "bad").folder / name
+    path.unlink()
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=answer):
+        publish.publish([tmp_path / "runs" / "good", tmp_path / "runs" / "bad"], tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_run_named_twice_is_refused(tmp_path):
+    making.run(tmp_path / "runs" / "a")
+    with pytest.raises(UserError, match="a was named twice"):
+        publish.publish([tmp_path / "runs" / "a", tmp_path / "runs" / ".." / "runs" / "a"], tmp_path / "results")
 
 
 def test_an_unfinished_run_is_refused(tmp_path):

@@ -2,56 +2,17 @@
 
 import json
 import math
+import re
 
-import numpy as np
+import making
 import pytest
 
 from kerascifar import data, models, records
 from kerascifar.errors import UserError
 
 
-def make(folder, **changes):
-    """A finished run on CIFAR-10 as far as its record tells, with an untrained model."""
-    values = {
-        "schema": 1,
-        "experiment": "experiment1",
-        "row": {
-            "name": "M1",
-            "model": "model1",
-            "model_options": {},
-            "augment": False,
-            "optimizer": "adam",
-            "loss": "crossentropy",
-            "batch_size": 256,
-            "learning_rate": 0.001,
-            "epochs": 500,
-        },
-        "seed": 0,
-        "dataset": {
-            "name": "CIFAR-10",
-            "class_names": list(data.CLASS_NAMES),
-            "train": data.TRAIN_SHA256,
-            "test": data.TEST_SHA256,
-        },
-        "split": "0" * 64,
-        "shortened": False,
-        "stop": "early stopping",
-        "epochs_trained": 2,
-        "epoch_kept": 1,
-        "seconds": [1.0, 2.0],
-        "results": {s: {"loss": 1.0, "accuracy": 0.7} for s in ("train", "validation", "test")},
-        "per_class": {s: dict.fromkeys(data.CLASS_NAMES, 0.7) for s in ("validation", "test")},
-        "environment": {"commit": "c", "uncommitted": False, "finished": "2026-01-01T00:00:00+00:00"},
-        **changes,
-    }
-    record = records.Record(**values, folder=folder)
-    history = {name: [0.5, 0.1 + 0.2] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
-    records.write(record, history, {"test_predicted": np.zeros(3, "uint8")}, models.build(values["row"]["model"]))
-    return record
-
-
 def test_a_record_comes_back(tmp_path):
-    made = make(tmp_path / "a")
+    made = making.run(tmp_path / "a")
     assert records.read(tmp_path / "a") == made
     assert records.read(tmp_path / "a").history["loss"] == [0.5, 0.1 + 0.2]  # to the last bit
     assert not made.is_synthetic
@@ -61,7 +22,9 @@ def test_a_record_comes_back(tmp_path):
 
 def test_a_number_that_is_not_finite_is_null_in_the_file(tmp_path):
     """Fails if the file says NaN, which is no JSON."""
-    make(tmp_path / "a", results={s: {"loss": math.nan, "accuracy": 0.1} for s in ("train", "validation", "test")})
+    making.run(
+        tmp_path / "a", results={s: {"loss": math.nan, "accuracy": 0.1} for s in ("train", "validation", "test")}
+    )
     content = json.loads((tmp_path / "a" / "record.json").read_text(), parse_constant=pytest.fail)
     assert content["results"]["test"]["loss"] is None
     assert math.isnan(records.read(tmp_path / "a").results["test"]["loss"])
@@ -69,7 +32,7 @@ def test_a_number_that_is_not_finite_is_null_in_the_file(tmp_path):
 
 def test_one_other_pixel_makes_it_synthetic(tmp_path):
     other = {"name": "CIFAR-10", "class_names": list(data.CLASS_NAMES), "train": data.TRAIN_SHA256, "test": "0" * 64}
-    assert make(tmp_path / "a", dataset=other).is_synthetic
+    assert making.run(tmp_path / "a", dataset=other).is_synthetic
 
 
 @pytest.mark.parametrize(
@@ -92,7 +55,7 @@ def test_a_damaged_or_newer_record_is_told(tmp_path, content, answer):
 @pytest.mark.parametrize("key", ["results", "row", "dataset", "per_class", "seconds"])
 @pytest.mark.parametrize("wrong", [{}, {"x": 1}, [], ["x"], 3, None, "<script>"])
 def test_a_wrong_value_is_told_not_a_traceback(tmp_path, key, wrong):
-    make(tmp_path / "a")
+    making.run(tmp_path / "a")
     path = tmp_path / "a" / "record.json"
     content = json.loads(path.read_text())
     allowed = (key == "seconds" and wrong == []) or (key == "per_class" and wrong == {})
@@ -111,7 +74,7 @@ def test_a_wrong_value_is_told_not_a_traceback(tmp_path, key, wrong):
 )
 def test_a_hostile_row_is_told(tmp_path, key, value):
     """Fails if a record's name may lead a report's file out of its folder."""
-    make(tmp_path / "a")
+    making.run(tmp_path / "a")
     path = tmp_path / "a" / "record.json"
     content = json.loads(path.read_text())
     content["row"][key] = value
@@ -122,7 +85,7 @@ def test_a_hostile_row_is_told(tmp_path, key, value):
 
 def test_a_model_comes_back_to_the_bit(tmp_path):
     network = models.build("model4")
-    record = make(tmp_path / "a")
+    record = making.run(tmp_path / "a")
     network.save(record.folder / "model.keras")
     for a, b in zip(records.load_model(record).get_weights(), network.get_weights(), strict=True):
         assert (a == b).all()
@@ -131,10 +94,10 @@ def test_a_model_comes_back_to_the_bit(tmp_path):
 def test_a_damaged_missing_or_other_model_is_told(tmp_path):
     import keras
 
-    record = make(tmp_path / "a")
+    record = making.run(tmp_path / "a")
     path = record.folder / "model.keras"
     keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(10)]).save(path)
-    with pytest.raises(UserError, match="has shapes .* Expected images"):
+    with pytest.raises(UserError, match="(?s)takes .*32×32 RGB images in, ten logits out"):
         records.load_model(record)
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(UserError, match="cannot be loaded"):
@@ -148,7 +111,7 @@ def test_a_model_with_code_is_refused(tmp_path):
     """Fails if a Lambda layer of a foreign file runs."""
     import keras
 
-    record = make(tmp_path / "a")
+    record = making.run(tmp_path / "a")
     network = keras.Sequential(
         [
             keras.Input((32, 32, 3)),
@@ -163,22 +126,40 @@ def test_a_model_with_code_is_refused(tmp_path):
 
 
 def test_a_full_run_comes_before_a_later_shortened_one(tmp_path):
-    full = make(tmp_path / "a", environment={"finished": "2026-01-01"})
-    make(tmp_path / "b", environment={"finished": "2026-01-02"}, shortened=True)
-    other = make(tmp_path / "c", seed=1, shortened=True)
-    assert records.newest_per_run(records.list_records(tmp_path)) == [full, other]
+    full = making.run(tmp_path / "a", environment={"finished": "2026-01-01"})
+    making.run(tmp_path / "b", environment={"finished": "2026-01-02"}, shortened=True)
+    making.run(tmp_path / "c", seed=1, shortened=True)
+    other = making.run(tmp_path / "d", row={"name": "M2"}, shortened=True)
+    assert records.current(records.list_records(tmp_path)) == [full, other]
+
+
+def test_only_runs_of_one_configuration_stand_together(tmp_path):
+    """Fails if seed 1 of an earlier learning rate, or of other layers, is averaged with seed 0 of the present one."""
+    making.run(tmp_path / "a", seed=1, row={"learning_rate": 0.1}, environment={"finished": "2026-01-01"})
+    making.run(tmp_path / "b", seed=2, basis="other layers", environment={"finished": "2026-01-02"})
+    now = [making.run(tmp_path / str(s), seed=s, environment={"finished": f"2026-01-0{3 + s}"}) for s in (0, 3)]
+    assert records.current(records.list_records(tmp_path)) == now
+
+
+def test_a_damaged_record_is_left_out_and_told(tmp_path, capsys):
+    """Fails if one damaged record hides the others, or is passed over in silence."""
+    good = making.run(tmp_path / "good")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "record.json").write_text("{")
+    assert records.list_records(tmp_path) == [good]
+    assert re.fullmatch(r"Left out: .*bad/record.json is damaged: it is no JSON. Move.*\n", capsys.readouterr().err)
 
 
 def test_rows_are_listed_as_people_count(tmp_path):
-    row = make(tmp_path / "a").row
-    runs = [make(tmp_path / name, row={**row, "name": name}) for name in ("M10", "M9", "M2")]
-    assert [r.name for r in records.newest_per_run(runs)] == ["M2", "M9", "M10"]
+    row = making.run(tmp_path / "a").row
+    runs = [making.run(tmp_path / name, row={**row, "name": name}) for name in ("M10", "M9", "M2")]
+    assert [r.name for r in records.current(runs)] == ["M2", "M9", "M10"]
 
 
 def test_synthetic_runs_never_stand_beside_real_ones(tmp_path):
     """Fails if a later run of the same row and seed on drawn shapes hides the one on CIFAR-10."""
-    real = make(tmp_path / "a", environment={"finished": "2026-01-01"})
+    real = making.run(tmp_path / "a", environment={"finished": "2026-01-01"})
     shapes = {"name": "synthetic shapes", "class_names": ["x"] * 10, "train": "0", "test": "0"}
-    drawn = [make(tmp_path / str(seed), dataset=shapes, seed=seed) for seed in (0, 1)]
-    assert records.newest_per_run([real, *drawn]) == [real]
-    assert records.newest_per_run(drawn) == drawn
+    drawn = [making.run(tmp_path / str(seed), dataset=shapes, seed=seed) for seed in (0, 1)]
+    assert records.current([real, *drawn]) == [real]
+    assert records.current(drawn) == drawn

@@ -2,8 +2,8 @@
 
 import math
 
+import making
 import pytest
-from test_records import make
 
 from kerascifar import tables
 
@@ -18,10 +18,10 @@ def results(train, validation, test):
 
 @pytest.fixture
 def runs(tmp_path):
-    m1 = make(tmp_path / "m1", results=results(0.80, 0.70, 0.69), epochs_trained=70)
-    seed1 = make(tmp_path / "m1s1", seed=1, results=results(0.80, 0.72, 0.71), epochs_trained=74)
-    row = {**m1.row, "name": "M2", "learning_rate": 0.003}
-    m2 = make(tmp_path / "m2", row=row, results=results(0.7, 0.69, 0.75))
+    m1 = making.run(tmp_path / "m1", results=results(0.80, 0.70, 0.69), epochs_trained=70)
+    seed1 = making.run(tmp_path / "m1s1", seed=1, results=results(0.80, 0.72, 0.71), epochs_trained=74)
+    row = {"name": "M2", "learning_rate": 0.003}
+    m2 = making.run(tmp_path / "m2", row=row, results=results(0.7, 0.69, 0.75))
     return m1, seed1, m2
 
 
@@ -54,9 +54,22 @@ def test_the_readable_table_has_the_reports_columns_in_its_order(runs):
     ]
 
 
+def test_other_settings_are_not_compared(tmp_path):
+    """Fails if a row that a user changed stands beside the report's row of that name, or beside the published one."""
+    published = [making.run(tmp_path / "p")]
+    mine = [making.run(tmp_path / "m", row={"learning_rate": 0.02})]
+    assert tables.results(mine, published)["source"].tolist() == ["yours"]
+    assert any("not compared with it: M1." in note for note in tables.notes(mine, published))
+    wider = [making.run(tmp_path / "w", row={"model_options": {"filters": [1, 2, 3]}})]
+    assert tables.results(wider, published)["source"].tolist() == ["reported", "yours", "yours - reported"]
+    short = [making.run(tmp_path / "s", row={"epochs": 1}, shortened=True)]
+    assert "published" in tables.results(short, published)["source"].tolist()
+    assert not any("not compared" in note for note in tables.notes(short, published))
+
+
 def test_synthetic_runs_are_not_compared_with_the_report(tmp_path):
     other = {"name": "synthetic shapes", "class_names": ["x"] * 10, "train": "0", "test": "0"}
-    run = make(tmp_path / "a", dataset=other)
+    run = making.run(tmp_path / "a", dataset=other)
     assert tables.results([run], [])["source"].tolist() == ["yours"]
     assert tables.notes([run], [])[0].startswith("SYNTHETIC DATA")
 

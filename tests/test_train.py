@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerascifar import data, models, train
+from kerascifar import data, train
 from kerascifar.config import Row
 
 # Everything random at once: augmentation, dropout, BatchNormalization, order.
@@ -54,8 +54,11 @@ def test_a_stopped_run_goes_on_as_the_same_run(images, tmp_path):
     whole = train.train(tiny(), ROW, 7, *images, tmp_path / "whole")
     for epochs in (1, 2, 4):
         with pytest.raises(Killed):
-            train.train(tiny(), ROW, 7, *images, tmp_path / "parts", killed_after(epochs))
-    parts = train.train(tiny(), ROW, 7, *images, tmp_path / "parts")
+            train.train(
+                tiny(), ROW, 7, *images, tmp_path / "parts", killed_after(epochs), environment={"commit": epochs > 2}
+            )
+    parts = train.train(tiny(), ROW, 7, *images, tmp_path / "parts", environment={"commit": True})
+    assert parts.environments == [{"commit": False}, {"commit": True}]
     assert parts.history == whole.history
     assert (parts.stop, parts.epoch_kept) == (whole.stop, whole.epoch_kept) and len(parts.seconds) == 5
     for a, b in zip(parts.model.get_weights(), whole.model.get_weights(), strict=True):
@@ -127,9 +130,3 @@ def test_a_loss_that_is_not_finite_ends_the_run(images, tmp_path):
     network.layers[-1].set_weights([np.full((3072, 10), np.inf, "float32"), np.zeros(10, "float32")])
     trained = train.train(network, row, 0, *images, tmp_path)
     assert trained.stop == "loss not finite" and len(trained.seconds) == 1
-
-
-def test_an_optimizer_that_refuses_its_options_is_a_users_mistake():
-    row = dataclasses.replace(ROW, optimizer="sgd", optimizer_options={"momentum": 5.0})
-    with pytest.raises(train.UserError, match="optimizer sgd refuses its options"):
-        train.compiled(models.build("model1"), row)

@@ -1,0 +1,60 @@
+"""Records for tests: of a finished run on CIFAR-10 as far as they tell, in memory or as a run's folder."""
+
+from pathlib import Path
+
+import numpy as np
+
+from kerascifar import data, models, records
+
+HISTORY = {name: [0.5, 0.1 + 0.2] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+SHAPES = {"name": "synthetic shapes", "class_names": ["x"] * 10, "train": "0", "test": "0"}
+
+
+def record(folder=Path(), history=None, **changes):
+    """Row M1 of experiment 1, seed 0; `row` changes only those of the row's values that it names."""
+    values = {
+        "schema": 1,
+        "experiment": "experiment1",
+        "basis": "0" * 64,
+        "seed": 0,
+        "dataset": {
+            "name": "CIFAR-10",
+            "class_names": list(data.CLASS_NAMES),
+            "train": data.TRAIN_SHA256,
+            "test": data.TEST_SHA256,
+        },
+        "split": "0" * 64,
+        "shortened": False,
+        "stop": "early stopping",
+        "epochs_trained": 2,
+        "epoch_kept": 1,
+        "seconds": [1.0, 2.0],
+        "results": {s: {"loss": 1.0, "accuracy": 0.7} for s in ("train", "validation", "test")},
+        "per_class": {s: dict.fromkeys(data.CLASS_NAMES, 0.7) for s in ("validation", "test")},
+        "environment": {"commit": "c", "uncommitted": False, "finished": "2026-01-01T00:00:00+00:00", "earlier": []},
+        **changes,
+    }
+    values["row"] = {
+        "name": "M1",
+        "model": "model1",
+        "model_options": {},
+        "augment": False,
+        "optimizer": "adam",
+        "loss": "crossentropy",
+        "batch_size": 256,
+        "learning_rate": 0.001,
+        "epochs": 500,
+        **changes.get("row", {}),
+    }
+    made = records.Record(**values, folder=folder)
+    if history is not None:
+        made.__dict__["history"] = history  # a cached property: nothing is read from disk
+    return made
+
+
+def run(folder, network=None, **changes):
+    """The record, written into `folder` with a history, predictions and an untrained model."""
+    made = record(folder, **changes)
+    network = network or models.build(made.row["model"])
+    records.write(made, HISTORY, {"test_predicted": np.zeros(3, "uint8")}, network)
+    return made
