@@ -291,7 +291,10 @@ def test_a_run_in_other_hands_is_left_alone_and_a_stale_lock_blocks_nothing(tmp_
     """Fails if a lock is a file's existence: it would outlive its process; or if a held one is ignored."""
     (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
     words = ("run", "mine.toml", "--data", shapes, "--epochs", 1)
-    holder = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); sys.stdin.read()"
+    holder = (
+        "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); "
+        "sys.stdin.read()"
+    )
     done = command(*words, cwd=tmp_path)
     (lock,) = (tmp_path / "runs" / ".locks").iterdir()
     (folder,) = tmp_path.glob("runs/mine-*")
