@@ -16,7 +16,7 @@ WITH_RUNS := $(if $(RUNS),--runs "$$RUNS")
 WITH_ROWS := $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup experiment1 experiment2 demo test report lock clean
+.PHONY: help setup experiment1 experiment2 demo test soak report lock clean
 
 help:
 	@echo 'make setup         everything that is needed, in $(VENV); the targets below do it by themselves'
@@ -25,6 +25,7 @@ help:
 	@echo 'make demo          a short run on drawn images: no data, no network'
 	@echo 'make report        tables and figures on one page, in report/         RUNS'
 	@echo 'make test          lint, format, types and tests                      DATA'
+	@echo 'make soak          kill runs 500 times and compare them with undisturbed ones         KILLS'
 	@echo 'make lock          resolve requirements.txt into the lock files again'
 	@echo 'make clean         remove $(VENV), caches and build artefacts; never runs, reports, results or data'
 	@echo
@@ -47,6 +48,9 @@ test: $(READY)
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(PY) -m pytest
+
+soak: $(READY)
+	$(PY) tests/soak.py --kills $(or $(KILLS),500)
 
 setup: $(READY)
 	@$(install_graphviz)

@@ -8,6 +8,7 @@ import dataclasses
 import io
 import json
 import math
+import re
 import sys
 import zipfile
 from collections.abc import Iterable
@@ -43,7 +44,7 @@ class Record:
         dataset: name, class_names, and the fingerprints "train" and "test".
         split: fingerprint of the training and validation indices.
         shortened: whether the epochs were cut on the command line.
-        stop: "early stopping", "epoch limit" or "loss not finite".
+        stop: one of `STOPS`.
         epochs_trained, epoch_kept: counted from 1.
         seconds: per epoch, validation included.
         results: per split ("train", "validation", "test") loss (nats) and accuracy (0..1) at the kept epoch. Train
@@ -173,40 +174,64 @@ def read(folder: Path) -> Record:
     try:
         record = Record(**{key: content[key] for key in _TYPES}, folder=folder)
         _check(record)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"{path} is damaged: {error!r}. {what_to_do}") from None
     return record
 
 
+STOPS = ("early stopping", "epoch limit", "loss not finite")
+# What stands in tables, pictures and pages: no markup, no formula, no control character.
+_PLAIN = re.compile(r"[\w .,:()+-]{1,80}")
+
+
+def _number(what: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
+    if type(value) not in (int, float) or not low <= value <= high:
+        raise ValueError(f"{what} is no number from {low} to {high}")
+    return float(value)
+
+
+def _measure(what: str, value: Any, high: float) -> float:
+    """A loss or an accuracy; null stands for a number that was not finite."""
+    return math.nan if value is None else _number(what, value, 0, high)
+
+
+def _text(what: str, value: Any) -> None:
+    if not (isinstance(value, str) and _PLAIN.fullmatch(value)):
+        raise ValueError(f"{what} is no plain text")
+
+
 def _check(record: Record) -> None:
-    """Touches each value that readers use; null stands for a number that was not finite."""
+    """Touches each value that readers use; raises what `read` turns into its paragraph."""
     for split in ("train", "validation", "test"):
-        for measure in ("loss", "accuracy"):
-            value = record.results[split][measure]
-            record.results[split][measure] = math.nan if value is None else float(value)
-    for values in record.per_class.values():
-        for name, value in values.items():
-            values[name] = math.nan if value is None else float(value)
+        values = record.results[split]
+        values["loss"] = _measure(f"results.{split}.loss", values["loss"], math.inf)
+        values["accuracy"] = _measure(f"results.{split}.accuracy", values["accuracy"], 1)
+    for split, shares in record.per_class.items():
+        for name, value in shares.items():
+            shares[name] = _measure(f"per_class.{split}", value, 1)
+    row = record.row
     for key in ("name", "model", "optimizer", "loss"):
-        if not isinstance(record.row[key], str):
-            raise ValueError(f"row.{key} is no text")
-    for name in (record.experiment, record.row["name"]):  # they become names of files
+        _text(f"row.{key}", row[key])
+    for name in (record.experiment, row["name"]):  # they become names of files
         if not name or set(name) - config.NAME_CHARACTERS:
             raise ValueError(f"{name!r} is no name of letters, digits and _")
-    if record.row["optimizer"] not in config.OPTIMIZERS:
-        raise ValueError("row.optimizer is not known")
-    if not isinstance(record.row["augment"], bool) or not isinstance(record.row["model_options"], dict):
+    if row["optimizer"] not in config.OPTIMIZERS or record.stop not in STOPS:
+        raise ValueError("row.optimizer or stop is not known")
+    if not isinstance(row["augment"], bool) or not isinstance(row["model_options"], dict):
         raise ValueError("row.augment or row.model_options is wrong")
-    for key in ("batch_size", "learning_rate"):
-        float(record.row[key])
+    _number("row.batch_size", row["batch_size"], 1, 1e9)
+    _number("row.learning_rate", row["learning_rate"], 0, 1e9)
+    _number("seed", record.seed, 0, 2**32 - 1)
+    _number("epoch_kept", record.epoch_kept, 1, _number("epochs_trained", record.epochs_trained, 1, 1e9))
+    for seconds in record.seconds:
+        _number("seconds", seconds, 0)
     for key in ("name", "train", "test"):
-        if not isinstance(record.dataset[key], str):
-            raise ValueError(f"dataset.{key} is no text")
+        _text(f"dataset.{key}", record.dataset[key])
     names = record.dataset["class_names"]
-    if not (isinstance(names, list) and len(names) == 10 and all(isinstance(name, str) for name in names)):
-        raise ValueError("dataset.class_names are not ten texts")
-    if not all(isinstance(s, int | float) for s in record.seconds):
-        raise ValueError("seconds are not numbers")
+    if not (isinstance(names, list) and len(names) == 10):
+        raise ValueError("dataset.class_names are not ten")
+    for name in names:
+        _text("dataset.class_names", name)
 
 
 def read_history(path: Path) -> dict[str, list[float]]:

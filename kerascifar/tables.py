@@ -56,7 +56,7 @@ def measures(record: records.Record) -> list[float]:
 
 
 def results(own: Sequence[records.Record], published: Sequence[records.Record]) -> "pd.DataFrame":
-    """One line per row and source ("reported", "published", "yours"), and "yours - reported"; unrounded.
+    """One line per row and source ("reported", "published", "yours"), and "yours - reported" of full runs; unrounded.
 
     Columns: experiment, row, model, source, n (runs), the report's settings and measures, "<measure> sd" over runs,
     epoch kept, shortened, dataset, best. Several runs of a row (seeds) are averaged. Rows that only `published` has
@@ -105,7 +105,7 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
                 }
             )
         source = "yours" if mine else "published"
-        if "reported" in averages:
+        if "reported" in averages and not any(r.shortened for r in mine or theirs):
             difference = np.subtract(averages[source], averages["reported"]).tolist()
             lines.append({**head, "source": f"{source} - reported", **dict(zip(MEASURES, difference, strict=True))})
     table = pd.DataFrame(lines)

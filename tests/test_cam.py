@@ -269,7 +269,7 @@ def store(made, folder, network=None):
     """Writes the record and its model as a run's folder; without a model, a file that is not one."""
     folder.mkdir(parents=True)
     content = {key: value for key, value in dataclasses.asdict(made).items() if key != "folder"}
-    (folder / records.RECORD).write_text(json.dumps(content))
+    (folder / records.RECORD).write_text(json.dumps(content).replace("NaN", "null"))
     if network is None:
         (folder / records.MODEL).write_bytes(b"no model")
     else:

@@ -1,11 +1,15 @@
 """Experiments as data: what is read, and what each mistake is answered with."""
 
 import dataclasses
+import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from kerascifar import config
 from kerascifar.errors import UserError
@@ -80,6 +84,59 @@ def test_a_mistake_is_named_with_what_was_expected(tmp_path, text, answer):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match="(?s)" + answer):
         config.read(path)
+
+
+TEXT = (EXPERIMENTS / "experiment1.toml").read_text(encoding="utf-8")
+# What a user or a damaged disk may put anywhere: TOML's own signs, keys, values of other types, any character.
+PIECES = st.one_of(
+    st.sampled_from(
+        [
+            "\n",
+            "=",
+            "[",
+            "]",
+            "{",
+            "}",
+            '"',
+            "#",
+            ".",
+            ",",
+            "[[row]]\n",
+            "[defaults]\n",
+            "true",
+            "0",
+            "-1",
+            "1e999",
+            "nan",
+        ]
+    ),
+    st.sampled_from(sorted(f.name for f in dataclasses.fields(config.Row))),
+    st.sampled_from(["2020-01-01", "[1, 2]", "{ a = 1 }", '"adam"', "0x7f", "1_0", "inf", "\x00", "é", '"""']),
+    st.text(max_size=5),
+)
+PLACES = st.integers(0, len(TEXT))
+
+
+@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(PLACES, st.integers(0, 12), PIECES), min_size=1, max_size=3))
+def test_a_mutated_experiment_is_refused_or_means_what_it_says(tmp_path, changes):
+    """Fails on a traceback, or if a value that is accepted is not the one in the file."""
+    text = TEXT
+    for place, removed, piece in changes:
+        text = text[:place] + piece + text[place + removed :]
+    path = tmp_path / "mine.toml"
+    path.write_bytes(text.encode("utf-8", errors="surrogatepass"))
+    try:
+        experiment = config.read(path)
+    except UserError:
+        return
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert len(experiment.rows) == len(table["row"])
+    for row, block in zip(experiment.rows, table["row"], strict=True):
+        for key, value in {**table.get("defaults", {}), **block}.items():
+            assert getattr(row, key) == value
+        json.dumps(dataclasses.asdict(row), allow_nan=False)
+    assert all(run.id for run in experiment.runs())
 
 
 def test_a_changed_configuration_is_another_run(tmp_path):

@@ -6,8 +6,10 @@ import re
 
 import making
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from kerascifar import data, models, records
+from kerascifar import data, models, plots, records, tables
 from kerascifar.errors import UserError
 
 
@@ -81,6 +83,71 @@ def test_a_hostile_row_is_told(tmp_path, key, value):
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match="is damaged"):
         records.read(tmp_path / "a")
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**30), 10**30),
+    st.floats(),
+    st.text(max_size=8),
+    st.sampled_from(["<script>", "\x1b[31m", "../x", "adam", 1e308, -1, {}, [], [0.1], {"a": 1}]),
+)
+
+
+def paths(value, path=()):
+    """Every place in a JSON value."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from paths(item, (*path, key))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    return making.run(tmp_path_factory.mktemp("records") / "a").folder
+
+
+@settings(max_examples=3000, deadline=None)
+@given(data=st.data())
+def test_a_record_with_any_other_value_is_refused_or_can_be_shown(written, data):
+    """Fails on a traceback in the reader, or in a table or title made from what the reader let through."""
+    content = json.loads((written / "record.json").read_text())
+    for path in data.draw(st.lists(st.sampled_from(list(paths(content))[1:]), min_size=1, max_size=2)):
+        place = content
+        for key in path[:-1]:
+            place = place[key] if isinstance(place, dict | list) and key in [*place, *range(len(place))] else {}
+        if isinstance(place, dict) and data.draw(st.booleans()):
+            place.pop(path[-1], None)
+        elif isinstance(place, dict | list) and (isinstance(place, dict) or len(place) > path[-1]):
+            place[path[-1]] = data.draw(VALUES)
+    check_reader(written, json.dumps(content).encode())
+
+
+@settings(max_examples=2000, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2500), st.integers(0, 255)), min_size=1, max_size=3))
+def test_a_record_with_other_bytes_is_refused_or_can_be_shown(written, changes):
+    content = bytearray((written / "record.json").read_bytes())
+    for place, byte in changes:
+        content[place % len(content)] = byte
+    check_reader(written, bytes(content))
+
+
+def check_reader(written, content):
+    folder = written.parent / "changed"
+    folder.mkdir(exist_ok=True)
+    (folder / "record.json").write_bytes(content)
+    (folder / "history.csv").write_bytes((written / "history.csv").read_bytes())
+    try:
+        record = records.read(folder)
+    except UserError:
+        return
+    again = json.loads(content)
+    assert (record.seed, record.stop, record.row) == (again["seed"], again["stop"], again["row"])
+    assert records.current([record]) == [record]
+    table = tables.results([record], [])
+    shown = tables.readable(table).to_csv() + "".join(tables.notes([record], [record])) + plots.heading(record)
+    assert "<script>" not in shown and "\x1b" not in shown
 
 
 def test_a_model_comes_back_to_the_bit(tmp_path):

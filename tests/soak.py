@@ -1,0 +1,199 @@
+"""Kills the real command at random moments, starts it again, and compares what it leaves with an undisturbed run.
+
+`make soak` runs it with 500 kills; the tests with 50. Needs no data: it trains on drawn shapes.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from kerascifar import synthetic
+
+ROOT = Path(__file__).resolve().parent.parent
+# Everything that a continuation could lose: BatchNormalization, Dropout, augmentation, both kinds of momentum, the
+# patience of EarlyStopping (row A stops early), and a second run after the first.
+ROWS = """
+[defaults]
+batch_size = 50
+augment = true
+
+[[row]]
+name = "A"
+model = "model1"
+model_options = { filters = [4, 4, 4], dense = [8, 8] }
+optimizer = "sgd"
+optimizer_options = { momentum = 0.9 }
+learning_rate = 0.5
+patience = 3
+
+[[row]]
+name = "B"
+model = "model6"
+epochs = 3
+"""
+
+
+@dataclass
+class Count:
+    """What was done to the command, and what came of it."""
+
+    kills: int = 0
+    while_writing: int = 0  # a temporary file was seen a moment before
+    with_progress: int = 0  # an epoch was finished before
+    runs: int = 0
+    differences: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kills} kills ({self.with_progress} after a finished epoch, {self.while_writing} while a file was "
+            f"written), {self.runs} runs compared, {len(self.differences)} differences, {len(self.lost)} files lost"
+        )
+
+
+def start(folder: Path, shapes: Path) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-m", "kerascifar", "run", "soak.toml", "--data", str(shapes)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "KERASCIFAR_CACHE": str(folder / "cache")}
+    log = open(folder / "log", "ab")  # noqa: SIM115
+    return subprocess.Popen(words, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
+
+
+def content(folder: Path) -> dict[str, object]:
+    """What must be the same to the bit in a finished run's folder: all but the clock."""
+    record = json.loads((folder / "record.json").read_text())
+    del record["seconds"]
+    for key in ("finished", "earlier", "commit", "uncommitted"):  # somebody may be working on the source meanwhile
+        del record["environment"][key]
+    with zipfile.ZipFile(folder / "model.keras") as file:
+        weights = file.read("model.weights.h5")
+    with np.load(folder / "predictions.npz") as file:
+        predictions = {name: file[name].tobytes() for name in file.files}
+    return {
+        "record.json": record,
+        "history.csv": (folder / "history.csv").read_bytes(),
+        "model.keras": weights,
+        "predictions.npz": predictions,
+        "names": sorted(path.name for path in folder.iterdir()),
+    }
+
+
+def finished(runs: Path) -> dict[str, dict[str, int]]:
+    """The files of each finished run, with their times."""
+    folders = [path.parent for path in runs.glob("soak-*/record.json")]
+    return {f.name: {p.name: p.stat().st_mtime_ns for p in f.iterdir() if "." not in p.name[:1]} for f in folders}
+
+
+def moment(process: subprocess.Popen[bytes], runs: Path, chance: random.Random, whole: float) -> bool:
+    """Waits for a random moment of the process's life; returns whether a file was being written then."""
+    # Most of a short run is TensorFlow's start, in which there is little to lose: one kill in five falls anywhere.
+    earliest = 0.0 if chance.random() < 0.2 else 0.45 * whole
+    end = time.monotonic() + chance.uniform(earliest, 1.1 * whole)
+    hunt = chance.random() < 0.5  # half of the kills look for a moment at which a file is being written
+    while process.poll() is None:
+        writing = any(runs.rglob(".unfinished-*")) if hunt else False
+        if time.monotonic() > end and (writing or not hunt or time.monotonic() > end + whole):
+            return writing
+        time.sleep(0.0005 if hunt else 0.01)
+    return False
+
+
+def worker(
+    number: int, kills: int, base: Path, shapes: Path, expected: dict, whole: float, seed: int, n: Count
+) -> None:
+    chance = random.Random(f"{seed}-{number}")
+    attempt = 0
+    while n.kills < kills:
+        folder = base / f"{number}-{attempt}"
+        attempt += 1
+        folder.mkdir()
+        (folder / "soak.toml").write_text(ROWS, encoding="utf-8")
+        while True:
+            process = start(folder, shapes)
+            if n.kills < kills:
+                writing = moment(process, folder / "runs", chance, whole)
+            status = process.poll()
+            if status is None and n.kills < kills:
+                before = finished(folder / "runs")
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                after = finished(folder / "runs")
+                n.kills += 1
+                n.while_writing += writing
+                n.with_progress += any(folder.glob("runs/*/checkpoint-*")) or bool(after)
+                for name, files in before.items():
+                    kept = after.get(name, {})
+                    n.lost += [
+                        f"{folder.name}/{name}/{file}"
+                        for file, changed in files.items()
+                        if not file.startswith("checkpoint-") and kept.get(file) != changed
+                    ]
+                continue
+            process.wait()
+            break
+        if process.returncode != 0:
+            n.differences.append(f"{folder.name}: status {process.returncode}: {(folder / 'log').read_text()[-2000:]}")
+            return
+        for name, right in expected.items():
+            try:
+                mine = content(folder / "runs" / name)
+            except OSError as error:
+                n.lost.append(f"{folder.name}/{name}: {error}")
+                continue
+            n.runs += 1
+            n.differences += [f"{folder.name}/{name}: {key}" for key in right if mine[key] != right[key]]
+        n.lost += [f"left over: {path}" for path in folder.glob("runs/soak-*/.unfinished-*")]
+        shutil.rmtree(folder)
+
+
+def soak(kills: int, base: Path, seed: int = 0, workers: int = 2) -> Count:
+    """Kills `kills` times in all, by `workers` at once, each with folders of its own."""
+    shapes = base / "shapes"
+    synthetic.write(shapes, train=500, test=100, seed=1)
+    (base / "whole").mkdir()
+    (base / "whole" / "soak.toml").write_text(ROWS, encoding="utf-8")
+    began = time.monotonic()
+    if start(base / "whole", shapes).wait() != 0:
+        raise SystemExit((base / "whole" / "log").read_text())
+    whole = time.monotonic() - began
+    expected = {path.name: content(path) for path in (base / "whole" / "runs").glob("soak-*")}
+    assert len(expected) == 2
+    n = Count()
+    threads = [
+        threading.Thread(target=worker, args=(i, kills, base, shapes, expected, whole, seed, n)) for i in range(workers)
+    ]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        threads[0].join(10)
+        threads[-1].join(10)
+        print(f"{time.monotonic() - began:5.0f} s: {n}", flush=True)
+    return n
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as base:
+        count = soak(arguments.kills, Path(base), arguments.seed)
+    print(count)
+    print(*count.differences, *count.lost, sep="\n")
+    return 1 if count.differences or count.lost else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

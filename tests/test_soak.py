@@ -1,0 +1,14 @@
+"""A run that is killed at any moment and started again is the same run."""
+
+import soak
+
+
+def test_a_killed_run_is_the_same_run_to_the_bit(tmp_path):
+    """Fails if anything starts anew after a kill, or if a file can be half-written.
+
+    `make soak` does more of it.
+    """
+    count = soak.soak(50, tmp_path)
+    print(count)
+    assert count.kills >= 50 and count.runs >= 2
+    assert count.differences == [] and count.lost == []
