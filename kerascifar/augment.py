@@ -1,19 +1,21 @@
-"""Rotation and mirroring: Keras's `ImageDataGenerator`, applied to a whole batch in one operation.
+"""Rotation and mirroring: Keras's `ImageDataGenerator`, applied to whole batches.
 
-Its arguments, random draws and geometry are Keras's. Only the loop over images is replaced: their transforms become
-matrices, and `keras.ops.image.affine_transform` applies them all, on whatever device Keras computes.
+Its arguments, random draws and geometry are Keras's. Only what it does for one image after the other is done for a
+batch: where each output pixel comes from is computed for all images at once, and the pixels are fetched by OpenCV or,
+on a GPU, by Keras's own operation there.
 """
 
-from collections.abc import Mapping
+import functools
 from typing import Any
 
+import cv2
 import keras
 import numpy as np
 
 # Keras keeps the class under this name; unlike tensorflow.keras it needs no TensorFlow, so it serves every backend.
 from keras._tf_keras.keras.preprocessing.image import ImageDataGenerator
 
-from kerascifar.config import FILL_MODES
+from kerascifar.config import AUGMENTATION, FILL_MODES
 
 Parameters = dict[str, Any]  # what ImageDataGenerator.get_random_transform returns for one image
 
@@ -21,16 +23,20 @@ Parameters = dict[str, Any]  # what ImageDataGenerator.get_random_transform retu
 class BatchAugmenter(ImageDataGenerator):
     """An `ImageDataGenerator` that transforms batches. `config.AUGMENTATION` lists its arguments.
 
+    Args:
+        on_gpu: fetch pixels with Keras's operations, on the device that Keras computes on. OpenCV is several times
+            faster on a CPU.
     Raises:
-        ValueError: an argument whose effect it would not apply (e.g. `brightness_range`).
+        ValueError: an argument that it would not apply (e.g. `brightness_range`), or another fill mode.
     """
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, on_gpu: bool = False, **arguments: Any) -> None:
+        if unknown := sorted(set(arguments) - set(AUGMENTATION)):
+            raise ValueError(f"BatchAugmenter does not apply {', '.join(unknown)}.")
         super().__init__(**arguments)
-        if self.channel_shift_range or self.brightness_range is not None or self.interpolation_order != 1:
-            raise ValueError("BatchAugmenter applies neither channel_shift_range, brightness_range nor other orders.")
         if self.fill_mode not in FILL_MODES:
             raise ValueError(f"fill_mode {self.fill_mode!r} is not one of {sorted(FILL_MODES)}.")
+        self.on_gpu = on_gpu
 
     def draw(self, count: int, shape: tuple[int, int, int], seed: np.random.SeedSequence) -> list[Parameters]:
         """Keras's own random draws for `count` images, a function of `seed` alone."""
@@ -43,41 +49,94 @@ class BatchAugmenter(ImageDataGenerator):
             np.random.set_state(state)  # noqa: NPY002
 
     def apply_transforms(self, images: np.ndarray, parameters: list[Parameters]) -> Any:
-        """`apply_transform` for each image with its parameters, in one operation.
+        """`apply_transform` for each image with its parameters.
 
         Args:
             images: float32 (n, height, width, channels).
             parameters: n draws.
         Returns:
-            A float32 tensor of the shape of `images`, within 1e-4 of `apply_transform` for pixels in 0..1.
+            A float32 array or tensor of the shape of `images`, within 1e-4 of `apply_transform` for pixels in 0..1.
         """
         height, width = images.shape[1:3]
-        matrices = np.stack([_matrix(p, height, width) for p in parameters])
-        # affine_transform takes the first eight numbers of the 3×3 matrix, column before row.
-        transforms = matrices.reshape(-1, 9)[:, :8].astype("float32")
-        return keras.ops.image.affine_transform(
-            images,
-            transforms,
-            interpolation="bilinear",
-            fill_mode=self.fill_mode,
-            data_format="channels_last",
-        )
+        # "constant" and "wrap" jump at the image's edge: there SciPy's double precision and order of summation count.
+        exact = self.fill_mode in ("constant", "wrap")
+        rows, columns = _sources(parameters, height, width, "float64" if exact else "float32")
+        outside = None
+        if self.fill_mode == "constant":
+            outside = (rows < 0) | (rows > height - 1) | (columns < 0) | (columns > width - 1)
+        y, x = _into_range(rows, height, self.fill_mode), _into_range(columns, width, self.fill_mode)
+        if self.on_gpu:
+            result = _fetched(images, y, x)
+            return keras.ops.where(outside[..., None], self.cval, result) if outside is not None else result
+        result = np.empty_like(images)
+        for image, column, row, to in zip(images, x, y, result, strict=True):
+            cv2.remap(image, column, row, cv2.INTER_LINEAR, dst=to, borderMode=cv2.BORDER_REPLICATE)
+        if outside is not None:
+            result[outside] = self.cval
+        return result
 
 
-def _matrix(p: Mapping[str, Any], height: int, width: int) -> np.ndarray:
-    """The 3×3 matrix from output to input coordinates (column, row, 1) that `apply_transform` uses for `p`."""
-    turn, shear = np.deg2rad(p["theta"]), np.deg2rad(p["shear"])
-    rotation = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
-    shift = np.array([[1, 0, p["tx"]], [0, 1, p["ty"]], [0, 0, 1]])
-    shearing = np.array([[1, -np.sin(shear), 0], [0, np.cos(shear), 0], [0, 0, 1]])
-    zoom = np.diag([p["zx"], p["zy"], 1])
-    # Keras centres with (height, width) although its first coordinate is the column; for square images it is the same.
+def _fetched(images: np.ndarray, y: np.ndarray, x: np.ndarray) -> Any:
+    """Linear interpolation in Keras's operations, so on its device; `keras.ops.image.map_coordinates` is slower."""
+    ops = keras.ops
+    count, height, width, channels = images.shape
+    pixels = ops.reshape(ops.convert_to_tensor(images), (-1, channels))
+    y, x = ops.convert_to_tensor(y), ops.convert_to_tensor(x)
+    first = np.arange(count, dtype="int32")[:, None, None] * (height * width)
+    above, left = ops.floor(y), ops.floor(x)
+    down, right = (y - above)[..., None], (x - left)[..., None]
+    above, left = ops.cast(above, "int32"), ops.cast(left, "int32")
+    row, next_row = first + above * width, first + ops.minimum(above + 1, height - 1) * width
+    next_column = ops.minimum(left + 1, width - 1)
+
+    def between(row: Any) -> Any:
+        return ops.take(pixels, row + left, axis=0) * (1 - right) + ops.take(pixels, row + next_column, axis=0) * right
+
+    return between(row) * (1 - down) + between(next_row) * down
+
+
+def _sources(
+    parameters: list[Parameters], height: int, width: int, dtype: str = "float64"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column (n, height, width) that `apply_transform` looks up for each pixel of its output."""
+    names = ("theta", "tx", "ty", "shear", "zx", "zy", "flip_horizontal", "flip_vertical")
+    theta, tx, ty, shear, zx, zy, mirrored, upside_down = np.array([[p[name] for name in names] for p in parameters]).T
+    theta, shear = np.deg2rad(theta), np.deg2rad(shear)
+    # Keras centres its first coordinate by the height although it is the column; for square images it is the same.
     x, y = height / 2 - 0.5, width / 2 - 0.5
-    centre, back = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]]), np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1]])
-    matrix = centre @ rotation @ shift @ shearing @ zoom @ back
-    # Keras mirrors after the affine transform: the output's coordinates are mirrored before they are looked up.
-    if p["flip_horizontal"]:
-        matrix = matrix @ np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1]])
-    if p["flip_vertical"]:
-        matrix = matrix @ np.array([[1, 0, 0], [0, -1, height - 1], [0, 0, 1]])
+    steps = [
+        [[1, 0, x], [0, 1, y]],
+        [[np.cos(theta), -np.sin(theta), 0], [np.sin(theta), np.cos(theta), 0]],
+        [[1, 0, tx], [0, 1, ty]],
+        [[1, -np.sin(shear), 0], [0, np.cos(shear), 0]],
+        [[zx, 0, 0], [0, zy, 0]],
+        [[1, 0, -x], [0, 1, -y]],
+    ]
+    matrix = functools.reduce(np.matmul, [_matrices(len(parameters), step) for step in steps]).astype(dtype)
+    # Keras mirrors what it has rotated: the output's own coordinates run backwards.
+    i, j = np.arange(height, dtype=dtype), np.arange(width, dtype=dtype)
+    i = np.where(upside_down[:, None], i[::-1], i)[:, :, None]
+    j = np.where(mirrored[:, None], j[::-1], j)[:, None, :]
+    column, row = (matrix[:, k, :, None, None] for k in (0, 1))
+    return (row[:, 2] + row[:, 1] * i) + row[:, 0] * j, (column[:, 2] + column[:, 1] * i) + column[:, 0] * j
+
+
+def _matrices(count: int, rows: list[list[Any]]) -> np.ndarray:
+    """float64 (count, 3, 3), homogeneous, from two rows of numbers or arrays (count,)."""
+    matrix = np.zeros((count, 3, 3))
+    matrix[:, 2, 2] = 1
+    for i, row in enumerate(rows):
+        for j, value in enumerate(row):
+            matrix[:, i, j] = value
     return matrix
+
+
+def _into_range(coordinate: np.ndarray, size: int, fill_mode: str) -> np.ndarray:
+    """float32 coordinates 0..size-1, between which linear interpolation gives what SciPy's mode gives outside."""
+    last = size - 1
+    if fill_mode == "reflect":  # d c b a | a b c d | d c b a
+        coordinate = size - np.abs((coordinate + 0.5) % (2 * size) - size) - 0.5
+    elif fill_mode == "wrap":  # the last pixel takes the first one's place
+        coordinate = np.where(coordinate < 0, coordinate + last * (np.floor(-coordinate / last) + 1), coordinate)
+        coordinate = np.where(coordinate > last, coordinate - last * np.floor(coordinate / last), coordinate)
+    return np.clip(coordinate, 0, last).astype("float32")

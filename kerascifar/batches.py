@@ -28,6 +28,7 @@ class Batches(keras.utils.PyDataset):
         batch_size: images per batch; the last batch holds the rest.
         seed: None keeps the order and transforms nothing (validation); a run's seed shuffles anew each epoch.
         augmentation: arguments of ImageDataGenerator, or None.
+        on_gpu: transform the images there.
 
     Set `epoch` before an epoch starts.
     """
@@ -40,10 +41,11 @@ class Batches(keras.utils.PyDataset):
         batch_size: int,
         seed: int | None = None,
         augmentation: Mapping[str, Any] | None = None,
+        on_gpu: bool = False,
     ) -> None:
         super().__init__()
         self.images, self.labels, self.indices, self.batch_size, self.seed = images, labels, indices, batch_size, seed
-        self.augmenter = BatchAugmenter(**augmentation) if augmentation is not None else None
+        self.augmenter = BatchAugmenter(on_gpu, **augmentation) if augmentation is not None else None
         self.epoch = 0
 
     @property

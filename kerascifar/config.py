@@ -33,9 +33,10 @@ AUGMENTATION: dict[str, type] = {
     "zoom_range": float,  # share: 0.1 draws from 0.9 .. 1.1
     "horizontal_flip": bool,
     "vertical_flip": bool,
-    "fill_mode": str,
+    "fill_mode": str,  # what lies beyond the edges: one of FILL_MODES
+    "cval": float,  # the pixel value beyond the edges for "constant", 0..1
 }
-FILL_MODES = {"nearest", "reflect"}  # Keras's batch operation draws the edges of "constant" and "wrap" otherwise
+FILL_MODES = {"nearest", "constant", "reflect", "wrap"}
 NAME_CHARACTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 
 
@@ -274,5 +275,7 @@ def _option_problems(row: Row) -> Iterable[str]:
             yield f"augmentation: zoom_range is a share, 0 up to 1, not {value!r}."
         elif key in ("rotation_range", "shear_range") and not 0 <= value <= 180:
             yield f"augmentation: {key} is in degrees, 0 to 180, not {value!r}."
+        elif key == "cval" and not 0 <= value <= 1:
+            yield f"augmentation: cval is a pixel value, 0 to 1, not {value!r}."
         elif key == "fill_mode" and str(value) not in FILL_MODES:
             yield f"augmentation: fill_mode {value!r} is not known. {suggest(str(value), FILL_MODES)}"

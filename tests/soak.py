@@ -67,8 +67,8 @@ class Count:
 def start(folder: Path, shapes: Path) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "kerascifar", "run", "soak.toml", "--data", str(shapes)]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "KERASCIFAR_CACHE": str(folder / "cache")}
-    log = open(folder / "log", "ab")  # noqa: SIM115
-    return subprocess.Popen(words, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
+    with open(folder / "log", "ab") as log:
+        return subprocess.Popen(words, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
 
 
 def content(folder: Path) -> dict[str, object]:
@@ -100,7 +100,7 @@ def moment(process: subprocess.Popen[bytes], runs: Path, chance: random.Random, 
     """Waits for a random moment of the process's life; returns whether a file was being written then."""
     # Most of a short run is TensorFlow's start, in which there is little to lose: one kill in five falls anywhere.
     earliest = 0.0 if chance.random() < 0.2 else 0.45 * whole
-    end = time.monotonic() + chance.uniform(earliest, 1.1 * whole)
+    end = time.monotonic() + chance.uniform(earliest, 0.95 * whole)
     hunt = chance.random() < 0.5  # half of the kills look for a moment at which a file is being written
     while process.poll() is None:
         writing = any(runs.rglob(".unfinished-*")) if hunt else False

@@ -1,0 +1,51 @@
+"""What the compared scripts share: their arguments, the row, the images, and what they print."""
+
+import argparse
+import dataclasses
+import itertools
+import json
+import os
+import resource
+from pathlib import Path
+
+import numpy as np
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("row", help="M1 ... M8, Model2 ... Model6")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--images", type=int, default=50_000, help="the first so many, split 80:20")
+    parser.add_argument("--augment", choices=["yes", "no"], help="instead of the row's own")
+    parser.add_argument("--precision", default="float32")
+    return parser.parse_args()
+
+
+def row_and_data(arguments: argparse.Namespace):
+    """The row (at most `epochs`, so that none stops early), images uint8, labels, and the split of the first images."""
+    from kerascifar import config, data
+
+    found = [
+        row
+        for name in ("experiment1", "experiment2")
+        for row in config.read(ROOT / "experiments" / f"{name}.toml").rows
+        if row.name == arguments.row
+    ]
+    row = dataclasses.replace(found[0], epochs=arguments.epochs, precision=arguments.precision)
+    if arguments.augment:
+        row = dataclasses.replace(row, augment=arguments.augment == "yes")
+    dataset = data.load()
+    order = np.random.default_rng(0).permutation(arguments.images)
+    cut = arguments.images * 4 // 5
+    return row, dataset.images[: arguments.images], dataset.labels[: arguments.images], (order[:cut], order[cut:])
+
+
+def report(began: float, ends: list[float]) -> None:
+    """Seconds per epoch, all that lies between two epochs' ends included; peak of resident memory in MB."""
+    times = [began, *ends]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": [b - a for a, b in itertools.pairwise(times)], "peak_mb": peak}))

@@ -1,0 +1,24 @@
+"""One row as kerascifar trains it. Prints the seconds of each epoch and the peak of memory, as JSON."""
+
+import tempfile
+import time
+from pathlib import Path
+
+import measured
+
+arguments = measured.arguments()
+
+import keras  # noqa: E402
+
+from kerascifar import models, train  # noqa: E402
+
+row, images, labels, split = measured.row_and_data(arguments)
+train.prepare()
+keras.utils.set_random_seed(0)
+keras.config.set_dtype_policy(row.precision)
+network = models.build(row.model, **row.model_options)
+ends: list[float] = []
+began = time.perf_counter()
+with tempfile.TemporaryDirectory() as folder:
+    train.train(network, row, 0, images, labels, split, Path(folder), lambda *_: ends.append(time.perf_counter()))
+measured.report(began, ends)
