@@ -22,6 +22,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=50_000, help="the first so many, split 80:20")
     parser.add_argument("--augment", choices=["yes", "no"], help="instead of the row's own")
     parser.add_argument("--precision", default="float32")
+    parser.add_argument("--exactness", choices=["none", "deterministic"], help="ours.py only: less or more than usual")
     return parser.parse_args()
 
 

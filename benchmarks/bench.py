@@ -1,0 +1,297 @@
+"""Measures kerascifar against what a user would write without it, alternately side by side, and prints ratios.
+
+Writes `bench.json` (every single value, machine, versions) and `bench.md` (the table that README shows). PyTorch's
+lines appear where torch is installed. Wants a machine with nothing else to do; takes about half an hour on two cores.
+"""
+
+import argparse
+import datetime
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from kerascifar import files, synthetic
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+PACKAGES = ["tensorflow", "keras", "numpy", "scipy", "opencv-python-headless", "torch"]
+ONE_ROW = '[[row]]\nname = "A"\nmodel = "{model}"\nbatch_size = 400\nepochs = 1\n'
+
+Values = dict[str, list[float]]
+
+
+def python(*words: str, cwd: Path = ROOT, **env: str) -> str:
+    """What a Python command prints."""
+    result = subprocess.run(
+        [sys.executable, *words], cwd=cwd, capture_output=True, text=True, env={**os.environ, **env}, check=False
+    )
+    if result.returncode != 0:
+        raise SystemExit(f"{' '.join(words)} ended with status {result.returncode}:\n{result.stderr[-3000:]}")
+    return result.stdout
+
+
+def seconds(*words: str, cwd: Path = ROOT, **env: str) -> float:
+    began = time.perf_counter()
+    python(*words, cwd=cwd, **env)
+    return time.perf_counter() - began
+
+
+def epochs(script: str, *words: str) -> tuple[float, float]:
+    """Median seconds of an epoch after the first, which holds the compilation, and the peak of memory in MB."""
+    told = json.loads(python(str(HERE / script), *words).splitlines()[-1])
+    return statistics.median(told["seconds"][1:]), told["peak_mb"]
+
+
+def alternately(rounds: int, **measures: Callable[[], float]) -> Values:
+    """Each measure once per round, in turn, after nothing else: what slows one down slows the others down too."""
+    values: Values = {name: [] for name in measures}
+    for _ in range(rounds):
+        for name, measure in measures.items():
+            values[name].append(measure())
+    return values
+
+
+class Table:
+    """The lines measured so far."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, object]] = []
+
+    def add(self, what: str, against: str, unit: str, target: str, ours: list[float], theirs: list[float]) -> None:
+        """A line with the ratio theirs / ours where less is better, ours / theirs for rates ("…/s")."""
+        rate = unit.endswith("/s")
+        ratios = [a / b if rate else b / a for a, b in zip(ours, theirs, strict=True)]
+        if target.startswith("≤"):  # stated as ours / theirs
+            ratios = [1 / ratio for ratio in ratios]
+        self.lines.append(
+            {"what": what, "against": against, "unit": unit, "target": target, "ratio": ratios, "ours": ours}
+            | {"theirs": theirs}
+        )
+        print(self.row(self.lines[-1]), flush=True)
+
+    @staticmethod
+    def row(line: dict) -> str:
+        def shown(values: list[float], digits: int) -> str:
+            low, middle, high = min(values), statistics.median(values), max(values)
+            return f"{middle:,.{digits}f}" + (f" ({low:,.{digits}f} … {high:,.{digits}f})" if len(values) > 1 else "")
+
+        digits = 0 if max(line["ours"] + line["theirs"]) >= 100 else 2
+        cells = [line["what"], line["against"], shown(line["ratio"], 2), line["target"]]
+        cells += [f"{shown(line['ours'], digits)} {line['unit']}", f"{shown(line['theirs'], digits)} {line['unit']}"]
+        return "| " + " | ".join(cells) + " |"
+
+    def markdown(self) -> str:
+        head = "| what | against | ratio (range) | target | here | there |\n|---|---|---|---|---|---|\n"
+        return head + "\n".join(self.row(line) for line in self.lines) + "\n"
+
+
+def augmentation(table: Table, rounds: int) -> None:
+    rates = json.loads(python(str(HERE / "augmentation.py"), str(rounds)))
+    what, against = "augmentation, one core", "ImageDataGenerator"
+    table.add(what, against, "images/s", "≥ 10", rates["ours"], rates["theirs"])
+
+
+def training(table: Table, rounds: int) -> None:
+    """Epochs of M6 on all images; of Model4, which takes ten times as long, on a fifth of them."""
+    some = ("--images", "10000")
+    peaks: Values = {"ours": [], "theirs": []}
+
+    def epoch(script: str, *words: str, peak: str = "") -> Callable[[], float]:
+        def measure() -> float:
+            time_, memory = epochs(script, *words)
+            if peak:
+                peaks[peak].append(memory)
+            return time_
+
+        return measure
+
+    v = alternately(
+        rounds,
+        ours=epoch("ours.py", "M6", peak="ours"),
+        plain=epoch("plain_keras.py", "M6", peak="theirs"),
+        bare=epoch("ours.py", "M6", "--augment", "no"),
+        plain_bare=epoch("plain_keras.py", "M6", "--augment", "no"),
+        inexact=epoch("ours.py", "M6", "--exactness", "none"),
+        deterministic=epoch("ours.py", "M6", "--exactness", "deterministic"),
+    )
+    table.add("epoch of M6", "the same without augmentation", "s", "≤ 1.05", v["ours"], v["bare"])
+    table.add("epoch of M6", "plain Keras", "s", "≥ 1.7", v["ours"], v["plain"])
+    table.add("epoch of M6, no augmentation", "plain Keras", "s", "≥ 1", v["bare"], v["plain_bare"])
+    table.add("peak of memory, M6", "plain Keras", "MB", "≤ 0.8", peaks["ours"], peaks["theirs"])
+    table.add("epoch of M6", "without exact continuation", "s", "", v["ours"], v["inexact"])
+    table.add("epoch of M6", "with --deterministic", "s", "", v["ours"], v["deterministic"])
+    v4 = alternately(
+        rounds,
+        ours=epoch("ours.py", "Model4", *some),
+        plain=epoch("plain_keras.py", "Model4", *some),
+        bare=epoch("ours.py", "Model4", "--augment", "no", *some),
+        plain_bare=epoch("plain_keras.py", "Model4", "--augment", "no", *some),
+        inexact=epoch("ours.py", "Model4", "--exactness", "none", *some),
+    )
+    table.add("epoch of Model4", "plain Keras", "s", "≥ 1.1", v4["ours"], v4["plain"])
+    table.add("epoch of Model4, no augmentation", "plain Keras", "s", "≥ 1", v4["bare"], v4["plain_bare"])
+    table.add("epoch of Model4", "without exact continuation", "s", "", v4["ours"], v4["inexact"])
+    half = alternately(
+        rounds,
+        m6=epoch("ours.py", "M6", "--precision", "mixed_bfloat16"),
+        m6_float=epoch("ours.py", "M6"),
+        m4=epoch("ours.py", "Model4", "--precision", "mixed_bfloat16", *some),
+        m4_float=epoch("ours.py", "Model4", *some),
+    )
+    table.add("epoch of M6 in mixed_bfloat16", "float32", "s", "", half["m6"], half["m6_float"])
+    table.add("epoch of Model4 in mixed_bfloat16", "float32", "s", "", half["m4"], half["m4_float"])
+    if importlib.util.find_spec("torch"):
+        torch = alternately(
+            rounds,
+            m6=epoch("ours.py", "M6"),
+            m6_torch=epoch("plain_torch.py", "M6"),
+            m4=epoch("ours.py", "Model4", *some),
+            m4_torch=epoch("plain_torch.py", "Model4", *some),
+        )
+        table.add("epoch of M6", "plain PyTorch", "s", "", torch["m6"], torch["m6_torch"])
+        table.add("epoch of Model4", "plain PyTorch", "s", "", torch["m4"], torch["m4_torch"])
+
+
+def start_up(table: Table, rounds: int, folder: Path) -> None:
+    cli = ("-m", "kerascifar")
+    synthetic.write(folder / "images", train=500, test=100)
+    (folder / "one.toml").write_text(ONE_ROW.format(model="model1"), encoding="utf-8")
+    (folder / "wrong.toml").write_text("[[row]]\nnam = 3\n", encoding="utf-8")
+    data = ("--data", str(folder / "images"))
+    env = {"PYTHONPATH": str(ROOT), "KERASCIFAR_CACHE": str(folder / "cache"), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    seconds(*cli, "run", "one.toml", *data, cwd=folder, **env)  # fills the cache, and leaves a model to explain
+
+    def mistake() -> float:
+        began = time.perf_counter()
+        status = subprocess.run(
+            [sys.executable, *cli, "run", "wrong.toml"], cwd=folder, capture_output=True, env=os.environ | env
+        )
+        assert status.returncode == 2
+        return time.perf_counter() - began
+
+    def first_step() -> float:
+        """From the command to the end of a first epoch of one step, its validation and checkpoint included."""
+        shutil.rmtree(folder / "runs" / "again", ignore_errors=True)
+        words = [sys.executable, *cli, "run", "one.toml", *data, "--runs", "runs/again"]
+        began = time.perf_counter()
+        with subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, text=True, env=os.environ | env) as process:
+            assert process.stdout is not None
+            next(line for line in process.stdout if " epoch 1:" in line)
+            took = time.perf_counter() - began
+            process.kill()
+        return took
+
+    def make_help() -> float:
+        began = time.perf_counter()
+        subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, check=True)
+        return time.perf_counter() - began
+
+    v = alternately(
+        max(rounds, 5),
+        bare=lambda: seconds("-c", "import tensorflow", **env),
+        help=lambda: seconds(*cli, "--help", **env),
+        models_help=lambda: seconds(*cli, "models", "--help", **env),
+        mistake=mistake,
+        make_help=make_help,
+        first_step=first_step,
+        focus=lambda: seconds("-m", "kerascifar.cam", "--class", "circle", *data, cwd=folder, **env),
+    )
+    for name, what in [
+        ("help", "`python -m kerascifar --help`"),
+        ("models_help", "`models --help`"),
+        ("mistake", "a configuration error"),
+        ("make_help", "`make help`"),
+    ]:
+        table.add(what, "`import tensorflow`; ≤ 0.3 s", "s", "", v[name], v["bare"])
+    over = [a - b for a, b in zip(v["first_step"], v["bare"], strict=True)]
+    table.add("command to first step, over the import", "2 s", "s", "≤ 1", over, [2.0] * len(over))
+    table.add("focus map", "`import tensorflow`", "s", "≤ 2.5", v["focus"], v["bare"])
+
+
+def data_ready(table: Table, rounds: int, folder: Path) -> None:
+    """The time that `python -m kerascifar data` says it took."""
+
+    def took(cache: Path) -> float:
+        printed = python("-m", "kerascifar", "data", KERASCIFAR_CACHE=str(cache))
+        return float(re.search(r"verified in ([0-9.]+) s", printed)[1])
+
+    def anew() -> float:
+        shutil.rmtree(folder / "anew", ignore_errors=True)
+        return took(folder / "anew")
+
+    v = alternately(max(rounds, 5), files=anew, cache=lambda: took(folder / "anew"))
+    table.add("images ready from the original files", "3 s", "s", "≤ 1", v["files"], [3.0] * len(v["files"]))
+    table.add("images ready from the cache", "0.3 s", "s", "≤ 1", v["cache"], [0.3] * len(v["cache"]))
+
+
+def growth(table: Table) -> None:
+    sizes = json.loads(python(str(HERE / "growth.py")).splitlines()[-1])
+    table.add("resident memory after run 21", "after run 3, same process", "MB", "≤ 1", [sizes[20]], [sizes[2]])
+
+
+def machine() -> dict[str, object]:
+    versions = {
+        p: importlib.metadata.version(p)
+        for p in PACKAGES
+        if importlib.util.find_spec(p.partition("-")[0].replace("opencv", "cv2"))
+    }
+    cpuinfo = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*:\s*(.+)", cpuinfo.read_text(encoding="utf-8")) if cpuinfo.is_file() else []
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "cores": cores,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": versions,
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def main() -> int:
+    sections = ["augmentation", "training", "start-up", "data", "growth"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=sections, default=sections)
+    parser.add_argument("--out", type=Path, default=HERE, help="folder for bench.json and bench.md")
+    arguments = parser.parse_args()
+    table, about = Table(), machine()
+    print(json.dumps(about))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for section, work in {
+            "augmentation": lambda: augmentation(table, max(arguments.rounds, 5)),
+            "start-up": lambda: start_up(table, arguments.rounds, folder),
+            "data": lambda: data_ready(table, arguments.rounds, folder),
+            "growth": lambda: growth(table),
+            "training": lambda: training(table, arguments.rounds),
+        }.items():
+            if section in arguments.only:
+                work()
+    load = f"{about['cores']} cores of {about['processor']}, Python {about['python']}, " + ", ".join(
+        f"{package} {version}" for package, version in about["versions"].items()
+    )
+    files.write_text(
+        arguments.out / "bench.json", json.dumps({"machine": about, "lines": table.lines}, indent=1) + "\n"
+    )
+    note = (
+        "Medians (ranges). Ratios without a target, and with ≥, are there / here for times: above 1 is faster here.\n"
+    )
+    files.write_text(arguments.out / "bench.md", f"{load}. {about['date']}.\n\n{table.markdown()}\n{note}")
+    print(f"\n{arguments.out / 'bench.md'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
