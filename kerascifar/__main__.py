@@ -31,6 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="instead of the experiment's, e.g. 0 1 2")
     run.add_argument("--epochs", type=int, metavar="N", help="at most N epochs: a shortened run, to try things")
     run.add_argument(
+        "--precision", metavar="POLICY", help="float32 (default), mixed_bfloat16, mixed_float16 (on a GPU)"
+    )
+    run.add_argument(
         "--deterministic",
         action="store_true",
         help="the same bits each time on a GPU too, at a cost (a CPU needs it not)",
@@ -72,7 +75,9 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     from kerascifar import config
 
     # The configuration is checked before the data, and both before TensorFlow is loaded.
-    runs = config.read(arguments.experiment).runs(arguments.rows, arguments.seeds, arguments.epochs)
+    runs = config.read(arguments.experiment).runs(
+        arguments.rows, arguments.seeds, arguments.epochs, arguments.precision
+    )
     command = [sys.executable, "-m", "kerascifar", *argv]
     return _train(runs, arguments.data, arguments.runs, command, arguments.deterministic)
 

@@ -17,7 +17,7 @@ from keras._tf_keras.keras.preprocessing.image import ImageDataGenerator
 
 from kerascifar.config import AUGMENTATION, FILL_MODES
 
-Parameters = dict[str, Any]  # what ImageDataGenerator.get_random_transform returns for one image
+Parameters = dict[str, np.ndarray]  # the keys of ImageDataGenerator.get_random_transform, each with a value per image
 
 
 class BatchAugmenter(ImageDataGenerator):
@@ -36,24 +36,46 @@ class BatchAugmenter(ImageDataGenerator):
         super().__init__(**arguments)
         if self.fill_mode not in FILL_MODES:
             raise ValueError(f"fill_mode {self.fill_mode!r} is not one of {sorted(FILL_MODES)}.")
+        if np.ndim(self.width_shift_range) or np.ndim(self.height_shift_range):
+            raise ValueError("BatchAugmenter takes one number for a shift, not a list to choose from.")
         self.on_gpu = on_gpu
 
-    def draw(self, count: int, shape: tuple[int, int, int], seed: np.random.SeedSequence) -> list[Parameters]:
-        """Keras's own random draws for `count` images, a function of `seed` alone."""
-        # get_random_transform draws from NumPy's global generator: seed it, and hand it back as it was.
-        state = np.random.get_state()  # noqa: NPY002
-        try:
-            np.random.seed(seed.generate_state(8))  # noqa: NPY002
-            return [self.get_random_transform(shape) for _ in range(count)]
-        finally:
-            np.random.set_state(state)  # noqa: NPY002
+    def draw(self, count: int, shape: tuple[int, int, int], seed: np.random.SeedSequence) -> Parameters:
+        """What `count` calls of `get_random_transform(shape)` would draw, to the bit, for all images at once.
 
-    def apply_transforms(self, images: np.ndarray, parameters: list[Parameters]) -> Any:
+        A function of `seed` alone; NumPy's global generator, from which Keras draws, is left as it is.
+        """
+        zoomed = list(self.zoom_range) != [1, 1]
+        # In Keras's order, which decides who gets which number: the low and high end, or nothing drawn.
+        ends = {
+            "theta": (-self.rotation_range, self.rotation_range) if self.rotation_range else None,
+            "tx": (-self.height_shift_range, self.height_shift_range) if self.height_shift_range else None,
+            "ty": (-self.width_shift_range, self.width_shift_range) if self.width_shift_range else None,
+            "shear": (-self.shear_range, self.shear_range) if self.shear_range else None,
+            "zx": tuple(self.zoom_range) if zoomed else None,
+            "zy": tuple(self.zoom_range) if zoomed else None,
+            "flip_horizontal": (0, 1),
+            "flip_vertical": (0, 1),
+        }
+        drawn = [name for name, end in ends.items() if end is not None]
+        numbers = np.random.RandomState(seed.generate_state(8)).random_sample((count, len(drawn)))
+        parameters = {name: np.full(count, float(name in ("zx", "zy"))) for name in ends}
+        for name, column in zip(drawn, numbers.T, strict=True):
+            low, high = ends[name] or (0, 1)
+            parameters[name] = low + (high - low) * column
+        for name, size, span in (("tx", shape[0], self.height_shift_range), ("ty", shape[1], self.width_shift_range)):
+            if span < 1:  # a share of the image; from 1 on, pixels
+                parameters[name] = parameters[name] * size
+        for name, wanted in (("flip_horizontal", self.horizontal_flip), ("flip_vertical", self.vertical_flip)):
+            parameters[name] = (parameters[name] < 0.5) & wanted
+        return parameters
+
+    def apply_transforms(self, images: np.ndarray, parameters: Parameters) -> Any:
         """`apply_transform` for each image with its parameters.
 
         Args:
             images: float32 (n, height, width, channels).
-            parameters: n draws.
+            parameters: of `draw`, or others with the same keys, each (n,).
         Returns:
             A float32 array or tensor of the shape of `images`, within 1e-4 of `apply_transform` for pixels in 0..1.
         """
@@ -95,28 +117,24 @@ def _fetched(images: np.ndarray, y: np.ndarray, x: np.ndarray) -> Any:
     return between(row) * (1 - down) + between(next_row) * down
 
 
-def _sources(
-    parameters: list[Parameters], height: int, width: int, dtype: str = "float64"
-) -> tuple[np.ndarray, np.ndarray]:
+def _sources(p: Parameters, height: int, width: int, dtype: str) -> tuple[np.ndarray, np.ndarray]:
     """Row and column (n, height, width) that `apply_transform` looks up for each pixel of its output."""
-    names = ("theta", "tx", "ty", "shear", "zx", "zy", "flip_horizontal", "flip_vertical")
-    theta, tx, ty, shear, zx, zy, mirrored, upside_down = np.array([[p[name] for name in names] for p in parameters]).T
-    theta, shear = np.deg2rad(theta), np.deg2rad(shear)
+    theta, shear = np.deg2rad(p["theta"]), np.deg2rad(p["shear"])
     # Keras centres its first coordinate by the height although it is the column; for square images it is the same.
     x, y = height / 2 - 0.5, width / 2 - 0.5
-    steps = [
+    steps: list[list[list[Any]]] = [
         [[1, 0, x], [0, 1, y]],
         [[np.cos(theta), -np.sin(theta), 0], [np.sin(theta), np.cos(theta), 0]],
-        [[1, 0, tx], [0, 1, ty]],
+        [[1, 0, p["tx"]], [0, 1, p["ty"]]],
         [[1, -np.sin(shear), 0], [0, np.cos(shear), 0]],
-        [[zx, 0, 0], [0, zy, 0]],
+        [[p["zx"], 0, 0], [0, p["zy"], 0]],
         [[1, 0, -x], [0, 1, -y]],
     ]
-    matrix = functools.reduce(np.matmul, [_matrices(len(parameters), step) for step in steps]).astype(dtype)
+    matrix = functools.reduce(np.matmul, [_matrices(len(theta), step) for step in steps]).astype(dtype)
     # Keras mirrors what it has rotated: the output's own coordinates run backwards.
     i, j = np.arange(height, dtype=dtype), np.arange(width, dtype=dtype)
-    i = np.where(upside_down[:, None], i[::-1], i)[:, :, None]
-    j = np.where(mirrored[:, None], j[::-1], j)[:, None, :]
+    i = np.where(p["flip_vertical"][:, None], i[::-1], i)[:, :, None]
+    j = np.where(p["flip_horizontal"][:, None], j[::-1], j)[:, None, :]
     column, row = (matrix[:, k, :, None, None] for k in (0, 1))
     return (row[:, 2] + row[:, 1] * i) + row[:, 0] * j, (column[:, 2] + column[:, 1] * i) + column[:, 0] * j
 

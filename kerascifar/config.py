@@ -117,12 +117,16 @@ class Experiment:
     seeds: tuple[int, ...] = (0,)
 
     def runs(
-        self, names: Iterable[str] | None = None, seeds: Iterable[int] | None = None, epochs: int | None = None
+        self,
+        names: Iterable[str] | None = None,
+        seeds: Iterable[int] | None = None,
+        epochs: int | None = None,
+        precision: str | None = None,
     ) -> list[Run]:
         """The runs of the named rows (all when None), seed by seed, so that something whole is there early.
 
         Raises:
-            UserError: a row that the experiment does not have, a seed below 0, `epochs` below 1.
+            UserError: a row that the experiment does not have, a seed below 0, `epochs` below 1, or another precision.
         """
         known = {row.name: row for row in self.rows}
         chosen = list(dict.fromkeys(names)) if names else list(known)
@@ -140,6 +144,7 @@ class Experiment:
             for name in chosen:
                 row, short = known[name], epochs is not None and epochs < known[name].epochs
                 row = dataclasses.replace(row, epochs=epochs) if epochs is not None and short else row
+                row = dataclasses.replace(row, precision=precision) if precision is not None else row
                 runs.append(Run(self.name, row, seed, short))
         return runs
 

@@ -54,7 +54,7 @@ def run(
     """
     device = train.prepare(deterministic)
     made_with = environment.describe(device, deterministic)  # now, as the source may change while a run trains
-    examined = [_examine(one, dataset) for one in runs]
+    examined = [_examine(one, dataset, device) for one in runs]
     runs = [one for one, _ in examined]
     folder.mkdir(parents=True, exist_ok=True)
     waiting = [one for one in runs if not records.finished(folder / one.id)]
@@ -100,13 +100,19 @@ def _clean(folder: Path) -> None:
     files.remove_unfinished(folder)
 
 
-def _examine(one: Run, dataset: data.Dataset) -> tuple[Run, float]:
+def _examine(one: Run, dataset: data.Dataset, device: str) -> tuple[Run, float]:
     """The run with its basis, and its multiply-adds per image.
 
     Done for all runs before the first is trained, so that a model that cannot be trained is told at once.
     """
     keras.backend.clear_session()  # layer names start anew, so the same model has the same configuration
     try:
+        if one.row.precision == "mixed_float16" and device.startswith("CPU"):
+            raise UserError(
+                "precision mixed_float16 needs a GPU; this CPU has no fast half precision.\n"
+                "Use mixed_bfloat16 or float32 here (--precision, or the row's precision)."
+            )
+        keras.config.set_dtype_policy(one.row.precision)
         network = train.compiled(models.build(one.row.model, **one.row.model_options), one.row)
         models.check_shapes(network)
     except UserError as error:

@@ -79,6 +79,11 @@ class Record:
         return str(self.row["name"])
 
     @property
+    def label(self) -> str:
+        """E.g. "M6 seed 0"."""
+        return f"{self.name} seed {self.seed}"
+
+    @property
     def is_synthetic(self) -> bool:
         """Whether it was trained on anything but CIFAR-10; the data's fingerprint decides."""
         return (self.dataset["train"], self.dataset["test"]) != (data.TRAIN_SHA256, data.TEST_SHA256)
@@ -212,6 +217,7 @@ def _check(record: Record) -> None:
     row = record.row
     for key in ("name", "model", "optimizer", "loss"):
         _text(f"row.{key}", row[key])
+    _text("row.precision", row.get("precision", "float32"))
     for name in (record.experiment, row["name"]):  # they become names of files
         if not name or set(name) - config.NAME_CHARACTERS:
             raise ValueError(f"{name!r} is no name of letters, digits and _")

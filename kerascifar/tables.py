@@ -187,8 +187,11 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
         lines.append(f"Settings other than the report's, so not compared with it: {', '.join(sorted(other))}.")
     if any(r.shortened for r in shown):
         lines.append("Shortened runs (--epochs) were cut before early stopping: they are no results.")
+    if precisions := sorted({str(r.row.get("precision", "float32")) for r in shown} - {"float32"}):
+        trained = ", ".join(r.label for r in shown if r.row.get("precision", "float32") != "float32")
+        lines.append(f"Not in float32 but in {' and '.join(precisions)}: {trained}.")
     if any(r.stop == "loss not finite" for r in shown):
-        failed = ", ".join(f"{r.name} seed {r.seed}" for r in shown if r.stop == "loss not finite")
+        failed = ", ".join(r.label for r in shown if r.stop == "loss not finite")
         lines.append(f"The loss became not finite, and training ended there: {failed}.")
     if any(r.is_synthetic for r in shown):
         lines.insert(0, "SYNTHETIC DATA: drawn shapes. No figure below says anything about CIFAR-10.")

@@ -5,6 +5,7 @@ position), the rest is in the checkpoint, and EarlyStopping's state is found by 
 """
 
 import contextlib
+import ctypes
 import math
 import os
 import time
@@ -60,6 +61,7 @@ def prepare(deterministic: bool = False) -> str:
     """
     if deterministic and keras.backend.backend() != "tensorflow":
         raise UserError(f"--deterministic needs Keras on TensorFlow; here it runs on {keras.backend.backend()}.")
+    _keep_freed_memory()
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -72,9 +74,29 @@ def prepare(deterministic: bool = False) -> str:
         gpus = tf.config.list_physical_devices("GPU")
         if gpus:
             return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
-    elif devices := keras.distribution.list_devices("gpu"):
-        return str(devices[0])
+    elif keras.backend.backend() == "jax":
+        import jax
+
+        if jax.default_backend() != "cpu":
+            return str(jax.devices()[0].device_kind)
+    elif keras.backend.backend() == "torch":
+        import torch
+
+        if torch.cuda.is_available():
+            return str(torch.cuda.get_device_name())
     return f"CPU, {cores()} cores"
+
+
+def _keep_freed_memory() -> None:
+    """Has glibc keep what a step frees for the next one: giving it back and fetching it again took up to a third of it.
+
+    Values: the largest block not taken by mmap (32 MiB, the most that glibc accepts), how much may lie unused at the
+    end of the heap, and how much more it grows than asked for.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library than glibc
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in {-3: 32 << 20, -1: (1 << 31) - 1, -2: 64 << 20}.items():
+            mallopt(parameter, value)
 
 
 def cores() -> int:
@@ -84,12 +106,13 @@ def cores() -> int:
 
 def compiled(network: keras.Sequential, row: Row) -> keras.Sequential:
     """`network`, compiled with the row's optimizer, loss and metrics."""
-    # XLA makes these models several times slower on a CPU.
+    # TensorFlow's XLA makes these models several times slower on a CPU.
+    slow = keras.backend.backend() == "tensorflow" and "CPU" in prepare()
     network.compile(
         optimizer=OPTIMIZERS[row.optimizer](row.learning_rate, **row.optimizer_options),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        jit_compile="auto" if "CPU" not in prepare() else False,
+        jit_compile=False if slow else "auto",
     )
     return network
 
@@ -108,6 +131,10 @@ class _EpochStart(keras.callbacks.Callback):
         for place, state in enumerate(states):
             (value,) = random_stream(self.seed, DROPOUT, epoch, place).generate_state(1)
             state.assign(np.array([value >> 1, 0], dtype=state.dtype))  # >> 1: the state may be a signed integer
+        if keras.backend.backend() == "torch":  # its Dropout draws from PyTorch's global generator
+            import torch
+
+            torch.manual_seed(int(random_stream(self.seed, DROPOUT, epoch).generate_state(1)[0]))
 
 
 class _Keep(keras.callbacks.Callback):
@@ -208,7 +235,8 @@ def train(
     """
     compiled(network, row)
     network.optimizer.build(network.trainable_variables)
-    batches = Batches(images, labels, split[0], row.batch_size, seed, row.augmentation if row.augment else None)
+    on_gpu = "CPU" not in prepare()
+    batches = Batches(images, labels, split[0], row.batch_size, seed, row.augmentation if row.augment else None, on_gpu)
     validation = Batches(images, labels, split[1], VALIDATION_BATCH)
     stopping = keras.callbacks.EarlyStopping(
         monitor=row.monitor,

@@ -19,38 +19,57 @@ EVERYTHING = {
 
 
 FAR = {"rotation_range": 180.0, "zoom_range": [2.0, 5.0]}  # looks up pixels far beyond the edges
-PIXELS = {"width_shift_range": [3, 31, 32, 40], "height_shift_range": [31, 64]}  # exactly on the edges
+
+
+def singly(parameters):
+    """What `apply_transform` takes: one dictionary per image."""
+    return [{key: values[i] for key, values in parameters.items()} for i in range(len(parameters["theta"]))]
 
 
 @pytest.mark.parametrize("on_gpu", [False, True])
 @pytest.mark.parametrize("fill_mode", sorted(config.FILL_MODES))
 @pytest.mark.parametrize(
     "arguments",
-    [ROW, EVERYTHING, {"horizontal_flip": True}, FAR, PIXELS],
+    [ROW, EVERYTHING, {"horizontal_flip": True}, FAR, "pixels"],
     ids=["row", "everything", "flip", "far", "pixels"],
 )
 # SciPy's own deprecation: ImageDataGenerator uses a namespace that SciPy 2 drops.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:keras")
 def test_a_batch_equals_imagedatagenerator_image_by_image(arguments, fill_mode, on_gpu):
     """Fails if an axis, a sign, the order of the matrices or what lies beyond an edge is wrong."""
-    images = np.random.default_rng(0).random((48, 32, 32, 3), dtype="float32")
-    augmenter = BatchAugmenter(on_gpu, fill_mode=fill_mode, cval=0.3, **arguments)
+    random = np.random.default_rng(0)
+    images = random.random((48, 32, 32, 3), dtype="float32")
+    whole = arguments == "pixels"  # shifts by whole pixels: what is looked up lies exactly on an edge
+    augmenter = BatchAugmenter(on_gpu, fill_mode=fill_mode, cval=0.3, **({} if whole else arguments))
     parameters = augmenter.draw(48, (32, 32, 3), np.random.SeedSequence(3))
-    expected = np.stack([augmenter.apply_transform(x, p) for x, p in zip(images, parameters, strict=True)])
+    if whole:
+        for key in ("tx", "ty"):
+            parameters[key] = random.choice([0.0, 3, 30, 31, 32, 33, 62, 63, 64, -1, -31, -32, -62, -64], 48)
+    expected = np.stack([augmenter.apply_transform(x, p) for x, p in zip(images, singly(parameters), strict=True)])
     assert np.abs(np.asarray(augmenter.apply_transforms(images, parameters)) - expected).max() < 1e-4
 
 
-def test_draws_are_kerass_and_leave_the_global_generator_alone():
+@pytest.mark.parametrize("arguments", [{}, ROW, EVERYTHING, FAR, {"width_shift_range": 3.0}])
+def test_draws_are_kerass_to_the_bit(arguments):
+    """Fails if a number goes to another parameter than in Keras, or is scaled otherwise."""
+    augmenter = BatchAugmenter(**arguments)
+    drawn = singly(augmenter.draw(20, (32, 32, 3), np.random.SeedSequence(5)))
+    np.random.seed(np.random.SeedSequence(5).generate_state(8))
+    for mine in drawn:
+        keras_s = augmenter.get_random_transform((32, 32, 3))
+        assert mine == {key: keras_s[key] for key in mine}
+        assert {key for key, value in keras_s.items() if value is not None} == set(mine)
+
+
+def test_draws_leave_the_global_generator_alone_and_depend_on_the_seed():
     augmenter = BatchAugmenter(**ROW)
     before = np.random.get_state()[1].copy()
-    first = augmenter.draw(500, (32, 32, 3), np.random.SeedSequence(1))
+    first, again, other = (augmenter.draw(500, (32, 32, 3), np.random.SeedSequence(s)) for s in (1, 1, 2))
     assert (np.random.get_state()[1] == before).all()
-    assert first == augmenter.draw(500, (32, 32, 3), np.random.SeedSequence(1))
-    assert first != augmenter.draw(500, (32, 32, 3), np.random.SeedSequence(2))
-    angles = np.array([p["theta"] for p in first])
-    assert 14 < angles.max() <= 15 and -15 <= angles.min() < -14
-    assert 200 < sum(p["flip_horizontal"] for p in first) < 300  # 250 ± 4.5 standard deviations
-    assert not any(p["flip_vertical"] for p in first)
+    assert (first["theta"] == again["theta"]).all() and (first["theta"] != other["theta"]).all()
+    assert 14 < first["theta"].max() <= 15 and -15 <= first["theta"].min() < -14
+    assert 200 < first["flip_horizontal"].sum() < 300  # 250 ± 4.5 standard deviations
+    assert not first["flip_vertical"].any()
 
 
 @pytest.mark.parametrize(
@@ -64,8 +83,9 @@ def test_draws_are_kerass_and_leave_the_global_generator_alone():
         {"interpolation_order": 0},
         {"data_format": "channels_first"},
         {"fill_mode": "mirror"},
+        {"width_shift_range": [1, 2]},
     ],
 )
 def test_what_it_would_not_apply_is_refused(arguments):
-    with pytest.raises(ValueError, match="BatchAugmenter does not apply|fill_mode 'mirror'"):
+    with pytest.raises(ValueError, match="BatchAugmenter does not apply|fill_mode 'mirror'|one number for a shift"):
         BatchAugmenter(**arguments)

@@ -190,6 +190,19 @@ def test_a_mistake_is_told_in_a_paragraph(tmp_path, words, answer):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_precision_that_makes_no_sense_here_is_refused_and_another_is_recorded(tmp_path, shapes):
+    (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
+    words = ("run", "mine.toml", "--epochs", 1, "--data", shapes, "--precision")
+    assert_told(command(*words, "float64", cwd=tmp_path), 'precision "float64" is not known')
+    assert_told(command(*words, "mixed_float16", cwd=tmp_path), "mixed_float16 needs a GPU")
+    assert not list(tmp_path.glob("runs/mine-*"))
+    result = command(*words, "mixed_bfloat16", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "Not in float32 but in mixed_bfloat16: A seed 0." in result.stdout
+    (record,) = records.list_records(tmp_path / "runs")
+    assert record.row["precision"] == "mixed_bfloat16"
+
+
 def test_no_data_names_the_places_the_address_and_the_demo(tmp_path):
     env = {
         "KERASCIFAR_DATA": "",
