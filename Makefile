@@ -16,16 +16,18 @@ WITH_RUNS := $(if $(RUNS),--runs "$$RUNS")
 WITH_ROWS := $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup experiment1 experiment2 demo test soak report lock clean
+.PHONY: help setup experiment1 experiment2 choices demo test soak bench report lock clean
 
 help:
 	@echo 'make setup         everything that is needed, in $(VENV); the targets below do it by themselves'
 	@echo 'make experiment1   train rows M1 ... M8 of the first experiment       ROWS SEEDS EPOCHS DATA RUNS'
 	@echo 'make experiment2   train rows Model2 ... Model6 of the second         ROWS SEEDS EPOCHS DATA RUNS'
+	@echo 'make choices       decide by a rule what the report leaves open: widths, momentum       EPOCHS DATA RUNS'
 	@echo 'make demo          a short run on drawn images: no data, no network'
 	@echo 'make report        tables and figures on one page, in report/         RUNS'
 	@echo 'make test          lint, format, types and tests                      DATA'
 	@echo 'make soak          kill runs 500 times and compare them with undisturbed ones         KILLS'
+	@echo 'make bench         measure against plain Keras (and PyTorch), side by side: half an hour        DATA'
 	@echo 'make lock          resolve requirements.txt into the lock files again'
 	@echo 'make clean         remove $(VENV), caches and build artefacts; never runs, reports, results or data'
 	@echo
@@ -36,6 +38,9 @@ help:
 
 experiment1 experiment2: $(READY)
 	@$(PY) -m kerascifar run experiments/$@.toml $(WITH_ROWS) $(WITH_DATA) $(WITH_RUNS)
+
+choices: $(READY)
+	@$(PY) -m kerascifar choices $(if $(EPOCHS),--epochs $(EPOCHS)) $(WITH_DATA) $(WITH_RUNS)
 
 demo: $(READY)
 	@$(PY) -m kerascifar demo
@@ -51,6 +56,9 @@ test: $(READY)
 
 soak: $(READY)
 	$(PY) tests/soak.py --kills $(or $(KILLS),500)
+
+bench: $(READY)
+	$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(PY) benchmarks/bench.py
 
 setup: $(READY)
 	@$(install_graphviz)

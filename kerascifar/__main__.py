@@ -1,4 +1,4 @@
-"""The command line: `python -m kerascifar run | data | models | report | publish | demo`. Arguments only."""
+"""The command line: `python -m kerascifar run | choices | data | models | report | publish | demo`. Arguments only."""
 
 import argparse
 import sys
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kerascifar import config
 
 RUNS = Path("runs")
+CHOICES = Path(__file__).resolve().parent.parent / "experiments" / "choices.toml"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,6 +41,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_places(run, data=True)
     run.set_defaults(action=_run)
+
+    choices = commands.add_parser(
+        "choices", help="decide by a rule what the report leaves open, by training candidates"
+    )
+    choices.add_argument("--epochs", type=int, metavar="N", help="at most N epochs: to try it, decides nothing")
+    _add_places(choices, data=True)
+    choices.set_defaults(action=_choices)
 
     data = commands.add_parser("data", help="find or download CIFAR-10, verify it, say what was found")
     _add_places(data, data=True, runs=False)
@@ -80,6 +88,24 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     )
     command = [sys.executable, "-m", "kerascifar", *argv]
     return _train(runs, arguments.data, arguments.runs, command, arguments.deterministic)
+
+
+def _choices(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
+    from kerascifar import choices, config, records, tables
+
+    command = [sys.executable, "-m", "kerascifar", *argv]
+    runs = config.read(CHOICES).runs(epochs=arguments.epochs)
+    widths = [run for run in runs if run.row.name in choices.WIDTHS.candidates]
+    status = _train(widths, arguments.data, arguments.runs, command)
+    found = records.current(records.list_records(arguments.runs))
+    best = choices.taken(choices.WIDTHS, found)
+    if status > 1 or best is None:
+        return status
+    status = max(status, _train(choices.with_widths(runs, best), arguments.data, arguments.runs, command))
+    table = choices.table(records.current(records.list_records(arguments.runs)))
+    tables.save_plain(table, arguments.runs / "report" / "choices-decided", "Choices", [choices.NOTE])
+    print(f"\n{table.to_markdown(index=False)}\n\n{choices.NOTE}")
+    return status
 
 
 def _train(

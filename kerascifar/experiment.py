@@ -254,7 +254,6 @@ def _train(
     predictions = {
         "validation_index": split[1].astype("int32"),
         "validation_predicted": on_validation.logits.argmax(axis=1).astype("uint8"),
-        "validation_logits": on_validation.logits.astype("float16"),
         "test_predicted": on_test.logits.argmax(axis=1).astype("uint8"),
         "test_logits": on_test.logits.astype("float16"),
     }

@@ -213,6 +213,13 @@ def as_rich(table: "pd.DataFrame", title: str) -> "rich.table.Table":
     return drawn
 
 
+def save_plain(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str]) -> None:
+    """Writes a table as it is: `path`.csv and, with the remarks, `path`.md."""
+    files.write_text(path.with_suffix(".csv"), table.to_csv(index=False, lineterminator="\n"))
+    text = table.to_markdown(index=False)
+    files.write_text(path.with_suffix(".md"), "\n\n".join([f"# {title}", *remarks, text]) + "\n")
+
+
 def save(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str]) -> None:
     """Writes `path`.csv (unrounded, one line per row and source) and `path`.md (rounded, with the remarks)."""
     files.write_text(path.with_suffix(".csv"), table.to_csv(index=False, lineterminator="\n"))

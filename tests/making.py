@@ -6,6 +6,7 @@ import numpy as np
 
 from kerascifar import data, models, records
 
+ROOT = Path(__file__).resolve().parent.parent
 HISTORY = {name: [0.5, 0.1 + 0.2] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
 SHAPES = {"name": "synthetic shapes", "class_names": ["x"] * 10, "train": "0", "test": "0"}
 
