@@ -20,12 +20,14 @@ from PIL import Image
 from kerascifar import records
 
 ROOT = Path(__file__).parent.parent
+# A user's: JAX, once imported here, would set a log level, which kerascifar takes for the user's choice.
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
 ROW = '[[row]]\nname = "A"\nmodel = "model1"\nbatch_size = 100\nepochs = 3\n'
 
 
 def command(*words, cwd, module="kerascifar", env=(), **options):
     """Runs `python -m <module> <words>` in `cwd`."""
-    variables = {**os.environ, "PYTHONPATH": str(options.pop("source", ROOT)), **dict(env)}
+    variables = {**ENVIRONMENT, "PYTHONPATH": str(options.pop("source", ROOT)), **dict(env)}
     return subprocess.run(
         [sys.executable, "-m", module, *map(str, words)],
         cwd=cwd,
@@ -105,7 +107,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, shapes):
     """Fails if an interruption is a traceback, loses finished epochs or ends in another status than 130."""
     (tmp_path / "mine.toml").write_text(ROW.replace("epochs = 3", "epochs = 5000\npatience = 5000"), encoding="utf-8")
     words = [sys.executable, "-m", "kerascifar", "run", "mine.toml", "--data", str(shapes)]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    env = {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}
     # A shell starts what runs in its background with SIGINT ignored, and so the tests, and what they start.
     listening = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     process = subprocess.Popen(
@@ -296,7 +298,7 @@ def test_two_commands_at_once_share_the_runs(tmp_path, shapes):
     rows = "".join(ROW.replace('"A"', f'"{name}"').replace("epochs = 3", "epochs = 12") for name in "ABCD")
     (tmp_path / "mine.toml").write_text(rows, encoding="utf-8")
     words = [sys.executable, "-m", "kerascifar", "run", "mine.toml", "--data", str(shapes)]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    env = {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}
     both = [
         subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
