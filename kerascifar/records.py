@@ -180,7 +180,8 @@ def read(folder: Path) -> Record:
         record = Record(**{key: content[key] for key in _TYPES}, folder=folder)
         _check(record)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise UserError(f"{path} is damaged: {error!r}. {what_to_do}") from None
+        reason = error if isinstance(error, ValueError) else f"{type(error).__name__} {error}"
+        raise UserError(f"{path} is damaged: {reason}. {what_to_do}") from None
     return record
 
 
@@ -288,6 +289,8 @@ def load_model(record: Record) -> "keras.Sequential":
     again = "Train that run again (move its folder away first)."
     if not path.is_file():
         raise UserError(f"{path} does not exist: this run was kept without its weights. {again}")
+    if not zipfile.is_zipfile(path):  # Keras would say that it was not found
+        raise UserError(f"{path} cannot be loaded: it is damaged, or no .keras file. {again}")
     try:
         network = keras.models.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, OSError, AttributeError, zipfile.BadZipFile, RuntimeError) as error:
