@@ -16,13 +16,14 @@ WITH_RUNS := $(if $(RUNS),--runs "$$RUNS")
 WITH_ROWS := $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup experiment1 experiment2 choices demo test soak bench report lock clean
+.PHONY: help setup experiment1 experiment2 choices verify demo test soak bench report lock clean
 
 help:
 	@echo 'make setup         everything that is needed, in $(VENV); the targets below do it by themselves'
 	@echo 'make experiment1   train rows M1 ... M8 of the first experiment       ROWS SEEDS EPOCHS DATA RUNS'
 	@echo 'make experiment2   train rows Model2 ... Model6 of the second         ROWS SEEDS EPOCHS DATA RUNS'
 	@echo 'make choices       decide by a rule what the report leaves open: widths, momentum       EPOCHS DATA RUNS'
+	@echo 'make verify        train a published run again and compare             ROW=M3 SEED=0 DATA RUNS'
 	@echo 'make demo          a short run on drawn images: no data, no network'
 	@echo 'make report        tables and figures on one page, in report/         RUNS'
 	@echo 'make test          lint, format, types and tests                      DATA'
@@ -41,6 +42,9 @@ experiment1 experiment2: $(READY)
 
 choices: $(READY)
 	@$(PY) -m kerascifar choices $(if $(EPOCHS),--epochs $(EPOCHS)) $(WITH_DATA) $(WITH_RUNS)
+
+verify: $(READY)
+	@$(PY) -m kerascifar verify $(or $(ROW),M6) --seed $(or $(SEED),0) $(WITH_DATA) $(WITH_RUNS)
 
 demo: $(READY)
 	@$(PY) -m kerascifar demo

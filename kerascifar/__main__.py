@@ -20,7 +20,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m kerascifar",
         description="Reproduces a report on small CNNs for CIFAR-10.",
-        epilog="Focus maps: python -m kerascifar.cam --help. Exit status: 0 done, 1 a run's loss was not finite, "
+        epilog="Focus maps: python -m kerascifar.cam --help. Exit status: 0 done, 1 a run's loss was not finite or a "
+        "published run was not reproduced, "
         "2 a mistake that the message explains, 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"kerascifar {__version__}")
@@ -48,6 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     choices.add_argument("--epochs", type=int, metavar="N", help="at most N epochs: to try it, decides nothing")
     _add_places(choices, data=True)
     choices.set_defaults(action=_choices)
+
+    verify = commands.add_parser("verify", help="train a published run again and compare")
+    verify.add_argument("row", metavar="ROW", help="e.g. M3")
+    verify.add_argument("--seed", type=int, default=0, metavar="SEED", help="default: %(default)s")
+    _add_places(verify, data=True)
+    verify.set_defaults(action=_verify)
 
     data = commands.add_parser("data", help="find or download CIFAR-10, verify it, say what was found")
     _add_places(data, data=True, runs=False)
@@ -106,6 +113,25 @@ def _choices(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     tables.save_plain(table, arguments.runs / "report" / "choices-decided", "Choices", [choices.NOTE])
     print(f"\n{table.to_markdown(index=False)}\n\n{choices.NOTE}")
     return status
+
+
+def _verify(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
+    from kerascifar import data
+
+    quiet.load_keras()
+    from rich.console import Console
+
+    from kerascifar import verify
+
+    theirs, spread = verify.published(arguments.row, arguments.seed)
+    dataset = data.load(arguments.data)
+    command = [sys.executable, "-m", "kerascifar", *argv]
+    mine = verify.again(theirs, dataset, arguments.runs / "verify", Console(), command)
+    if mine is None:
+        return 0
+    same, lines = verify.judge(theirs, mine, spread)
+    print("\n".join(lines))
+    return 0 if same else 1
 
 
 def _train(

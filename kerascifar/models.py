@@ -1,7 +1,8 @@
 """The report's six models, as Keras `Sequential` builders that end in logits.
 
 A model is one function under `@model`; its name is the key in an experiment's TOML, its keyword arguments are that
-row's `model_options`. The layers follow the report's tables; what those leave open is an argument with a default.
+row's `model_options`. The layers follow the report's tables; what those leave open is an argument with a default:
+`dropout` is the rate, `momentum` BatchNormalization's.
 """
 
 import math
@@ -65,8 +66,8 @@ def _pool() -> "keras.layers.Layer":
     return keras.layers.MaxPooling2D(2)
 
 
-def _norm() -> "keras.layers.Layer":
-    return keras.layers.BatchNormalization()
+def _norm(momentum: float) -> "keras.layers.Layer":
+    return keras.layers.BatchNormalization(momentum=momentum)
 
 
 def _drop(rate: float) -> "keras.layers.Layer":
@@ -81,16 +82,31 @@ def _sequential(name: str, *layers: "keras.layers.Layer", hidden: Sequence[int] 
     return keras.Sequential([keras.Input(INPUT_SHAPE), *layers, keras.layers.Flatten(), *dense, logits], name=name)
 
 
+def _initialize_like_pytorch(network: "keras.Sequential") -> "keras.Sequential":
+    """PyTorch's default for convolutions and dense layers: kernel and bias uniform in ±1/√(inputs of a unit)."""
+    for layer in network.layers:
+        if layer.weights:
+            limit = 1 / math.sqrt(math.prod(layer.kernel.shape[:-1]))
+            for variable in layer.weights:
+                variable.assign(keras.random.uniform(variable.shape, -limit, limit))
+    return network
+
+
 @model
-def model1(filters: Sequence[int] = (16, 32, 64), dense: Sequence[int] = (64, 32)) -> "keras.Sequential":
+def model1(
+    filters: Sequence[int] = (16, 32, 64), dense: Sequence[int] = (64, 32), initialization: str = "keras"
+) -> "keras.Sequential":
     """Experiment 1: "3 conv2d, 3 maxpool, 3 dense" (the third dense layer gives the logits).
 
     Args:
         filters: channels of the three 3×3 "same" convolutions; the report does not give them.
         dense: units of the two hidden dense layers; the report does not give them.
+        initialization: "keras" (uniform Glorot, biases 0) or "pytorch", the defaults of the original's library.
     """
+    if initialization not in ("keras", "pytorch"):
+        raise ValueError(f'initialization must be "keras" or "pytorch", not {initialization!r}')
     first, second, third = filters
-    return _sequential(
+    network = _sequential(
         "model1",
         _conv(first),
         _pool(),
@@ -100,25 +116,26 @@ def model1(filters: Sequence[int] = (16, 32, 64), dense: Sequence[int] = (64, 32
         _pool(),
         hidden=dense,
     )
+    return _initialize_like_pytorch(network) if initialization == "pytorch" else network
 
 
 @model
-def model2(dropout: float = 0.2) -> "keras.Sequential":
+def model2(dropout: float = 0.2, momentum: float = 0.99) -> "keras.Sequential":
     """Experiment 2: four BatchNormalization, two Dropout layers; 42,506 trainable (the report's table)."""
     return _sequential(
         "model2",
         _conv(64),
-        _norm(),
+        _norm(momentum),
         _drop(dropout),
         _conv(32),
-        _norm(),
+        _norm(momentum),
         _drop(dropout),
         _conv(32),
         _pool(),
-        _norm(),
+        _norm(momentum),
         _conv(16),
         _pool(),
-        _norm(),
+        _norm(momentum),
         _conv(16, "valid"),
     )
 
@@ -141,54 +158,54 @@ def model3(dropout: float = 0.2) -> "keras.Sequential":
 
 
 @model
-def model4(dropout: float = 0.2) -> "keras.Sequential":
+def model4(dropout: float = 0.2, momentum: float = 0.99) -> "keras.Sequential":
     """Experiment 2: two BatchNormalization layers; 42,314 trainable (the report's table, its best)."""
     return _sequential(
         "model4",
         _conv(64),
         _drop(dropout),
         _conv(32),
-        _norm(),
+        _norm(momentum),
         _drop(dropout),
         _conv(32),
         _pool(),
         _conv(16),
         _pool(),
-        _norm(),
+        _norm(momentum),
         _conv(16, "valid"),
     )
 
 
 @model
-def model5() -> "keras.Sequential":
+def model5(momentum: float = 0.99) -> "keras.Sequential":
     """Experiment 2: Model4 without its two Dropout layers (assumption)."""
     return _sequential(
         "model5",
         _conv(64),
         _conv(32),
-        _norm(),
+        _norm(momentum),
         _conv(32),
         _pool(),
         _conv(16),
         _pool(),
-        _norm(),
+        _norm(momentum),
         _conv(16, "valid"),
     )
 
 
 @model
-def model6(dropout: float = 0.2) -> "keras.Sequential":
+def model6(dropout: float = 0.2, momentum: float = 0.99) -> "keras.Sequential":
     """Experiment 2: Model3 with BatchNormalization at the places of Model2 that Model4 leaves (assumption)."""
     return _sequential(
         "model6",
         _conv(64),
-        _norm(),
+        _norm(momentum),
         _drop(dropout),
         _conv(32),
         _drop(dropout),
         _conv(32),
         _pool(),
-        _norm(),
+        _norm(momentum),
         _conv(16),
         _pool(),
         _conv(16, "valid"),

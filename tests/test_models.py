@@ -139,3 +139,28 @@ def test_what_cannot_be_built_is_a_users_mistake(name, options, answer):
 def test_a_model_without_convolution_has_no_focus_grid():
     with pytest.raises(UserError, match="no Conv2D"):
         models.last_convolution(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
+
+
+def test_pytorchs_initialisation_is_uniform_with_its_limits_and_follows_the_seed():
+    """Fails if the fan-in is another: 27, 144, 288 inputs of a convolution's unit; 1024, 64, 32 of a dense one's."""
+    keras.utils.set_random_seed(1)
+    network = models.build("model1", initialization="pytorch")
+    first = network.get_weights()
+    for weights, inputs in zip(first[::2], [27, 144, 288, 1024, 64, 32], strict=True):
+        limit = inputs**-0.5
+        assert 0.9 * limit < np.abs(weights).max() <= limit
+        assert abs(weights.std() - limit / 3**0.5) < 0.1 * limit
+    assert all(
+        0 < np.abs(bias).max() <= inputs**-0.5
+        for bias, inputs in zip(first[1::2], [27, 144, 288, 1024, 64, 32], strict=True)
+    )
+    keras.utils.set_random_seed(1)
+    again = models.build("model1", initialization="pytorch").get_weights()
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+
+
+def test_batch_normalizations_momentum_is_an_option():
+    layers = models.build("model4", momentum=0.9).layers
+    assert [layer.momentum for layer in layers if isinstance(layer, keras.layers.BatchNormalization)] == [0.9, 0.9]
+    default = models.build("model2").layers
+    assert {layer.momentum for layer in default if isinstance(layer, keras.layers.BatchNormalization)} == {0.99}
