@@ -15,11 +15,13 @@ class Evaluation:
     """A model on one split.
 
     Attributes:
+        labels: int64 (n,), in the official order.
         logits: float32 (n, 10).
         loss: mean cross-entropy, in nats. accuracy: share of right predictions, 0..1.
         per_class: per label its accuracy, 0..1 (10,); NaN where the split has no such image.
     """
 
+    labels: np.ndarray
     logits: np.ndarray
     loss: float
     accuracy: float
@@ -41,7 +43,7 @@ def judge(logits: np.ndarray, labels: np.ndarray) -> Evaluation:
     per_class = [
         float(right[labels == label].mean()) if (labels == label).any() else float("nan") for label in range(10)
     ]
-    return Evaluation(logits, float(losses.mean()), float(right.mean()), per_class)
+    return Evaluation(labels, logits, float(losses.mean()), float(right.mean()), per_class)
 
 
 def validation(network: keras.Sequential, dataset: data.Dataset, indices: np.ndarray) -> Evaluation:

@@ -253,7 +253,9 @@ def _train(
     )
     predictions = {
         "validation_index": split[1].astype("int32"),
+        "validation_label": dataset.labels[split[1]].astype("uint8"),
         "validation_predicted": on_validation.logits.argmax(axis=1).astype("uint8"),
+        "test_label": on_test.labels.astype("uint8"),
         "test_predicted": on_test.logits.argmax(axis=1).astype("uint8"),
         "test_logits": on_test.logits.astype("float16"),
     }

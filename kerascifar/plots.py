@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from kerascifar import files
+from kerascifar import files, tables
 from kerascifar.errors import UserError
 
 if TYPE_CHECKING:
@@ -82,6 +82,121 @@ def training_statistics(record: "Record") -> Figure:
         axes.set_xlabel("epoch")
     figure.suptitle(heading(record), fontsize=13)
     _mark_synthetic(figure, [record])
+    return figure
+
+
+def training_statistics_over_seeds(runs: "Sequence[Record]") -> Figure:
+    """The curves of one row's runs: every seed faint, the median over seeds bold, the kept epochs marked below.
+
+    The median stands where at least half of the runs were still training.
+    """
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    epochs = max(run.epochs_trained for run in runs)
+    for axes, metric, factor, what in zip(
+        figure.subplots(1, 2),
+        ("loss", "accuracy"),
+        (1.0, 100.0),
+        ("loss (cross-entropy, nats)", "accuracy (%)"),
+        strict=True,
+    ):
+        for key, label, colour, style in [
+            (metric, "training", TRAINING, "-"),
+            (f"val_{metric}", "validation", VALIDATION, "--"),
+        ]:
+            values = np.full((len(runs), epochs), math.nan)
+            for row, run in zip(values, runs, strict=True):
+                curve = _finite(run.history.get(key, [])) * factor
+                row[: len(curve)] = curve
+                axes.plot(np.arange(1, len(curve) + 1), curve, color=colour, alpha=0.25, linewidth=0.8)
+            enough = (~np.isnan(values)).sum(axis=0) * 2 >= len(runs)
+            median = np.nanmedian(values[:, enough], axis=0)
+            axes.plot(
+                np.flatnonzero(enough) + 1, median, color=colour, linestyle=style, linewidth=2, label=f"{label}, median"
+            )
+        kept = [run.epoch_kept for run in runs]
+        axes.plot(
+            kept, [0.02] * len(kept), "|", color=KEPT, markersize=10, transform=axes.get_xaxis_transform(), label="kept"
+        )
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(what)
+        _epoch_axis(axes, epochs)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=9)
+    first = runs[0]
+    figure.suptitle(heading(first).replace(f"seed {first.seed}", f"{len(runs)} seeds"), fontsize=13)
+    _mark_synthetic(figure, list(runs))
+    return figure
+
+
+def validation_overview(runs: "Sequence[Record]") -> Figure:
+    """Validation accuracy of every row: a dot per seed, the report's figure as a cross with what images alone blur.
+
+    The bar is ±1.96 √(p (1 − p) / n) around the reported share p of n = 10,000 images: another sample of images would
+    move a single run's figure by as much, one time in twenty by more.
+    """
+    rows = list(dict.fromkeys((run.experiment, run.name) for run in runs))
+    figure = Figure(figsize=(8, 1.2 + 0.38 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    for place, (experiment, name) in enumerate(rows):
+        group = [run for run in runs if (run.experiment, run.name) == (experiment, name)]
+        shares = [100 * run.results["validation"]["accuracy"] for run in group]
+        axes.plot(shares, [place] * len(shares), "o", color=TRAINING, alpha=0.6, label="a seed" if not place else None)
+        line = tables.reported_line(group[0])
+        if line:
+            share = float(line["valid_acc"])
+            half = 1.96 * math.sqrt(share * (100 - share) / 10_000)
+            label = "reported, ± what 10,000 images blur" if not place else None
+            axes.errorbar(share, place, xerr=half, fmt="x", color=VALIDATION, markersize=8, capsize=3, label=label)
+    axes.set_yticks(range(len(rows)), [name for _, name in rows])
+    axes.invert_yaxis()
+    axes.set_xlabel("validation accuracy (%)")
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend(fontsize=9)
+    _mark_synthetic(figure, list(runs))
+    return figure
+
+
+def per_class(groups: "Sequence[Sequence[Record]]") -> Figure:
+    """Test accuracy by class, one row of dots per group of runs (one row's seeds); the mean over seeds as a bar."""
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    axes = figure.subplots()
+    names = [str(name) for name in groups[0][0].dataset["class_names"]]
+    width = 0.8 / len(groups)
+    for number, (group, colour) in enumerate(zip(groups, (TRAINING, VALIDATION, KEPT), strict=False)):
+        shares = np.array([[100 * run.per_class["test"][name] for name in names] for run in group])
+        places = np.arange(len(names)) + (number - (len(groups) - 1) / 2) * width
+        label = f"{group[0].name}, {len(group)} {'seeds' if len(group) > 1 else 'seed'}"
+        axes.bar(places, shares.mean(axis=0), width * 0.92, color=colour, alpha=0.55, label=label)
+        if len(group) > 1:
+            axes.plot(np.tile(places, len(group)), shares.ravel(), ".", color=colour, markersize=4)
+    axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
+    axes.set_ylabel("test accuracy (%)")
+    axes.set_ylim(0, 100)
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(fontsize=9, loc="lower right")
+    _mark_synthetic(figure, [run for group in groups for run in group])
+    return figure
+
+
+def confusion(runs: "Sequence[Record]") -> Figure:
+    """How the test images of each class are predicted, in percent of the class; the mean over one row's seeds."""
+    names = [str(name) for name in runs[0].dataset["class_names"]]
+    counts = np.mean([run.confusion() for run in runs], axis=0)
+    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(6.6, 6), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="cividis", vmin=0, vmax=100)
+    for (row, column), share in np.ndenumerate(shares):
+        colour = "black" if share > 60 else "white"
+        axes.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=8, color=colour)
+    axes.set_xticks(range(10), names, rotation=45, ha="right")
+    axes.set_yticks(range(10), names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("label")
+    seeds = f"seed {runs[0].seed}" if len(runs) == 1 else f"mean of {len(runs)} seeds"
+    title = heading(runs[0]).replace(f"seed {runs[0].seed}", seeds)
+    axes.set_title(f"{title}\ntest images by predicted class, % of the label", fontsize=11)
+    _mark_synthetic(figure, list(runs))
     return figure
 
 

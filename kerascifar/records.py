@@ -99,6 +99,28 @@ class Record:
         """loss, accuracy, val_loss, val_accuracy: one value per epoch."""
         return read_history(self.folder / HISTORY)
 
+    @cached_property
+    def predictions(self) -> dict[str, np.ndarray]:
+        """What the kept model says of each image: `test_label` and `test_predicted`, uint8 (10000,), `test_logits`,
+        float16 (10000, 10), in the official order; `validation_index`, `validation_label`, `validation_predicted`.
+
+        Raises:
+            UserError: missing or damaged.
+        """
+        path = self.folder / PREDICTIONS
+        try:
+            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise UserError(f"{path} is missing or damaged ({error}). Train that run again.") from None
+
+    def confusion(self, split: str = "test") -> np.ndarray:
+        """int64 (10, 10): images of each label (row) by predicted class (column)."""
+        label, predicted = (self.predictions[f"{split}_{what}"].astype(int) for what in ("label", "predicted"))
+        counts = np.zeros((10, 10), dtype=np.int64)
+        np.add.at(counts, (label, predicted), 1)
+        return counts
+
 
 # What a record's values must look like: the reader trusts no file.
 _TYPES = {

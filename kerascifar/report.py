@@ -7,6 +7,7 @@ import keras
 
 from kerascifar import files, models, plots, records, tables
 
+EXPLAINED = [("experiment1", "M6"), ("experiment2", "Model4")]  # the rows that the report looks into
 TITLES = {"experiment1": "Experiment 1", "experiment2": "Experiment 2"}
 
 
@@ -19,7 +20,9 @@ def write(
     """Writes into `out`, and returns what it wrote.
 
     - `<experiment>.csv` and `.md`: the result tables;
-    - `curves/<experiment>-<row>-seed<seed>.png`: training statistics of each run;
+    - `curves/<experiment>-<row>.png`: training statistics of each row, over its seeds;
+    - `validation.png`: validation accuracy of all rows beside the report's;
+    - `classes.png`, `confusion-<row>.png`: accuracy by class and confusion matrices of M6 and Model4;
     - `augmentation.png`: the report's comparison of M1 and M5, when both are there;
     - `architecture/<model>.png`: a diagram per model.
     """
@@ -34,10 +37,25 @@ def write(
         title = TITLES.get(experiment, experiment)
         tables.save(tables.results(mine, theirs), path, title, tables.notes(mine, theirs))
         written += [path.with_suffix(".csv"), path.with_suffix(".md")]
+    rows: dict[tuple[str, str], list[records.Record]] = {}
     for record in shown:
-        path = out / "curves" / f"{record.experiment}-{record.name}-seed{record.seed}.png"
-        plots.save(plots.training_statistics(record), path)
+        rows.setdefault((record.experiment, record.name), []).append(record)
+    for (experiment, name), runs in rows.items():
+        path = out / "curves" / f"{experiment}-{name}.png"
+        several = len(runs) > 1
+        plots.save(plots.training_statistics_over_seeds(runs) if several else plots.training_statistics(runs[0]), path)
         written.append(path)
+    if len(rows) > 1:
+        plots.save(plots.validation_overview(shown), out / "validation.png")
+        written.append(out / "validation.png")
+    explained = [rows[key] for key in EXPLAINED if key in rows]
+    for runs in explained:
+        path = out / f"confusion-{runs[0].name}.png"
+        plots.save(plots.confusion(runs), path)
+        written.append(path)
+    if explained:
+        plots.save(plots.per_class(explained), out / "classes.png")
+        written.append(out / "classes.png")
     pair = {r.name: r for r in reversed(shown) if r.experiment == "experiment1" and r.name in ("M1", "M5")}
     if len(pair) == 2:
         plots.save(plots.augmentation_comparison(pair["M1"], pair["M5"]), out / "augmentation.png")

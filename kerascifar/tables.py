@@ -80,7 +80,7 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
             **dict(zip(SETTINGS, settings(first.row), strict=True)),
         }
         averages = {}
-        line = _reported_line(first)
+        line = reported_line(first)
         if line and settings(first.row) == _reported_settings(line):
             averages["reported"] = [float(line[key]) for key in _REPORTED_KEYS]
             lines.append(
@@ -121,7 +121,7 @@ def _configuration(record: records.Record) -> dict[str, Any]:
     return {key: value for key, value in record.row.items() if key != "epochs"}
 
 
-def _reported_line(record: records.Record) -> dict[str, str] | None:
+def reported_line(record: records.Record) -> dict[str, str] | None:
     """The report's figures for the row of that name, whatever its settings; None for other rows and other images."""
     line = None if record.is_synthetic else reported().get(record.name)
     return line if line and record.experiment == f"experiment{line['experiment']}" else None
@@ -182,7 +182,7 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
                 f"One run's test accuracy has a standard error of about {error:.2f} points from the {images:,} images "
                 "alone, before seeds."
             )
-    other = {r.name for r in shown if (line := _reported_line(r)) and settings(r.row) != _reported_settings(line)}
+    other = {r.name for r in shown if (line := reported_line(r)) and settings(r.row) != _reported_settings(line)}
     if other:
         lines.append(f"Settings other than the report's, so not compared with it: {', '.join(sorted(other))}.")
     if any(r.shortened for r in shown):

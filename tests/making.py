@@ -8,6 +8,8 @@ from kerascifar import data, models, records
 
 ROOT = Path(__file__).resolve().parent.parent
 HISTORY = {name: [0.5, 0.1 + 0.2] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+# Three images of classes 0, 1, 1, predicted as 0, 1, 2.
+PREDICTIONS = {"test_label": np.array([0, 1, 1], "uint8"), "test_predicted": np.array([0, 1, 2], "uint8")}
 SHAPES = {"name": "synthetic shapes", "class_names": ["x"] * 10, "train": "0", "test": "0"}
 
 
@@ -57,5 +59,5 @@ def run(folder, network=None, **changes):
     """The record, written into `folder` with a history, predictions and an untrained model."""
     made = record(folder, **changes)
     network = network or models.build(made.row["model"])
-    records.write(made, HISTORY, {"test_predicted": np.zeros(3, "uint8")}, network)
+    records.write(made, HISTORY, PREDICTIONS, network)
     return made

@@ -84,7 +84,7 @@ def test_a_run_leaves_a_whole_record_and_says_what_it_does(trained, shapes):
     for words in ("rows A; seeds 0", "0 of 1 finished already", "SYNTHETIC DATA", "left about", "(shortened)"):
         assert words in printed
     assert environment_of(record)["earlier"] == []
-    for name in ("mine.csv", "mine.md", "curves/mine-A-seed0.png"):
+    for name in ("mine.csv", "mine.md", "curves/mine-A.png"):
         assert (folder / "runs" / "report" / name).is_file()
     environment = environment_of(record)
     assert {"versions", "backend", "device", "cores", "commit", "uncommitted", "finished"} <= set(environment)

@@ -129,6 +129,64 @@ def test_augmentation_is_compared_on_the_same_axes():
     assert [axes.get_ylabel() for axes in figure.axes] == ["loss (cross-entropy, nats)", "", "accuracy (%)", ""]
 
 
+def test_over_seeds_each_is_faint_and_the_median_bold_while_half_are_there():
+    """By hand: at epochs 1 and 2 the median of three, at 3 of the two that are left; one alone has no median."""
+    curves = ([3.0, 2.0], [2.0, 1.0, 0.5], [1.0, 0.5, 0.25, 0.125])
+    runs = [
+        made({key: values for key in HISTORY}, seed=seed, epoch_kept=len(values) - 1)
+        for seed, values in enumerate(curves)
+    ]
+    figure = plots.training_statistics_over_seeds(runs)
+    loss = figure.axes[0]
+    median = lines(loss)["training, median"]
+    assert median.get_xdata().tolist() == [1, 2, 3] and median.get_ydata().tolist() == [2.0, 1.0, 0.375]
+    faint = [line for line in loss.get_lines() if line.get_alpha() == 0.25]
+    assert [line.get_ydata().tolist() for line in faint[:3]] == [list(values) for values in curves] and len(faint) == 6
+    assert lines(loss)["kept"].get_xdata().tolist() == [1, 2, 3]
+    assert figure.get_suptitle() == "M6 · 3 seeds · CIFAR-10"
+
+
+def test_the_overview_has_a_dot_per_seed_and_the_reports_cross_with_its_blur():
+    """The report has 72.74 for M6: 1.96 · √(72.74 · 27.26 / 10,000) = 0.87 points to each side."""
+    shares = {"M6": [0.73, 0.74], "Mine": [0.5]}
+    runs = [
+        made(
+            row={"name": name},
+            seed=seed,
+            results={s: {"loss": 1.0, "accuracy": a} for s in ("train", "validation", "test")},
+        )
+        for name, values in shares.items()
+        for seed, a in enumerate(values)
+    ]
+    axes = plots.validation_overview(runs).axes[0]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["M6", "Mine"]
+    dots = [line for line in axes.get_lines() if line.get_marker() == "o"]
+    assert [line.get_xdata().tolist() for line in dots] == [[73.0, 74.0], [50.0]]
+    (cross,) = axes.containers
+    assert cross.lines[0].get_xdata().tolist() == [72.74]
+    (bar,) = cross.lines[2]
+    ends = bar.get_segments()[0][:, 0]
+    assert ends == pytest.approx([72.74 - 0.8728, 72.74 + 0.8728], abs=1e-3)
+
+
+def test_confusion_counts_labels_in_rows(tmp_path):
+    """Fails if labels and predictions are exchanged: of two images of class 1, one is predicted as 2."""
+    run = making.run(tmp_path / "a")
+    counts = run.confusion()
+    assert counts[1].tolist() == [0, 1, 1] + [0] * 7 and counts.sum() == 3
+    axes = plots.confusion([run]).axes[0]
+    assert {(t.get_position(), t.get_text()) for t in axes.texts} >= {((1, 1), "50"), ((2, 1), "50"), ((0, 0), "100")}
+
+
+def test_classes_are_averaged_over_seeds():
+    group = [
+        made(seed=s, per_class={"test": dict.fromkeys(data.CLASS_NAMES, share)}) for s, share in ((0, 0.5), (1, 0.7))
+    ]
+    axes = plots.per_class([group, [made(row={"name": "Model4"})]]).axes[0]
+    assert axes.containers[0][0].get_height() == pytest.approx(60.0)
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["M6, 2 seeds", "Model4, 1 seed"]
+
+
 def test_a_comparison_with_synthetic_data_is_marked():
     assert "SYNTHETIC DATA" in texts(plots.augmentation_comparison(made(), made(train="f" * 64)))
     assert "SYNTHETIC DATA" not in texts(plots.augmentation_comparison(made(), made()))
