@@ -102,24 +102,29 @@ def augmentation(table: Table, rounds: int) -> None:
     table.add(what, against, "images/s", "≥ 10", rates["ours"], rates["theirs"])
 
 
+def memory(table: Table, folder: Path) -> None:
+    """The peak of a whole run by the command, evaluation, records and figures included, against the plain script's."""
+    words = [sys.executable, "-m", "kerascifar", "run", str(ROOT / "experiments" / "experiment1.toml")]
+    words += ["--rows", "M6", "--epochs", "3", "--runs", str(folder / "memory")]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, cwd=ROOT) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    _, theirs = epochs("plain_keras.py", "M6")
+    table.add("peak of memory, M6", "plain Keras", "MB", "≤ 0.8", [used.ru_maxrss / 1024], [theirs])
+
+
 def training(table: Table, rounds: int) -> None:
     """Epochs of M6 on all images; of Model4, which takes ten times as long, on a tenth of them."""
     some = ("--images", "5000")
-    peaks: Values = {"ours": [], "theirs": []}
 
-    def epoch(script: str, *words: str, peak: str = "") -> Callable[[], float]:
-        def measure() -> float:
-            time_, memory = epochs(script, *words)
-            if peak:
-                peaks[peak].append(memory)
-            return time_
-
-        return measure
+    def epoch(script: str, *words: str) -> Callable[[], float]:
+        return lambda: epochs(script, *words)[0]
 
     v = alternately(
         rounds,
-        ours=epoch("ours.py", "M6", peak="ours"),
-        plain=epoch("plain_keras.py", "M6", peak="theirs"),
+        ours=epoch("ours.py", "M6"),
+        plain=epoch("plain_keras.py", "M6"),
         bare=epoch("ours.py", "M6", "--augment", "no"),
         plain_bare=epoch("plain_keras.py", "M6", "--augment", "no"),
         inexact=epoch("ours.py", "M6", "--exactness", "none"),
@@ -128,7 +133,6 @@ def training(table: Table, rounds: int) -> None:
     table.add("epoch of M6", "the same without augmentation", "s", "≤ 1.05", v["ours"], v["bare"])
     table.add("epoch of M6", "plain Keras", "s", "≥ 1.7", v["ours"], v["plain"])
     table.add("epoch of M6, no augmentation", "plain Keras", "s", "≥ 1", v["bare"], v["plain_bare"])
-    table.add("peak of memory, M6", "plain Keras", "MB", "≤ 0.8", peaks["ours"], peaks["theirs"])
     table.add("epoch of M6", "without exact continuation", "s", "", v["ours"], v["inexact"])
     table.add("epoch of M6", "with --deterministic", "s", "", v["ours"], v["deterministic"])
     v4 = alternately(
@@ -255,17 +259,31 @@ def machine() -> dict[str, object]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": versions,
+        "commit": subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip(),
+        "load": os.getloadavg() if hasattr(os, "getloadavg") else None,
         "date": datetime.date.today().isoformat(),
     }
 
 
+def write(folder: Path, about: dict, table: Table) -> None:
+    """What is measured so far."""
+    versions = ", ".join(f"{package} {version}" for package, version in about["versions"].items())
+    head = f"{about['cores']} cores of {about['processor']}, Python {about['python']}, {versions}. {about['date']}."
+    note = "Medians (ranges). Ratios with ≤ are here / there; the others there / here, so above 1 is better here.\n"
+    files.write_text(folder / "bench.json", json.dumps({"machine": about, "lines": table.lines}, indent=1) + "\n")
+    files.write_text(folder / "bench.md", f"{head}\n\n{table.markdown()}\n{note}")
+
+
 def main() -> int:
-    sections = ["augmentation", "training", "start-up", "data", "growth"]
+    sections = ["augmentation", "start-up", "data", "growth", "memory", "training"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=sections, default=sections)
     parser.add_argument("--out", type=Path, default=HERE, help="folder for bench.json and bench.md")
     arguments = parser.parse_args()
+    complete = arguments.out == HERE and set(arguments.only) == set(sections)
+    if arguments.out == HERE and not complete:
+        parser.error("--only measures a part, which must not replace the whole table: name another folder with --out")
     table, about = Table(), machine()
     print(json.dumps(about))
     with tempfile.TemporaryDirectory() as name:
@@ -275,24 +293,16 @@ def main() -> int:
             "start-up": lambda: start_up(table, arguments.rounds, folder),
             "data": lambda: data_ready(table, arguments.rounds, folder),
             "growth": lambda: growth(table),
+            "memory": lambda: memory(table, folder),
             "training": lambda: training(table, arguments.rounds),
         }.items():
             if section in arguments.only:
                 work()
-    load = f"{about['cores']} cores of {about['processor']}, Python {about['python']}, " + ", ".join(
-        f"{package} {version}" for package, version in about["versions"].items()
-    )
-    files.write_text(
-        arguments.out / "bench.json", json.dumps({"machine": about, "lines": table.lines}, indent=1) + "\n"
-    )
-    note = (
-        "Medians (ranges). Ratios without a target, and with ≥, are there / here for times: above 1 is faster here.\n"
-    )
-    files.write_text(arguments.out / "bench.md", f"{load}. {about['date']}.\n\n{table.markdown()}\n{note}")
+                write(arguments.out, about, table)
     readme = ROOT / "README.md"
     before, start, rest = readme.read_text(encoding="utf-8").partition("<!-- bench -->\n")
     _, end, after = rest.partition("<!-- /bench -->")
-    if arguments.out == HERE and start and end:
+    if complete and start and end:
         files.write_text(readme, before + start + (HERE / "bench.md").read_text(encoding="utf-8") + end + after)
     print(f"\n{arguments.out / 'bench.md'}")
     return 0

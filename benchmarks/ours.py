@@ -16,6 +16,7 @@ row, images, labels, split = measured.row_and_data(arguments)
 if arguments.exactness == "none":  # what exact continuation costs: without its thread setting and its checkpoints
     train.prepare = lambda deterministic=False: "CPU"
     checkpoint.save = lambda folder, state: None
+    train._keep_freed_memory()  # which is no part of it
 train.prepare(arguments.exactness == "deterministic")
 keras.utils.set_random_seed(0)
 keras.config.set_dtype_policy(row.precision)

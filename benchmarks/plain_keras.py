@@ -17,10 +17,10 @@ from keras._tf_keras.keras.preprocessing.image import ImageDataGenerator  # noqa
 from kerascifar import models  # noqa: E402
 
 row, images, labels, split = measured.row_and_data(arguments)
-images = images.astype("float32") / 255.0
-x_train, y_train = images[split[0]], labels[split[0]]
-x_val, y_val = images[split[1]], labels[split[1]]
-del images
+x_train, y_train = images[split[0]].astype("float32"), labels[split[0]]
+x_val, y_val = images[split[1]].astype("float32"), labels[split[1]]
+x_train /= 255
+x_val /= 255
 
 keras.utils.set_random_seed(0)
 keras.config.set_dtype_policy(row.precision)

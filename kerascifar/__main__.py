@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from kerascifar import __version__, errors, quiet
 
 if TYPE_CHECKING:
-    from kerascifar import config
+    from kerascifar import config, records
 
 RUNS = Path("runs")
 CHOICES = Path(__file__).resolve().parent.parent / "experiments" / "choices.toml"
@@ -94,22 +94,24 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
         arguments.rows, arguments.seeds, arguments.epochs, arguments.precision
     )
     command = [sys.executable, "-m", "kerascifar", *argv]
-    return _train(runs, arguments.data, arguments.runs, command, arguments.deterministic)
+    return _train(runs, arguments.data, arguments.runs, command, arguments.deterministic)[0]
 
 
 def _choices(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
-    from kerascifar import choices, config, records, tables
+    from kerascifar import choices, config, tables
 
     command = [sys.executable, "-m", "kerascifar", *argv]
     runs = config.read(CHOICES).runs(epochs=arguments.epochs)
     widths = [run for run in runs if run.row.name in choices.WIDTHS.candidates]
-    status = _train(widths, arguments.data, arguments.runs, command)
-    found = records.current(records.list_records(arguments.runs))
+    status, found = _train(widths, arguments.data, arguments.runs, command)
     best = choices.taken(choices.WIDTHS, found)
     if status > 1 or best is None:
+        if status <= 1:
+            print("Not all candidates are trained yet: nothing is decided.")
         return status
-    status = max(status, _train(choices.with_widths(runs, best), arguments.data, arguments.runs, command))
-    table = choices.table(records.current(records.list_records(arguments.runs)))
+    worse, more = _train(choices.with_widths(runs, best), arguments.data, arguments.runs, command)
+    status, found = max(status, worse), [*found, *more]
+    table = choices.table(found)
     tables.save_plain(table, arguments.runs / "report" / "choices-decided", "Choices", [choices.NOTE])
     print(f"\n{table.to_markdown(index=False)}\n\n{choices.NOTE}")
     return status
@@ -140,7 +142,8 @@ def _train(
     folder: Path,
     command: Sequence[str],
     deterministic: bool = False,
-) -> int:
+) -> "tuple[int, list[records.Record]]":
+    """Trains, then shows and writes the table; returns the exit status and the records of `runs` that are finished."""
     from kerascifar import data
 
     dataset = data.load(source)
@@ -156,31 +159,33 @@ def _train(
         own = experiment.run(runs, dataset, folder, console, command, deterministic)
     except experiment.Interrupted as stop:
         console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
-        return errors.INTERRUPTED
+        return errors.INTERRUPTED, []
     if not own:
-        return 0
+        return 0, []
     name = own[0].experiment
     everything = [] if dataset.is_synthetic else records.current(records.list_records(records.PUBLISHED))
     published = [r for r in everything if r.experiment == name]
     console.print(tables.as_rich(tables.results(own, published), f"{name} on {dataset.name}"), soft_wrap=True)
     for note in tables.notes(own, published):
         console.print(note, markup=False, highlight=False)
-    # On disk, all runs of the experiment, so that a command for one row does not take the others out of the table.
-    all_own = [r for r in records.current(records.list_records(folder)) if r.experiment == name]
-    written = report.write(all_own, published, folder / "report", lambda text: console.print(text, markup=False))
+    # On disk, all rows of the experiment, so that a command for one does not take the others out of the table.
+    shown = {r.name for r in own}
+    there = [r for r in records.list_records(folder) if r.experiment == name and r.is_synthetic == own[0].is_synthetic]
+    others = [r for r in records.current(there) if r.name not in shown]
+    written = report.write(
+        records.in_order([*own, *others]), published, folder / "report", lambda text: console.print(text, markup=False)
+    )
     console.print(f"\nTables and figures: {folder / 'report'}", markup=False, highlight=False, soft_wrap=True)
     for path in written:
         console.print(f"  {path}", markup=False, highlight=False, soft_wrap=True)
-    return 1 if any(r.stop == "loss not finite" for r in own) else 0
+    return (1 if any(r.stop == "loss not finite" for r in own) else 0), own
 
 
 def _check_writable(folder: Path) -> None:
     """Finds a read-only place before hours of training, not after."""
     from kerascifar import files
 
-    probe = folder / "report" / ".writable"
-    files.write_text(probe, "")
-    probe.unlink()
+    files.check_writable(folder / "report")
 
 
 def _data(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
@@ -264,7 +269,7 @@ def _demo(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
         config.Row("Demo4", "model4", epochs=5, batch_size=8, augment=False),
     )
     runs = config.Experiment("demo", "Demo on synthetic shapes", rows).runs()
-    status = _train(runs, out / "data", out / "runs", [sys.executable, "-m", "kerascifar", *argv])
+    status, _ = _train(runs, out / "data", out / "runs", [sys.executable, "-m", "kerascifar", *argv])
     for row in rows if status == 0 else ():
         status = status or cam.main(
             ["--all", "--row", row.name, "--runs", str(out / "runs"), "--data", str(out / "data")]

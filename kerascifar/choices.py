@@ -56,8 +56,8 @@ def distance(choice: Choice, record: Record) -> float:
 
 
 def taken(choice: Choice, found: Iterable[Record]) -> Record | None:
-    """The closest candidate, or None while one is missing. A tie goes to the first in the file."""
-    by_name = {record.name: record for record in found if record.experiment == EXPERIMENT}
+    """The closest candidate, or None while one is missing or shortened. A tie goes to the first in the file."""
+    by_name = {record.name: record for record in found if record.experiment == EXPERIMENT and not record.shortened}
     if not all(name in by_name for name in choice.candidates):
         return None
     return min((by_name[name] for name in choice.candidates), key=lambda record: distance(choice, record))

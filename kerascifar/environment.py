@@ -1,6 +1,8 @@
 """What a record says about where it was made: versions, device, source commit."""
 
+import hashlib
 import importlib.metadata
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -14,6 +16,15 @@ from kerascifar import train
 SOURCE = Path(__file__).resolve().parent.parent
 # What decides a result; records, pictures and documents may change without making it another program.
 CODE = ["kerascifar", "experiments/*.toml", "pyproject.toml", "requirements*"]
+# The modules that a trained model depends on, and the variables of the machine's that change the order of sums.
+TRAINING = ["config", "data", "augment", "models", "batches", "checkpoint", "train", "evaluate", "experiment"]
+VARIABLES = [
+    "OMP_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "XLA_FLAGS",
+]
 PACKAGES = ["tensorflow", "keras", "numpy", "scipy", "jax", "torch"]
 
 
@@ -33,6 +44,12 @@ def commit() -> tuple[str | None, bool]:
     return head, _git("status", "--porcelain", "--", *CODE) != ""
 
 
+def source() -> str:
+    """SHA-256 of the modules that a trained model depends on: the same code, committed or not."""
+    folder = Path(__file__).parent
+    return hashlib.sha256(b"".join((folder / f"{name}.py").read_bytes() for name in TRAINING)).hexdigest()
+
+
 def describe(device: str, deterministic: bool = False) -> dict[str, Any]:
     """The environment of a record: equal texts for equal circumstances, so without the time of day."""
     versions = {"python": platform.python_version(), "kerascifar": kerascifar.__version__}
@@ -50,6 +67,8 @@ def describe(device: str, deterministic: bool = False) -> dict[str, Any]:
         "cores": train.cores(),
         "processor": _processor(),
         "system": f"{platform.system()} {platform.machine()}",
+        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        "source": source(),
         "commit": head,
         "uncommitted": uncommitted,
     }

@@ -56,13 +56,20 @@ def run(
     made_with = environment.describe(device, deterministic)  # now, as the source may change while a run trains
     examined = [_examine(one, dataset, device) for one in runs]
     runs = [one for one, _ in examined]
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     waiting = [one for one in runs if not records.finished(folder / one.id)]
+    others: list[str] = []
     for one in runs:
         if one not in waiting:
-            records.read(folder / one.id)  # a damaged record is told now, not after hours of training the others
+            # A damaged record is told now, not after hours of training the others.
+            if records.read(folder / one.id).environment.get("source") != made_with["source"]:
+                others.append(one.label)
             _clean(folder / one.id)
     _announce(runs, waiting, dataset, folder, device, console)
+    if others:
+        _say(
+            console, f"Trained earlier by other code; move their folders away to train them anew: {', '.join(others)}."
+        )
     clock = _Clock({one.id: cost for one, cost in examined}, waiting)
     left, before = list(waiting), len(waiting) + 1
     while left and len(left) < before:  # again as long as it helps: another command may have been stopped meanwhile
@@ -106,6 +113,7 @@ def _examine(one: Run, dataset: data.Dataset, device: str) -> tuple[Run, float]:
     Done for all runs before the first is trained, so that a model that cannot be trained is told at once.
     """
     keras.backend.clear_session()  # layer names start anew, so the same model has the same configuration
+    keras.utils.set_random_seed(one.seed)  # some layers draw a seed of their own
     try:
         if one.row.precision == "mixed_float16" and device.startswith("CPU"):
             raise UserError(
@@ -115,9 +123,9 @@ def _examine(one: Run, dataset: data.Dataset, device: str) -> tuple[Run, float]:
         keras.config.set_dtype_policy(one.row.precision)
         network = train.compiled(models.build(one.row.model, **one.row.model_options), one.row)
         models.check_shapes(network)
-    except UserError as error:
+        basis = json.dumps([dataset.fingerprint, network.get_config()], sort_keys=True)
+    except (UserError, TypeError) as error:  # TypeError: a layer's configuration is no JSON, so it cannot be saved
         raise UserError(f'Row "{one.row.name}": {error}\nNothing was trained and no file was changed.') from None
-    basis = json.dumps([dataset.fingerprint, network.get_config()], sort_keys=True, default=str)
     one = dataclasses.replace(one, basis=hashlib.sha256(basis.encode()).hexdigest())
     return one, max(float(models.multiply_adds(network)), 1.0)
 
@@ -186,7 +194,7 @@ def _train(
     keras.utils.set_random_seed(one.seed)
     network = models.build(row.model, **row.model_options)
     split = data.split(dataset.labels)
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     seconds: list[float] = []
     progress = Progress(
         TextColumn("{task.description}"),

@@ -24,7 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The temporary name keeps the suffix of `path`, because Keras, Matplotlib and NumPy choose a format by it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
@@ -37,6 +37,21 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder and those above it, so that they survive a power cut."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        flush_folder(path.parent)
+
+
+def check_writable(folder: Path) -> None:
+    """Raises `OSError` unless files can be made in `folder`, which is made where it is missing."""
+    make_folder(folder)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def write_text(path: Path, text: str) -> None:
@@ -63,8 +78,8 @@ def locked(path: Path) -> Iterator[bool]:
 
     The lock is the operating system's, not the file's existence: a process that is killed lets go of it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(path)
+    make_folder(path.parent)
+    lock = filelock.FileLock(path, fallback_to_soft=False)
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kerascifar import files, records
 from kerascifar.errors import UserError
+from kerascifar.records import DECISIVE
 
 
 def publish(folders: Sequence[Path], to: Path = records.PUBLISHED) -> list[Path]:
@@ -46,6 +47,9 @@ def _check(record: records.Record, to: Path) -> None:
         "it was shortened with --epochs": record.shortened,
         "it was trained on synthetic data, or on data that is not CIFAR-10": record.is_synthetic,
         "it was made from uncommitted code; commit, then train it again": made.get("uncommitted") is not False,
+        "parts of it were trained by other code, versions or another backend": any(
+            earlier.get(key) != made.get(key) for earlier in made.get("earlier", []) for key in DECISIVE
+        ),
         f"{to / _name(record)} exists already": (to / _name(record)).exists(),
         **{f"its {name} is missing": not (record.folder / name).is_file() for name in _files(record)},
     }
@@ -64,13 +68,14 @@ def _check(record: records.Record, to: Path) -> None:
 
 def _copy(record: records.Record, to: Path) -> Path:
     target = to / _name(record)
-    to.mkdir(parents=True, exist_ok=True)
+    files.make_folder(to)
     with tempfile.TemporaryDirectory(prefix=files.TEMPORARY, dir=to) as temporary:
         whole = Path(temporary) / target.name
         whole.mkdir()
         for name in _files(record):
             shutil.copyfile(record.folder / name, whole / name)
             files.flush(whole / name)
+        files.flush_folder(whole)
         whole.rename(target)
         files.flush_folder(to)
     return target

@@ -5,6 +5,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import io
 import json
 import math
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 SCHEMA = 1  # a reader of version n reads 1 … n
 PUBLISHED = Path(__file__).resolve().parent.parent / "experiments" / "results"
 RECORD, HISTORY, PREDICTIONS, MODEL = "record.json", "history.csv", "predictions.npz", "model.keras"
+# What decides a result beside the configuration: the keys of an environment that its parts must share.
+DECISIVE = ("source", "versions", "backend")
 LARGEST = 4 * 2**20  # bytes of a record that is still read; a real one has about 10 kB
 
 
@@ -159,8 +162,15 @@ def write(
     files.write_text(folder / HISTORY, table.getvalue())
     files.write(folder / PREDICTIONS, lambda path: np.savez_compressed(path, **predictions))  # type: ignore[arg-type]
     files.write(folder / MODEL, network.save)
-    content = {key: value for key, value in dataclasses.asdict(record).items() if key != "folder"}
-    files.write_text(folder / RECORD, json.dumps(_finite(content), indent=1, ensure_ascii=True, allow_nan=False) + "\n")
+    content = _finite({key: value for key, value in dataclasses.asdict(record).items() if key != "folder"})
+    content["sha256"] = _checksum(content)
+    files.write_text(folder / RECORD, json.dumps(content, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    """SHA-256 of all other values, so that a changed record is noticed."""
+    text = json.dumps({key: value for key, value in content.items() if key != "sha256"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _finite(value: Any) -> Any:
@@ -199,9 +209,11 @@ def read(folder: Path) -> Record:
         if type(content.get(key)) is not kind:
             raise UserError(f"{path} is damaged: {key} is missing or wrong. {what_to_do}")
     try:
+        if content.get("sha256") != _checksum(content):
+            raise ValueError("it is not as it was written")
         record = Record(**{key: content[key] for key in _TYPES}, folder=folder)
         _check(record)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         reason = error if isinstance(error, ValueError) else f"{type(error).__name__} {error}"
         raise UserError(f"{path} is damaged: {reason}. {what_to_do}") from None
     return record
@@ -294,7 +306,7 @@ def list_records(folder: Path) -> list[Record]:
         if path.is_dir() and finished(path):
             try:
                 found.append(read(path))
-            except UserError as problem:
+            except (UserError, OSError) as problem:
                 print(f"Left out: {errors.printable(str(problem))}", file=sys.stderr)
     return found
 
@@ -336,7 +348,12 @@ def current(found: Iterable[Record]) -> list[Record]:
     order = sorted(found, key=lambda r: (not r.shortened, str(r.environment.get("finished", ""))))
     group = {(r.experiment, r.name): r.group for r in order}  # the last one of a row stays
     chosen = {(r.group, r.seed): r for r in order if r.group == group[r.experiment, r.name]}
-    return sorted(chosen.values(), key=lambda r: (r.experiment, _natural(r.name), r.seed))
+    return in_order(chosen.values())
+
+
+def in_order(found: Iterable[Record]) -> list[Record]:
+    """By experiment, row as people count, and seed."""
+    return sorted(found, key=lambda r: (r.experiment, _natural(r.name), r.seed))
 
 
 def _natural(name: str) -> tuple[str, float]:

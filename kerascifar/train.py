@@ -87,6 +87,11 @@ def prepare(deterministic: bool = False) -> str:
     return f"CPU, {cores()} cores"
 
 
+def on_gpu() -> bool:
+    """Whether Keras computes on anything but a CPU."""
+    return not prepare().startswith("CPU")
+
+
 def _keep_freed_memory() -> None:
     """Has glibc keep what a step frees for the next one: giving it back and fetching it again took up to a third of it.
 
@@ -106,13 +111,10 @@ def cores() -> int:
 
 def compiled(network: keras.Sequential, row: Row) -> keras.Sequential:
     """`network`, compiled with the row's optimizer, loss and metrics."""
-    # TensorFlow's XLA makes these models several times slower on a CPU.
-    slow = keras.backend.backend() == "tensorflow" and "CPU" in prepare()
     network.compile(
         optimizer=OPTIMIZERS[row.optimizer](row.learning_rate, **row.optimizer_options),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        jit_compile=False if slow else "auto",
     )
     return network
 
@@ -235,8 +237,9 @@ def train(
     """
     compiled(network, row)
     network.optimizer.build(network.trainable_variables)
-    on_gpu = "CPU" not in prepare()
-    batches = Batches(images, labels, split[0], row.batch_size, seed, row.augmentation if row.augment else None, on_gpu)
+    batches = Batches(
+        images, labels, split[0], row.batch_size, seed, row.augmentation if row.augment else None, on_gpu()
+    )
     validation = Batches(images, labels, split[1], VALIDATION_BATCH)
     stopping = keras.callbacks.EarlyStopping(
         monitor=row.monitor,
@@ -250,6 +253,10 @@ def train(
         _set(network.weights, start.weights)
         _set(network.optimizer.variables, start.optimizer)
         say(f"goes on after epoch {start.epoch}.")
+        if others := [key for key, value in environment.items() if start.environments[-1].get(key) != value]:
+            say(
+                f"it was begun in other circumstances ({', '.join(others)}), and may end otherwise; its record says so."
+            )
     keep = _Keep(stopping, folder, start, environment, tell)
     over = start is not None and (_replay(stopping, start) or start.epoch >= row.epochs)
     if over:

@@ -51,7 +51,7 @@ class Count:
     """What was done to the command, and what came of it."""
 
     kills: int = 0
-    while_writing: int = 0  # a temporary file was seen a moment before
+    while_writing: int = 0  # a temporary file was left behind
     with_progress: int = 0  # an epoch was finished before
     runs: int = 0
     differences: list[str] = field(default_factory=list)
@@ -74,7 +74,7 @@ def start(folder: Path, shapes: Path) -> subprocess.Popen[bytes]:
 def content(folder: Path) -> dict[str, object]:
     """What must be the same to the bit in a finished run's folder: all but the clock."""
     record = json.loads((folder / "record.json").read_text())
-    del record["seconds"]
+    del record["seconds"], record["sha256"]
     for key in ("finished", "earlier", "commit", "uncommitted"):  # somebody may be working on the source meanwhile
         del record["environment"][key]
     with zipfile.ZipFile(folder / "model.keras") as file:
@@ -93,21 +93,21 @@ def content(folder: Path) -> dict[str, object]:
 def finished(runs: Path) -> dict[str, dict[str, int]]:
     """The files of each finished run, with their times."""
     folders = [path.parent for path in runs.glob("soak-*/record.json")]
-    return {f.name: {p.name: p.stat().st_mtime_ns for p in f.iterdir() if "." not in p.name[:1]} for f in folders}
+    names = ("history.csv", "model.keras", "predictions.npz", "record.json")  # the rest comes and goes
+    return {f.name: {name: (f / name).stat().st_mtime_ns for name in names if (f / name).is_file()} for f in folders}
 
 
-def moment(process: subprocess.Popen[bytes], runs: Path, chance: random.Random, whole: float) -> bool:
-    """Waits for a random moment of the process's life; returns whether a file was being written then."""
+def moment(process: subprocess.Popen[bytes], runs: Path, chance: random.Random, whole: float) -> None:
+    """Waits for a random moment of the process's life."""
     # Most of a short run is TensorFlow's start, in which there is little to lose: one kill in five falls anywhere.
     earliest = 0.0 if chance.random() < 0.2 else 0.45 * whole
     end = time.monotonic() + chance.uniform(earliest, 0.95 * whole)
     hunt = chance.random() < 0.5  # half of the kills look for a moment at which a file is being written
     while process.poll() is None:
-        writing = any(runs.rglob(".unfinished-*")) if hunt else False
+        writing = hunt and any(runs.rglob(".unfinished-*"))
         if time.monotonic() > end and (writing or not hunt or time.monotonic() > end + whole):
-            return writing
-        time.sleep(0.0005 if hunt else 0.01)
-    return False
+            return
+        time.sleep(0.0002 if hunt else 0.01)
 
 
 def worker(
@@ -123,23 +123,18 @@ def worker(
         while True:
             process = start(folder, shapes)
             if n.kills < kills:
-                writing = moment(process, folder / "runs", chance, whole)
-            status = process.poll()
-            if status is None and n.kills < kills:
                 before = finished(folder / "runs")
+                moment(process, folder / "runs", chance, whole)
+            if process.poll() is None and n.kills < kills:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
                 after = finished(folder / "runs")
                 n.kills += 1
-                n.while_writing += writing
+                n.while_writing += any((folder / "runs").rglob(".unfinished-*"))
                 n.with_progress += any(folder.glob("runs/*/checkpoint-*")) or bool(after)
                 for name, files in before.items():
                     kept = after.get(name, {})
-                    n.lost += [
-                        f"{folder.name}/{name}/{file}"
-                        for file, changed in files.items()
-                        if not file.startswith("checkpoint-") and kept.get(file) != changed
-                    ]
+                    n.lost += [f"{folder.name}/{name}/{file}" for file in files if kept.get(file) != files[file]]
                 continue
             process.wait()
             break
@@ -149,11 +144,10 @@ def worker(
         for name, right in expected.items():
             try:
                 mine = content(folder / "runs" / name)
-            except OSError as error:
-                n.lost.append(f"{folder.name}/{name}: {error}")
-                continue
-            n.runs += 1
-            n.differences += [f"{folder.name}/{name}: {key}" for key in right if mine[key] != right[key]]
+                n.differences += [f"{folder.name}/{name}: {key}" for key in right if mine[key] != right[key]]
+                n.runs += 1
+            except Exception as error:  # a file that is missing, torn or of another form
+                n.lost.append(f"{folder.name}/{name}: {error!r}")
         n.lost += [f"left over: {path}" for path in folder.glob("runs/soak-*/.unfinished-*")]
         shutil.rmtree(folder)
 
@@ -192,7 +186,7 @@ def main() -> int:
         count = soak(arguments.kills, Path(base), arguments.seed)
     print(count)
     print(*count.differences, *count.lost, sep="\n")
-    return 1 if count.differences or count.lost else 0
+    return 1 if count.differences or count.lost or count.kills < arguments.kills else 0
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def test_training_and_continuation_without_tensorflow(backend, shapes, tmp_path)
 
     run("whole", "go on")
     run("parts", "stop")
-    assert len(list(tmp_path.glob("parts/*/checkpoint-*.npz"))) == 1
+    assert len(list(tmp_path.glob("parts/*/checkpoint-*.bin"))) == 1
     run("parts", "go on")
     whole, parts = (json.loads(next((tmp_path / f).glob("*/record.json")).read_text()) for f in ("whole", "parts"))
     assert whole["environment"]["backend"] == backend and whole["epochs_trained"] == 2

@@ -1,7 +1,6 @@
 """Focus maps equal Grad-CAM by hand and peak at planted evidence; the command draws the right image or says why not."""
 
 import dataclasses
-import json
 import os
 import subprocess
 import sys
@@ -267,14 +266,16 @@ def record(name="M6", seed=0, accuracy=0.5, train=data.TRAIN_SHA256, **changes):
 
 def store(made, folder, network=None):
     """Writes the record and its model as a run's folder; without a model, a file that is not one."""
-    folder.mkdir(parents=True)
-    content = {key: value for key, value in dataclasses.asdict(made).items() if key != "folder"}
-    (folder / records.RECORD).write_text(json.dumps(content).replace("NaN", "null"))
-    if network is None:
-        (folder / records.MODEL).write_bytes(b"no model")
-    else:
-        network.save(folder / records.MODEL)
+    made = dataclasses.replace(made, folder=folder)
+    records.write(made, making.HISTORY, making.PREDICTIONS, network or _NoModel())
     return records.read(folder)
+
+
+class _NoModel:
+    """Saves itself as a file that is no model."""
+
+    def save(self, path):
+        Path(path).write_bytes(b"no model")
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def test_the_same_command_again_trains_nothing(trained, shapes):
 
 def finished_epochs(folder):
     """Of the newest checkpoint; epochs are so short that any single one may not be seen."""
-    return max((int(path.stem[-6:]) for path in folder.glob("runs/*/checkpoint-*.npz")), default=0)
+    return max((int(path.stem[-6:]) for path in folder.glob("runs/*/checkpoint-*.bin")), default=0)
 
 
 def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, shapes):
@@ -307,6 +307,7 @@ def test_two_commands_at_once_share_the_runs(tmp_path, shapes):
     assert [process.returncode for process in both] == [0, 0] and [problems for _, problems in printed] == ["", ""]
     ends = sorted(re.findall(r"^(\w) seed 0: epoch limit after epoch 12", "".join(out for out, _ in printed), re.M))
     assert ends == ["A", "B", "C", "D"]
+    assert all("epoch limit" in out for out, _ in printed)  # each has trained, none has waited for the other
     assert len(records.list_records(tmp_path / "runs")) == 4
     assert not list((tmp_path / "runs").rglob("checkpoint-*")) and not list(tmp_path.rglob(".unfinished-*"))
 

@@ -133,7 +133,7 @@ def test_over_seeds_each_is_faint_and_the_median_bold_while_half_are_there():
     """By hand: at epochs 1 and 2 the median of three, at 3 of the two that are left; one alone has no median."""
     curves = ([3.0, 2.0], [2.0, 1.0, 0.5], [1.0, 0.5, 0.25, 0.125])
     runs = [
-        made({key: values for key in HISTORY}, seed=seed, epoch_kept=len(values) - 1)
+        made(dict.fromkeys(HISTORY, values), seed=seed, epoch_kept=len(values) - 1)
         for seed, values in enumerate(curves)
     ]
     figure = plots.training_statistics_over_seeds(runs)

@@ -10,5 +10,5 @@ def test_a_killed_run_is_the_same_run_to_the_bit(tmp_path):
     """
     count = soak.soak(50, tmp_path)
     print(count)
-    assert count.kills >= 50 and count.runs >= 2
+    assert count.kills >= 50 and count.runs >= 2 and count.while_writing > 0
     assert count.differences == [] and count.lost == []
