@@ -36,8 +36,8 @@ model = "model1"
 model_options = { filters = [4, 4, 4], dense = [8, 8] }
 optimizer = "sgd"
 optimizer_options = { momentum = 0.9 }
-learning_rate = 0.5
-patience = 3
+learning_rate = 0.1
+patience = 12
 
 [[row]]
 name = "B"
