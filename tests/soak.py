@@ -36,7 +36,7 @@ model = "model1"
 model_options = { filters = [4, 4, 4], dense = [8, 8] }
 optimizer = "sgd"
 optimizer_options = { momentum = 0.9 }
-learning_rate = 0.1
+learning_rate = 0.3
 patience = 12
 
 [[row]]
@@ -99,9 +99,10 @@ def finished(runs: Path) -> dict[str, dict[str, int]]:
 
 def moment(process: subprocess.Popen[bytes], runs: Path, chance: random.Random, whole: float) -> None:
     """Waits for a random moment of the process's life."""
-    # Most of a short run is TensorFlow's start, in which there is little to lose: one kill in five falls anywhere.
-    earliest = 0.0 if chance.random() < 0.2 else 0.45 * whole
-    end = time.monotonic() + chance.uniform(earliest, 0.95 * whole)
+    # A start takes a third of the time, and there is little to lose in it: one kill in five falls anywhere. The rest
+    # falls early enough that a run needs many starts.
+    earliest = 0.0 if chance.random() < 0.2 else 0.35 * whole
+    end = time.monotonic() + chance.uniform(earliest, 0.7 * whole)
     hunt = chance.random() < 0.5  # half of the kills look for a moment at which a file is being written
     while process.poll() is None:
         writing = hunt and any(runs.rglob(".unfinished-*"))
