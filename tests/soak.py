@@ -101,8 +101,8 @@ def moment(process: subprocess.Popen[bytes], runs: Path, chance: random.Random, 
     """Waits for a random moment of the process's life."""
     # A start takes a third of the time, and there is little to lose in it: one kill in five falls anywhere. The rest
     # falls early enough that a run needs many starts.
-    earliest = 0.0 if chance.random() < 0.2 else 0.35 * whole
-    end = time.monotonic() + chance.uniform(earliest, 0.7 * whole)
+    earliest = 0.0 if chance.random() < 0.2 else 0.4 * whole
+    end = time.monotonic() + chance.uniform(earliest, 0.6 * whole)
     hunt = chance.random() < 0.5  # half of the kills look for a moment at which a file is being written
     while process.poll() is None:
         writing = hunt and any(runs.rglob(".unfinished-*"))
