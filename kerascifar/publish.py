@@ -10,9 +10,13 @@ from kerascifar import files, records
 from kerascifar.errors import UserError
 from kerascifar.records import DECISIVE
 
+WITH_WEIGHTS = ("experiment1", "experiment2")  # focus maps are drawn of these
+
 
 def publish(folders: Sequence[Path], to: Path = records.PUBLISHED) -> list[Path]:
-    """Publishes runs: record, history, predictions and, for seed 0, the weights. All are checked before any is copied.
+    """Publishes runs: record, history, predictions and, for seed 0 of the report's rows, the weights.
+
+    All are checked before any is copied.
 
     Raises:
         UserError: a run that is unfinished, shortened, synthetic, made from uncommitted code, published already, named
@@ -36,8 +40,8 @@ def _name(record: records.Record) -> str:
 
 
 def _files(record: records.Record) -> list[str]:
-    """What is published of a run; the weights of seed 0 only, to keep a clone small."""
-    weights = [records.MODEL] if record.seed == 0 else []
+    """What is published of a run; weights of seed 0 of the report's rows only, to keep a clone small."""
+    weights = [records.MODEL] if record.seed == 0 and record.experiment in WITH_WEIGHTS else []
     return [*weights, records.HISTORY, records.PREDICTIONS, records.RECORD]
 
 
@@ -60,8 +64,11 @@ def _check(record: records.Record, to: Path) -> None:
         epochs = len(record.history["loss"])
         if epochs != record.epochs_trained:
             raise UserError(f"history.csv has {epochs} epochs, the record {record.epochs_trained}.")
-        if record.seed == 0:
+        if records.MODEL in _files(record):
             records.load_model(record)
+        right = record.predictions["test_predicted"] == record.predictions["test_label"]
+        if abs(float(right.mean()) - record.results["test"]["accuracy"]) > 1e-9:
+            raise UserError("predictions.npz gives another test accuracy than the record.")
     except UserError as problem:
         raise UserError(f"{record.folder} cannot be published: {problem}\nNothing was published.") from None
 

@@ -7,6 +7,12 @@ from kerascifar import publish
 from kerascifar.errors import UserError
 
 
+def test_candidates_are_published_without_weights(tmp_path):
+    making.run(tmp_path / "runs" / "a", experiment="choices")
+    publish.publish([tmp_path / "runs" / "a"], tmp_path / "results")
+    assert not (tmp_path / "results" / "a" / "model.keras").exists()
+
+
 def test_seed_0_is_published_with_its_weights_others_without(tmp_path):
     making.run(tmp_path / "runs" / "a")
     making.run(tmp_path / "runs" / "b", seed=1)
@@ -25,6 +31,14 @@ def test_seed_0_is_published_with_its_weights_others_without(tmp_path):
         ({"environment": {"commit": "c", "uncommitted": True}}, "uncommitted code"),
         ({"environment": {}}, "uncommitted code"),
         ({"epochs_trained": 3}, "history.csv has 2 epochs, the record 3"),
+        (
+            {"results": {s: {"loss": 1.0, "accuracy": 0.7} for s in ("train", "validation", "test")}},
+            "another test accuracy",
+        ),
+        (
+            {"environment": {"commit": "c", "uncommitted": False, "source": "a", "earlier": [{"source": "b"}]}},
+            "trained by other code, versions or another backend",
+        ),
         ({"dataset": {"name": "CIFAR-10", "class_names": ["x"] * 10, "train": "0", "test": "0"}}, "synthetic"),
     ],
 )

@@ -10,4 +10,5 @@ def test_the_table_of_speeds_is_the_benchmarks():
     """Fails if a figure in README is not the one in benchmarks/bench.md, which `make bench` writes."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = re.search(r"<!-- bench -->\n(.*)<!-- /bench -->", readme, re.S)[1]
-    assert shown == (ROOT / "benchmarks" / "bench.md").read_text(encoding="utf-8")
+    measured = ROOT / "benchmarks" / "bench.md"
+    assert shown == (measured.read_text(encoding="utf-8") if measured.is_file() else "")
