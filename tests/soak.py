@@ -97,16 +97,28 @@ def finished(runs: Path) -> dict[str, dict[str, int]]:
     return {f.name: {name: (f / name).stat().st_mtime_ns for name in names if (f / name).is_file()} for f in folders}
 
 
+def names(runs: Path) -> set[str]:
+    return {str(path) for path in runs.rglob("*")}
+
+
 def moment(process: subprocess.Popen[bytes], runs: Path, chance: random.Random, whole: float) -> None:
-    """Waits for a random moment of the process's life."""
-    # A start takes a third of the time, and there is little to lose in it: one kill in five falls anywhere. The rest
-    # falls early enough that a run needs many starts.
-    earliest = 0.0 if chance.random() < 0.2 else 0.4 * whole
-    end = time.monotonic() + chance.uniform(earliest, 0.6 * whole)
-    hunt = chance.random() < 0.5  # half of the kills look for a moment at which a file is being written
+    """Waits for a random moment of the process's life.
+
+    One kill in five falls anywhere. The others follow the first file that this start has written, so that every start
+    gets on, however slow the machine: half of them while the next file is written, if that can be seen.
+    """
+    before = names(runs)
+    if chance.random() < 0.2:
+        end = time.monotonic() + chance.uniform(0, whole)
+        while process.poll() is None and time.monotonic() < end:
+            time.sleep(0.01)
+        return
+    while process.poll() is None and not any("checkpoint" in name or "report" in name for name in names(runs) - before):
+        time.sleep(0.005)
+    end, hunt = time.monotonic() + chance.uniform(0, 0.1 * whole), chance.random() < 0.5
     while process.poll() is None:
         writing = hunt and any(runs.rglob(".unfinished-*"))
-        if time.monotonic() > end and (writing or not hunt or time.monotonic() > end + whole):
+        if time.monotonic() > end and (writing or not hunt or time.monotonic() > end + 0.2 * whole):
             return
         time.sleep(0.0002 if hunt else 0.01)
 
