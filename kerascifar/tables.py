@@ -58,10 +58,10 @@ def measures(record: records.Record) -> list[float]:
 def results(own: Sequence[records.Record], published: Sequence[records.Record]) -> "pd.DataFrame":
     """One line per row and source ("reported", "published", "yours"), and "yours - reported" of full runs; unrounded.
 
-    Columns: experiment, row, model, source, n (runs), the report's settings and measures, "<measure> sd" over runs,
-    epoch kept, shortened, dataset, best. Several runs of a row (seeds) are averaged. Rows that only `published` has
-    are left out: the table is about the rows of `own`, or of `published` where `own` is empty. A reported or published
-    line stands only beside runs of the same settings.
+    Columns: experiment, row, model, source, n (runs), the report's settings and measures, "<measure> sd", "min" and
+    "max" over runs, seconds (of training, mean), device, epoch kept, shortened, dataset, best. Several runs of a row
+    (seeds) are averaged. Rows that only `published` has are left out: the table is about the rows of `own`, or of
+    `published` where `own` is empty. A reported or published line stands only beside runs of the same settings.
     """
     import numpy as np
     import pandas as pd
@@ -99,6 +99,10 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
                     "n": len(group),
                     **dict(zip(MEASURES, averages[source], strict=True)),
                     **dict(zip([f"{m} sd" for m in MEASURES], deviation.tolist(), strict=True)),
+                    **dict(zip([f"{m} min" for m in MEASURES], values.min(axis=0).tolist(), strict=True)),
+                    **dict(zip([f"{m} max" for m in MEASURES], values.max(axis=0).tolist(), strict=True)),
+                    "seconds": float(np.mean([sum(r.seconds) for r in group])),
+                    "device": "; ".join(sorted({str(r.environment.get("device", "")) for r in group})),
                     "epoch kept": float(np.mean([r.epoch_kept for r in group])),
                     "shortened": any(r.shortened for r in group),
                     "dataset": group[0].dataset["name"],

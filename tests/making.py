@@ -34,7 +34,13 @@ def record(folder=Path(), history=None, **changes):
         "seconds": [1.0, 2.0],
         "results": {s: {"loss": 1.0, "accuracy": a} for s, a in (("train", 0.7), ("validation", 0.7), ("test", 2 / 3))},
         "per_class": {s: dict.fromkeys(data.CLASS_NAMES, 0.7) for s in ("validation", "test")},
-        "environment": {"commit": "c", "uncommitted": False, "finished": "2026-01-01T00:00:00+00:00", "earlier": []},
+        "environment": {
+            "device": "CPU, 2 cores",
+            "commit": "c",
+            "uncommitted": False,
+            "finished": "2026-01-01T00:00:00+00:00",
+            "earlier": [],
+        },
         **changes,
     }
     values["row"] = {

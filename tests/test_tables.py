@@ -31,6 +31,8 @@ def test_means_deviations_and_differences(runs):
     yours = table.loc["M1", "yours"]
     assert (yours["n"], yours["use epoch"]) == (2, 72)
     assert yours["Test_acc"] == pytest.approx(70) and yours["Test_acc sd"] == pytest.approx(math.sqrt(2))
+    assert (yours["Test_acc min"], yours["Test_acc max"]) == pytest.approx((69, 71))
+    assert (yours["seconds"], yours["device"]) == (3.0, "CPU, 2 cores")
     assert table.loc["M1", "reported"]["Test_acc"] == 67.97
     assert table.loc["M1", "published"]["Test_acc"] == pytest.approx(69)
     assert table.loc["M1", "yours - reported"]["Test_acc"] == pytest.approx(2.03)
