@@ -106,7 +106,7 @@ def memory(table: Table, folder: Path) -> None:
     """The peak of a whole run by the command, evaluation, records and figures included, against the plain script's."""
     words = [sys.executable, "-m", "kerascifar", "run", str(ROOT / "experiments" / "experiment1.toml")]
     words += ["--rows", "M6", "--epochs", "3", "--runs", str(folder / "memory")]
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, cwd=ROOT) as process:
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT) as process:
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
@@ -189,7 +189,9 @@ def start_up(table: Table, rounds: int, folder: Path) -> None:
         shutil.rmtree(folder / "runs" / "again", ignore_errors=True)
         words = [sys.executable, *cli, "run", "one.toml", *data, "--runs", "runs/again"]
         began = time.perf_counter()
-        with subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, text=True, env=os.environ | env) as process:
+        with subprocess.Popen(
+            words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ | env
+        ) as process:
             assert process.stdout is not None
             next(line for line in process.stdout if " epoch 1:" in line)
             took = time.perf_counter() - began
