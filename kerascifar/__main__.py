@@ -193,7 +193,7 @@ def _data(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
 
     began = time.perf_counter()
     dataset = data.load(arguments.data)
-    print(f"{dataset.name} from {dataset.source}, verified in {time.perf_counter() - began:.2f} s")
+    print(f"{dataset.name} from {dataset.source}, verified in {time.perf_counter() - began:.3f} s")
     for name in ("train", "test"):
         print(f"fingerprint of the {name} images (SHA-256): {dataset.fingerprint[name]}")
     print(f"fingerprint of the split (SHA-256): {data.split_fingerprint(*data.split(dataset.labels))}\n")
