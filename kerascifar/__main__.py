@@ -1,4 +1,7 @@
-"""The command line: `python -m kerascifar run | choices | data | models | report | publish | demo`. Arguments only."""
+"""The command line: `python -m kerascifar run | choices | verify | data | models | report | publish | demo`.
+
+Arguments only.
+"""
 
 import argparse
 import sys
@@ -144,10 +147,10 @@ def _train(
     deterministic: bool = False,
 ) -> "tuple[int, list[records.Record]]":
     """Trains, then shows and writes the table; returns the exit status and the records of `runs` that are finished."""
-    from kerascifar import data
+    from kerascifar import data, files
 
     dataset = data.load(source)
-    _check_writable(folder)
+    files.check_writable(folder / "report")  # a read-only place is told before hours of training, not after
 
     quiet.load_keras()
     from rich.console import Console
@@ -179,13 +182,6 @@ def _train(
     for path in written:
         console.print(f"  {path}", markup=False, highlight=False, soft_wrap=True)
     return (1 if any(r.stop == "loss not finite" for r in own) else 0), own
-
-
-def _check_writable(folder: Path) -> None:
-    """Finds a read-only place before hours of training, not after."""
-    from kerascifar import files
-
-    files.check_writable(folder / "report")
 
 
 def _data(arguments: argparse.Namespace, argv: Sequence[str]) -> int:

@@ -219,13 +219,14 @@ def as_rich(table: "pd.DataFrame", title: str) -> "rich.table.Table":
 
 def save_plain(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str]) -> None:
     """Writes a table as it is: `path`.csv and, with the remarks, `path`.md."""
-    files.write_text(path.with_suffix(".csv"), table.to_csv(index=False, lineterminator="\n"))
-    text = table.to_markdown(index=False)
-    files.write_text(path.with_suffix(".md"), "\n\n".join([f"# {title}", *remarks, text]) + "\n")
+    _write(table, table.to_markdown(index=False), path, title, remarks)
 
 
 def save(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str]) -> None:
     """Writes `path`.csv (unrounded, one line per row and source) and `path`.md (rounded, with the remarks)."""
+    _write(table, readable(table).to_markdown(index=False, disable_numparse=True), path, title, remarks)
+
+
+def _write(table: "pd.DataFrame", text: str, path: Path, title: str, remarks: Sequence[str]) -> None:
     files.write_text(path.with_suffix(".csv"), table.to_csv(index=False, lineterminator="\n"))
-    text = readable(table).to_markdown(index=False, disable_numparse=True)
     files.write_text(path.with_suffix(".md"), "\n\n".join([f"# {title}", *remarks, text]) + "\n")
