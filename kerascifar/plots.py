@@ -148,7 +148,7 @@ def validation_overview(runs: "Sequence[Record]") -> Figure:
             label = "reported, ± what 10,000 images blur" if not place else None
             axes.errorbar(share, place, xerr=half, fmt="x", color=VALIDATION, markersize=8, capsize=3, label=label)
     axes.set_yticks(range(len(rows)), [name for _, name in rows])
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.5, -0.5)  # the first row on top, room around the outer ones
     axes.set_xlabel("validation accuracy (%)")
     axes.grid(axis="x", alpha=0.3)
     axes.legend(fontsize=9)
