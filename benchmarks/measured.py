@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("row", help="M1 ... M8, Model2 ... Model6")
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--images", type=int, default=50_000, help="the first so many, split 80:20")
     parser.add_argument("--augment", choices=["yes", "no"], help="instead of the row's own")
     parser.add_argument("--precision", default="float32")

@@ -11,6 +11,7 @@ from kerascifar.augment import BatchAugmenter
 
 # Each use of randomness draws from its own stream of the run's seed.
 ORDER, AUGMENTATION, DROPOUT = range(3)
+AHEAD = 2  # batches made while one is trained on
 
 
 def random_stream(seed: int, *position: int) -> np.random.SeedSequence:
@@ -69,3 +70,23 @@ class Batches(keras.utils.PyDataset):
         stream = random_stream(self.seed, AUGMENTATION, self.epoch, number)
         parameters = self.augmenter.draw(len(images), images.shape[1:], stream)
         return self.augmenter.apply_transforms(images, parameters), labels
+
+    def feed(self) -> Any:
+        """What to give to `fit`: on TensorFlow a `tf.data.Dataset` of these batches, elsewhere the batches themselves.
+
+        Keras would make the dataset itself, but with tf.data's autotuning. When an epoch ends, that may sleep on for
+        seconds until its next look at the pipeline, and here is nothing to tune.
+        """
+        if keras.backend.backend() != "tensorflow":
+            return self
+        import tensorflow as tf
+
+        height, width, channels = self.images.shape[1:]
+        signature = (tf.TensorSpec((None, height, width, channels), "float32"), tf.TensorSpec((None,), "int32"))
+        dataset = tf.data.Dataset.from_generator(
+            lambda: map(self.__getitem__, range(len(self))), output_signature=signature
+        )
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        counted = dataset.apply(tf.data.experimental.assert_cardinality(len(self)))
+        return counted.prefetch(AHEAD).with_options(options)

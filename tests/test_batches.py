@@ -53,3 +53,19 @@ def test_augmentation_depends_on_seed_epoch_and_position(change):
 
     assert (batch() == batch()).all()
     assert (batch() != batch(**change)).any()
+
+
+def test_fit_is_fed_the_batches_of_the_epoch_that_is_set():
+    batches = Batches(IMAGES, LABELS, np.arange(20), 8, 1, {"rotation_range": 15.0, "horizontal_flip": True})
+    feed = batches.feed()
+    for epoch in (0, 3):
+        batches.epoch = epoch
+        fed = [(x.numpy(), y.numpy()) for x, y in feed]
+        assert len(feed) == len(fed) == 3
+        for number, (x, y) in enumerate(fed):
+            assert (x == batches[number][0]).all() and (y == batches[number][1]).all()
+
+
+def test_the_feed_is_not_autotuned():
+    """Autotuning sleeps on when an epoch ends: a third of M6's epochs took 5 s instead of 3.6."""
+    assert Batches(IMAGES, LABELS, np.arange(20), 8).feed().options().autotune.enabled is False
