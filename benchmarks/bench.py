@@ -119,7 +119,7 @@ def memory(table: Table, folder: Path) -> None:
 
 def training(table: Table, rounds: int) -> None:
     """Epochs of M6 on all images; of Model4, which takes ten times as long, on a tenth of them."""
-    some = ("--images", "5000")
+    some = ("--images", "5000", "--epochs", "3")
 
     def epoch(script: str, *words: str) -> Callable[[], float]:
         return lambda: epochs(script, *words)[0]
@@ -162,7 +162,7 @@ def training(table: Table, rounds: int) -> None:
         torch = alternately(
             rounds,
             m6=epoch("ours.py", "M6"),
-            m6_torch=epoch("plain_torch.py", "M6"),
+            m6_torch=epoch("plain_torch.py", "M6", "--epochs", "3"),
             m4=epoch("ours.py", "Model4", *some),
             m4_torch=epoch("plain_torch.py", "Model4", *some),
         )
