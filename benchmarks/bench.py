@@ -89,7 +89,7 @@ class Table:
             low, middle, high = min(values), statistics.median(values), max(values)
             return f"{middle:,.{digits}f}" + (f" ({low:,.{digits}f} … {high:,.{digits}f})" if len(values) > 1 else "")
 
-        digits = 0 if max(line["ours"] + line["theirs"]) >= 100 else 2
+        digits = 0 if max(line["ours"] + line["theirs"]) >= 100 else 3 if max(line["ours"]) < 0.1 else 2
         cells = [line["what"], line["against"], shown(line["ratio"], 2), line["target"]]
         cells += [f"{shown(line['ours'], digits)} {line['unit']}", f"{shown(line['theirs'], digits)} {line['unit']}"]
         return "| " + " | ".join(cells) + " |"

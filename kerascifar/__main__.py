@@ -72,8 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_places(report)
     report.set_defaults(action=_report)
 
-    publish = commands.add_parser("publish", help="copy finished runs into experiments/results")
-    publish.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs")
+    publish = commands.add_parser(
+        "publish", help="copy finished runs into experiments/results; README's and docs/results' tables and figures"
+    )
+    publish.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="folders of finished runs")
+    _add_places(publish, data=True, runs=False)
     publish.set_defaults(action=_publish)
 
     demo = commands.add_parser("demo", help="a short tour on drawn shapes: no data, no network")
@@ -237,17 +240,31 @@ def _report(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
             "Train one first: make experiment1, or in two minutes and without data: make demo."
         )
     quiet.load_keras()
-    from kerascifar import report
+    from kerascifar import readme, report
 
     for path in report.write(own, published, arguments.out or arguments.runs / "report"):
         print(path)
+    if published and readme.README.is_file():
+        print(readme.update(published))
     return 0
 
 
 def _publish(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
-    from kerascifar import publish
+    from kerascifar import cam, publish, records
 
     for path in publish.publish(arguments.runs):
+        print(path)
+    published = records.current(records.list_records(records.PUBLISHED))
+    if not published:
+        raise errors.UserError("Nothing is published yet.\nName the folders of finished runs to publish.")
+    quiet.load_keras()
+    from kerascifar import readme
+
+    def draw_focus(row: str, path: Path) -> None:
+        words = ["--all", "--row", row, "--seed", "0", "--runs", str(records.PUBLISHED), "--out", str(path)]
+        cam.main(words + (["--data", str(arguments.data)] if arguments.data else []))
+
+    for path in [*readme.write_results(published, draw_focus), readme.update(published)]:
         print(path)
     return 0
 

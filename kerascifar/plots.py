@@ -55,8 +55,20 @@ def save(figure: Figure, path: Path) -> None:
     """
     check_suffix(path)
     metadata = METADATA[path.suffix.lower()]
+    if path.suffix.lower() == ".png":
+        metadata = metadata | {"Description": caption(figure)}
     with matplotlib.rc_context({"svg.hashsalt": "kerascifar"}):
         files.write(path, lambda temporary: figure.savefig(temporary, dpi=DPI, metadata=metadata))
+
+
+def caption(figure: Figure) -> str:
+    """What is written in a figure, but for the scales: titles, legends, numbers in it."""
+    found = [figure.get_suptitle()]
+    for axes in figure.axes:
+        legend = axes.get_legend()
+        found += [axes.get_title(), *(text.get_text() for text in axes.texts)]
+        found += [text.get_text() for text in legend.get_texts()] if legend else []
+    return " | ".join(filter(None, found))
 
 
 def heading(record: "Record") -> str:

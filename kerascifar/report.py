@@ -8,7 +8,7 @@ import keras
 from kerascifar import files, models, plots, records, tables
 
 EXPLAINED = [("experiment1", "M6"), ("experiment2", "Model4")]  # the rows that the report looks into
-TITLES = {"experiment1": "Experiment 1", "experiment2": "Experiment 2"}
+TITLES = {"experiment1": "Experiment 1", "experiment2": "Experiment 2"}  # the report's own
 
 
 def write(
@@ -46,7 +46,9 @@ def write(
         plots.save(plots.training_statistics_over_seeds(runs) if several else plots.training_statistics(runs[0]), path)
         written.append(path)
     if len(rows) > 1:
-        plots.save(plots.validation_overview(shown), out / "validation.png")
+        # Candidates and variations would bury the report's rows; without any of those, whatever there is is shown.
+        main = [r for r in shown if r.experiment in TITLES] or shown
+        plots.save(plots.validation_overview(main), out / "validation.png")
         written.append(out / "validation.png")
     explained = [rows[key] for key in EXPLAINED if key in rows]
     for runs in explained:

@@ -150,8 +150,11 @@ def _cell(title: str, value: Any, deviation: Any, signed: bool) -> str:
     return f"{text} ± {deviation:.{digits}f}" if spread else text
 
 
-def readable(table: "pd.DataFrame") -> "pd.DataFrame":
-    """The table rounded for reading: texts only, settings once per row, mean ± standard deviation where n > 1."""
+def readable(table: "pd.DataFrame", whole: bool = False) -> "pd.DataFrame":
+    """The table rounded for reading: texts only, settings once per row, mean ± standard deviation where n > 1.
+
+    `whole` adds what a terminal has no room for: the range of the test accuracy, the epoch kept, minutes of training.
+    """
     import pandas as pd
 
     lines, before = [], None
@@ -166,6 +169,11 @@ def readable(table: "pd.DataFrame") -> "pd.DataFrame":
         cells["n"] = "" if " - " in source else str(int(line["n"]))
         for key in MEASURES:
             cells[key] = _cell(key, line[key], line.get(f"{key} sd"), " - " in source)
+        if whole:
+            several = not math.isnan(line.get("Test_acc sd", math.nan))
+            cells["Test_acc range"] = f"{line['Test_acc min']:.2f} … {line['Test_acc max']:.2f}" if several else ""
+            cells["epoch kept"] = _cell("use epoch", line.get("epoch kept"), None, False)
+            cells["minutes"] = _cell("use epoch", line.get("seconds", math.nan) / 60, None, False)
         cells["best"] = line["best"]
         lines.append(cells)
     return pd.DataFrame(lines).rename(columns={"best": ""})
@@ -186,6 +194,10 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
                 f"One run's test accuracy has a standard error of about {error:.2f} points from the {images:,} images "
                 "alone, before seeds."
             )
+    if shown:
+        devices = {f"{r.environment.get('device')} of {r.environment.get('processor', 'unknown')}" for r in shown}
+        hours = sum(sum(r.seconds) for r in shown) / 3600
+        lines.append(f"Trained on: {'; '.join(sorted(devices))}. {hours:.1f} hours in all.")
     other = {r.name for r in shown if (line := reported_line(r)) and settings(r.row) != _reported_settings(line)}
     if other:
         lines.append(f"Settings other than the report's, so not compared with it: {', '.join(sorted(other))}.")
@@ -224,7 +236,12 @@ def save_plain(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[
 
 def save(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str]) -> None:
     """Writes `path`.csv (unrounded, one line per row and source) and `path`.md (rounded, with the remarks)."""
-    _write(table, readable(table).to_markdown(index=False, disable_numparse=True), path, title, remarks)
+    _write(table, as_markdown(table), path, title, remarks)
+
+
+def as_markdown(table: "pd.DataFrame") -> str:
+    """The readable table, whole."""
+    return str(readable(table, whole=True).to_markdown(index=False, disable_numparse=True))
 
 
 def _write(table: "pd.DataFrame", text: str, path: Path, title: str, remarks: Sequence[str]) -> None:

@@ -1,9 +1,11 @@
 """Each sensitivity row changes one assumption of the row that its name begins with."""
 
-import pytest
-from making import ROOT
+import math
 
-from kerascifar import config
+import pytest
+from making import ROOT, record
+
+from kerascifar import config, sensitivity
 
 CHANGED = {
     "M6_rotation10": {"augmentation"},
@@ -32,3 +34,36 @@ def test_a_row_changes_one_assumption_alone(name):
     if "pytorch" in name:
         options = {key: value for key, value in mine[name].model_options.items() if key != "initialization"}
         assert options == dict(base.model_options)
+
+
+def accuracy(value):
+    return {split: {"loss": 1.0, "accuracy": value / 100} for split in ("train", "validation", "test")}
+
+
+def runs(*values, **changes):
+    return [record(seed=s, row={"name": "M6"}, results=accuracy(v), **changes) for s, v in enumerate(values)]
+
+
+def varied(value):
+    row = {"name": "M6_rotation10", "augmentation": {"rotation_range": 10.0}}
+    return record(experiment="sensitivity", row=row, results=accuracy(value), basis="1" * 64)
+
+
+@pytest.mark.parametrize("value, outside", [(71 + 4.9, "no"), (71 + 5.0, "yes"), (71 - 5.0, "yes")])
+def test_what_moves_more_than_the_seeds_lies_outside_their_prediction_interval(value, outside):
+    """Three seeds, 70, 71 and 72 %: t = 4.3027 with two degrees of freedom, so the half-width is 4.97 points."""
+    table = sensitivity.table([*runs(70, 71, 72), varied(value)])
+    (line,) = table.to_dict("records")
+    assert (line["like"], line["n"], line["Valid_acc ±"]) == ("M6", 3, 4.97)
+    assert line["changed"] == "augmentation.rotation_range = 10.0"
+    assert line["Valid_acc difference"] == pytest.approx(value - 71) and line["Test_acc of them"] == 71.0
+    assert line["Valid_acc outside"] == line["Test_acc outside"] == outside
+
+
+def test_one_seed_tells_nothing_about_seeds():
+    (line,) = sensitivity.table([*runs(70), varied(50)]).to_dict("records")
+    assert math.isnan(line["Valid_acc ±"]) and line["Valid_acc outside"] == "unknown"
+
+
+def test_nothing_to_compare_with_is_left_out():
+    assert len(sensitivity.table([varied(70)])) == 0
