@@ -1,4 +1,5 @@
-"""The command line: `python -m kerascifar run | choices | verify | data | models | report | publish | demo`.
+"""The command line: `python -m kerascifar run | choices | verify | data | models | report | findings | publish |
+demo`.
 
 Arguments only.
 """
@@ -71,6 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--out", type=Path, metavar="DIR", help="default: RUNS/report")
     _add_places(report)
     report.set_defaults(action=_report)
+
+    findings = commands.add_parser("findings", help="which of the report's claims hold, by the published runs")
+    findings.add_argument("--runs", type=Path, metavar="DIR", help="by these runs instead")
+    findings.add_argument("--out", type=Path, default=RUNS / "report", metavar="DIR", help="default: %(default)s")
+    findings.set_defaults(action=_findings)
 
     publish = commands.add_parser(
         "publish", help="copy finished runs into experiments/results; README's and docs/results' tables and figures"
@@ -246,6 +252,20 @@ def _report(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
         print(path)
     if published and readme.README.is_file():
         print(readme.update(published))
+    return 0
+
+
+def _findings(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
+    from kerascifar import claims, records, tables
+
+    declared = claims.read()
+    found = records.current(records.list_records(arguments.runs or records.PUBLISHED))
+    if not found:
+        where = f"finished run in {arguments.runs}" if arguments.runs else "published run yet"
+        raise errors.UserError(f"There is no {where}, so no claim can be judged.\nYour own runs: --runs DIR.")
+    table = claims.table(found, declared)
+    tables.save_plain(table, arguments.out / "findings", "Findings", [claims.RULE])
+    print(f"{claims.verdicts(table).to_markdown(index=False)}\n\n{arguments.out / 'findings.md'}")
     return 0
 
 

@@ -1,0 +1,190 @@
+"""Claims are decided by the written rule, from paired runs."""
+
+import math
+
+import numpy as np
+import pytest
+from making import ROOT, record
+from making import run as run_on_disk
+from scipy import stats
+
+from kerascifar import claims, config
+from kerascifar.__main__ import main
+from kerascifar.claims import HOLDS, NOT, UNDECIDED, Comparison, Evidence
+from kerascifar.errors import UserError
+
+
+def run(name, seed, share=0.7, epochs=50, images=2000):
+    """A run that has a share of the images right: the same ones whatever its name, and a few drawn anew by seed."""
+    order = np.random.default_rng(0).permutation(images)
+    correct = np.zeros(images, bool)
+    correct[order[: round(share * images)]] = True
+    swapped = np.random.default_rng(seed).integers(0, images, 40)
+    correct[swapped] = ~correct[swapped]
+    results = {s: {"loss": 1.0, "accuracy": float(correct.mean())} for s in ("train", "validation", "test")}
+    made = record(seed=seed, row={"name": name}, results=results, epochs_trained=epochs)
+    made.__dict__["predictions"] = {
+        "test_label": np.zeros(images, "uint8"),
+        "test_predicted": (~correct).astype("uint8"),
+    }
+    return made
+
+
+def better(matters=0.5, first_is="higher", metric="test_accuracy"):
+    return Comparison("A", "B", metric, first_is, matters)
+
+
+def test_sign_flip_counts_all_signs():
+    assert claims.sign_flip([1.0] * 6) == 2 / 64
+    assert claims.sign_flip([1.0] * 5) == 2 / 32 > 0.05  # five seeds can never reach 0.05
+    assert claims.sign_flip([1.0, -1.0]) == 1.0
+    values = np.random.default_rng(1).normal(0.5, 1, 8)
+    reference = stats.permutation_test((values,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    assert claims.sign_flip(values) == pytest.approx(reference.pvalue)
+
+
+def test_holm_adjusts_step_by_step():
+    """Holm 1979: 0.01 · 4, 0.02 · 3, then never less than the one before, at most 1."""
+    assert claims.holm([0.02, 0.01, 0.9, 0.025]) == pytest.approx([0.06, 0.04, 0.9, 0.06])
+    assert claims.holm([]) == []
+
+
+def test_mcnemar_looks_only_at_images_that_one_alone_has_right():
+    first, second = np.array([1, 1, 1, 1, 1, 1, 0, 0]), np.array([1, 0, 0, 0, 0, 0, 0, 0])
+    assert claims.mcnemar(first, second) == pytest.approx(2 / 2**5)
+    assert claims.mcnemar(first, first) == 1.0
+
+
+def test_a_plain_difference_is_found_with_its_interval():
+    found = [run(name, seed, share) for seed in range(6) for name, share in (("A", 0.75), ("B", 0.70))]
+    e = claims.evidence(better(), found)
+    assert e.seeds == tuple(range(6)) and e.mean == pytest.approx(5, abs=0.3)
+    assert 3.5 < e.interval[0] < e.mean < e.interval[1] < 6
+    assert e.sign_flip == 2 / 64 and e.bootstrap < 0.001 and max(e.mcnemar) < 1e-10
+    assert claims.decide(better(), e, e.bootstrap) == HOLDS
+    assert claims.decide(better(first_is="not higher"), e, e.bootstrap) == NOT
+    assert claims.decide(better(first_is="other"), e, e.bootstrap) == HOLDS
+
+
+def test_the_interval_holds_what_images_and_seeds_both_blur():
+    """Fails if only seeds are resampled: all six differ by the same, but of 2,000 images."""
+    found = [run(name, seed, share) for seed in range(6) for name, share in (("A", 0.75), ("B", 0.70))]
+    low, high = claims.evidence(better(), found).interval
+    expected = 2 * 1.96 * 100 * math.sqrt(0.05 * 0.95 / 2000)
+    assert high - low == pytest.approx(expected, rel=0.15)
+
+
+def test_only_seeds_that_both_have_are_paired():
+    found = [*(run("A", s, 0.75) for s in (0, 1, 2)), *(run("B", s) for s in (2, 1, 5))]
+    assert claims.evidence(better(), found).seeds == (1, 2)
+    assert claims.evidence(better(), [run("A", 0), run("B", 1)]) is None
+
+
+@pytest.mark.parametrize(
+    "first_is, mean, interval, p, verdict",
+    [
+        ("higher", 1.0, (0.2, 1.8), 0.01, HOLDS),
+        ("higher", 1.0, (0.2, 1.8), 0.06, UNDECIDED),  # not after Holm
+        ("higher", 1.0, (-0.2, 2.2), 0.01, UNDECIDED),
+        ("higher", 0.3, (0.1, 0.6), 0.01, UNDECIDED),  # sure, but it may not matter
+        ("higher", 0.2, (0.1, 0.4), 0.01, NOT),  # sure, and it does not matter
+        ("higher", -1.0, (-1.8, -0.2), 0.01, NOT),
+        ("not higher", -1.0, (-1.8, 0.4), 0.5, HOLDS),
+        ("not higher", 1.0, (0.2, 1.8), 0.01, NOT),
+        ("not higher", 0.3, (-0.5, 1.1), 0.5, UNDECIDED),
+        ("other", -1.0, (-1.8, -0.2), 0.01, HOLDS),
+        ("other", 0.0, (-0.4, 0.4), 0.9, NOT),
+        ("other", 0.0, (-0.6, 0.6), 0.9, UNDECIDED),
+    ],
+)
+def test_the_rule(first_is, mean, interval, p, verdict):
+    e = Evidence(tuple(range(6)), (mean,) * 6, interval, 2 / 64, p, ())
+    assert claims.decide(better(first_is=first_is), e, p) == verdict
+
+
+def test_nothing_is_decided_with_fewer_than_six_seeds():
+    for n in range(1, 6):
+        e = Evidence(tuple(range(n)), (9.0,) * n, (8.9, 9.1), claims.sign_flip([9.0] * n), 0.0001, (1e-9,) * n)
+        assert claims.decide(better(), e, 0.0001) == UNDECIDED
+    assert claims.decide(better(), None, math.nan) == UNDECIDED
+
+
+def test_what_a_run_has_one_number_of_is_compared_over_seeds():
+    found = [run(n, s, epochs=e + s) for s in range(6) for n, e in (("A", 60), ("B", 50))]
+    e = claims.evidence(better(5, metric="epochs"), found)
+    assert e.differences == (10.0,) * 6 and e.mcnemar == () and e.interval == (10.0, 10.0)
+
+
+def test_images_can_be_left_out():
+    found = [run(n, s, share) for s in range(2) for n, share in (("A", 0.75), ("B", 0.70))]
+    alike = claims.right(found[0], "test") == claims.right(found[1], "test")
+    assert not any(claims.evidence(better(), found[:2], alike).differences)
+
+
+def test_seeds_needed_follow_the_spread():
+    e = Evidence((0, 1), (0.0, 2.0), (0.0, 2.0), 1.0, 1.0, ())  # mean 1, sd √2; what matters lies 1.5 away at most
+    assert claims.seeds_needed(better(), e) == 6
+    wide = Evidence((0, 1), (-9.0, 11.0), (0.0, 2.0), 1.0, 1.0, ())  # sd 14.14
+    assert claims.seeds_needed(better(), wide) == math.ceil((2 * 14.1421356 / 1.5) ** 2)
+
+
+def test_a_claim_needs_all_its_comparisons(tmp_path):
+    found = [run(n, s, x) for s in range(6) for n, x in (("A", 0.75), ("B", 0.70), ("C", 0.65))]
+    ab, bc, ca = (Comparison(*names, "test_accuracy", "higher", 0.5) for names in ("AB", "BC", "CA"))
+    table = claims.table(found, [claims.Claim("X", "w", (ab, bc)), claims.Claim("Y", "w", (ab, ca))])
+    assert table["verdict"].tolist() == [HOLDS, HOLDS, NOT, NOT]
+    assert table["decided"].tolist() == [HOLDS, HOLDS, HOLDS, NOT]
+    missing = claims.table(found, [claims.Claim("Z", "w", (Comparison("A", "none", "gap", "higher", 1.0),))])
+    assert missing["verdict"].tolist() == [UNDECIDED]
+    assert "not trained yet" in claims.verdicts(missing)["evidence"].iloc[0]
+
+
+def test_the_declared_claims_name_rows_of_the_report():
+    rows = {r.name for n in ("experiment1", "experiment2") for r in config.read(ROOT / f"experiments/{n}.toml").rows}
+    declared = claims.read()
+    assert len({claim.name for claim in declared}) == len(declared) == 12
+    assert all({c.first, c.second} <= rows for claim in declared for c in claim.comparisons)
+
+
+BLOCK = """[[claim]]
+name = "C"
+words = "w"
+comparisons = [{ first = "A", second = "B", metric = "test_accuracy", first_is = "higher", matters = 0.5 }]
+"""
+
+
+@pytest.mark.parametrize(
+    "old, new, told",
+    [
+        ("test_accuracy", "test_acuracy", "test_accuracy"),
+        ('"higher"', '"hihger"', "higher"),
+        ("0.5", "-1", "from 0 on"),
+        ("0.5", '"x"', "from 0 on"),
+        ("second", "secnd", "secnd"),
+        ("words", "word", "words"),
+        ("[[claim]]", "[[claim", "claims.toml"),
+    ],
+)
+def test_a_mistake_in_the_file_is_told(tmp_path, old, new, told):
+    path = tmp_path / "claims.toml"
+    path.write_text(BLOCK, encoding="utf-8")
+    assert claims.read(path)[0].comparisons[0].matters == 0.5
+    path.write_text(BLOCK.replace(old, new), encoding="utf-8")
+    with pytest.raises(UserError, match=told):
+        claims.read(path)
+
+
+def test_findings_judges_the_runs_of_a_folder(tmp_path, capsys):
+    for name in ("M6", "M7"):
+        run_on_disk(tmp_path / "runs" / name, row={"name": name, "model": "model1"})
+    assert main(["findings", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "| C1 " in printed and "n = 1" in printed and "not trained yet" in printed
+    written = (tmp_path / "out" / "findings.md").read_text(encoding="utf-8")
+    assert "With fewer than six seeds nothing is decided" in written
+    assert (tmp_path / "out" / "findings.csv").is_file()
+
+
+def test_findings_without_a_run_says_what_to_do(tmp_path, capsys):
+    assert main(["findings", "--runs", str(tmp_path)]) == 2
+    assert "no claim can be judged" in capsys.readouterr().err
