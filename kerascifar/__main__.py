@@ -68,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("names", nargs="*", metavar="MODEL", help="only these")
     models.set_defaults(action=_models)
 
-    report = commands.add_parser("report", help="tables and figures of your runs and the published ones")
+    report = commands.add_parser(
+        "report", help="tables and figures of your runs and the published ones; in a checkout README's tables too"
+    )
     report.add_argument("--out", type=Path, metavar="DIR", help="default: RUNS/report")
     _add_places(report)
     report.set_defaults(action=_report)
@@ -81,7 +83,13 @@ def _parser() -> argparse.ArgumentParser:
     publish = commands.add_parser(
         "publish", help="copy finished runs into experiments/results; README's and docs/results' tables and figures"
     )
-    publish.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="folders of finished runs")
+    publish.add_argument(
+        "runs",
+        nargs="*",
+        type=Path,
+        metavar="RUN",
+        help="folders of finished runs; none: make tables and figures again",
+    )
     _add_places(publish, data=True, runs=False)
     publish.set_defaults(action=_publish)
 
@@ -250,13 +258,14 @@ def _report(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
 
     for path in report.write(own, published, arguments.out or arguments.runs / "report"):
         print(path)
-    if published and readme.README.is_file():
-        print(readme.update(published))
+    if published and Path("README.md").resolve() == readme.README:  # only from within a checkout
+        for path in readme.write_tables(published):
+            print(path)
     return 0
 
 
 def _findings(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
-    from kerascifar import claims, records, tables
+    from kerascifar import claims, cleaner, records, tables
 
     declared = claims.read()
     found = records.current(records.list_records(arguments.runs or records.PUBLISHED))
@@ -265,26 +274,33 @@ def _findings(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
         raise errors.UserError(f"There is no {where}, so no claim can be judged.\nYour own runs: --runs DIR.")
     table = claims.table(found, declared)
     tables.save_plain(table, arguments.out / "findings", "Findings", [claims.RULE])
-    print(f"{claims.verdicts(table).to_markdown(index=False)}\n\n{arguments.out / 'findings.md'}")
+    print(f"{tables.plain_markdown(claims.verdicts(table))}\n")
+    images = cleaner.table([r for r in found if not r.is_synthetic])
+    if len(images):
+        tables.save_plain(images, arguments.out / "cleaner", "Cleaner test images", [cleaner.remark(images)])
+        print(f"{tables.plain_markdown(images)}\n\n{cleaner.remark(images)}\n")
+    print(arguments.out / "findings.md")
     return 0
 
 
 def _publish(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
-    from kerascifar import cam, publish, records
+    from kerascifar import cam, data, publish, records
+
+    # What the pictures need is there before anything is copied.
+    dataset = data.load(arguments.data)
+    quiet.load_keras()
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise errors.UserError("Publishing draws focus maps, which need Keras on TensorFlow (KERAS_BACKEND).")
+    from kerascifar import readme
 
     for path in publish.publish(arguments.runs):
         print(path)
     published = records.current(records.list_records(records.PUBLISHED))
     if not published:
         raise errors.UserError("Nothing is published yet.\nName the folders of finished runs to publish.")
-    quiet.load_keras()
-    from kerascifar import readme
-
-    def draw_focus(row: str, path: Path) -> None:
-        words = ["--all", "--row", row, "--seed", "0", "--runs", str(records.PUBLISHED), "--out", str(path)]
-        cam.main(words + (["--data", str(arguments.data)] if arguments.data else []))
-
-    for path in [*readme.write_results(published, draw_focus), readme.update(published)]:
+    for path in readme.write(published, lambda record: cam.class_sheet(record, dataset)):
         print(path)
     return 0
 

@@ -92,7 +92,7 @@ class BatchAugmenter(ImageDataGenerator):
         if self.on_gpu:
             result = _fetched(images, y, x)
             return keras.ops.where(outside[..., None], self.cval, result) if outside is not None else result
-        result = np.empty_like(images)
+        result = np.empty(images.shape, images.dtype)  # in C order, whatever the input's: its parts are written below
         # Some images below each other make one for OpenCV: fewer calls. With more, float32 coordinates get coarse.
         below = np.arange(len(images), dtype="float32") % STACKED * height
         y += below[:, None, None]

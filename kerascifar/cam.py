@@ -202,6 +202,15 @@ def sheet(focuses: Sequence[Focus], record: records.Record, layer: str) -> "Figu
     return figure
 
 
+def class_sheet(record: records.Record, dataset: data.Dataset) -> "Figure":
+    """The ten classes of a run on one page, each on its first validation image."""
+    model = records.load_model(record)
+    layer = _chosen_layer(model, None)
+    indices = first_validation_images(dataset.labels)
+    sources = [describe(dataset, int(i)) for i in indices]
+    return sheet(explain(model, dataset.images[indices], range(10), sources, dataset.class_names, layer), record, layer)
+
+
 def choose(
     candidates: Sequence[tuple[str, Sequence[records.Record]]], row: str | None, seed: int | None
 ) -> tuple[records.Record, str]:

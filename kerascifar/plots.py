@@ -3,17 +3,19 @@
 Functions return a `Figure` and only draw; `save` writes it. Nothing here opens a window.
 """
 
+import hashlib
 import importlib.util
 import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
@@ -56,7 +58,7 @@ def save(figure: Figure, path: Path) -> None:
     check_suffix(path)
     metadata = METADATA[path.suffix.lower()]
     if path.suffix.lower() == ".png":
-        metadata = metadata | {"Description": caption(figure)}
+        metadata = metadata | {"Description": f"{caption(figure)} | data {_fingerprint(figure)}"}
     with matplotlib.rc_context({"svg.hashsalt": "kerascifar"}):
         files.write(path, lambda temporary: figure.savefig(temporary, dpi=DPI, metadata=metadata))
 
@@ -69,6 +71,18 @@ def caption(figure: Figure) -> str:
         found += [axes.get_title(), *(text.get_text() for text in axes.texts)]
         found += [text.get_text() for text in legend.get_texts()] if legend else []
     return " | ".join(filter(None, found))
+
+
+def _fingerprint(figure: Figure) -> str:
+    """Of the lines, bars, images and scales' words that are drawn, to tell a stale figure from a new one."""
+    drawn = hashlib.sha256()
+    for axes in figure.axes:
+        numbers: list[Any] = [line.get_xydata() for line in axes.lines] + [i.get_array() for i in axes.images]
+        numbers += [[patch.get_height(), patch.get_x()] for patch in axes.patches if isinstance(patch, Rectangle)]
+        for values in numbers:
+            drawn.update((np.round(np.asarray(values, "float64"), 4) + 0.0).tobytes())
+        drawn.update(" ".join(t.get_text() for t in [*axes.get_xticklabels(), *axes.get_yticklabels()]).encode())
+    return drawn.hexdigest()[:16]
 
 
 def heading(record: "Record") -> str:

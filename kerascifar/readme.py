@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerascifar import choices, files, records, report, sensitivity, tables
+from kerascifar import choices, files, plots, records, report, sensitivity, tables
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -16,15 +17,15 @@ START, END = "<!-- results -->\n", "<!-- /results -->"
 SHOWN = ("validation.png", "augmentation.png", "classes.png", "confusion-*.png", "focus-*.png")
 
 
-def results(published: Sequence[records.Record], pictures: Path = RESULTS) -> str:
+def results(published: Sequence[records.Record]) -> str:
     """What README says of the published runs, as Markdown; empty while there are none."""
     parts: list[str] = []
     for experiment, title in report.TITLES.items():
         if runs := [r for r in published if r.experiment == experiment]:
             parts += [f"### {title}", tables.as_markdown(tables.results([], runs)), *tables.notes([], runs)]
     for _, title, table, note in comparisons(published):
-        parts += [f"### {title}", table.to_markdown(index=False), note]
-    drawn = [path for name in SHOWN for path in sorted(pictures.glob(name))]
+        parts += [f"### {title}", tables.plain_markdown(table), note]
+    drawn = [path for name in SHOWN for path in sorted(RESULTS.glob(name))]
     parts += [f"![{path.stem}](docs/results/{path.name})" for path in drawn]
     return "\n\n".join(parts) + "\n" if parts else ""
 
@@ -38,31 +39,33 @@ def comparisons(published: Sequence[records.Record]) -> "list[tuple[str, str, pd
     return [entry for entry in found if len(entry[2])]
 
 
-def write_results(
-    published: Sequence[records.Record], draw_focus: Callable[[str, Path], None], say: Callable[[str], None] = print
-) -> list[Path]:
-    """Makes the tables and pictures of the published records; returns what was written.
-
-    Args:
-        published: as `records.current` gives them.
-        draw_focus: draws the ten classes' focus maps of a row into a file.
-        say: called with what a user should know.
-    """
-    written = report.write([], published, RESULTS, say)
+def write_tables(published: Sequence[records.Record]) -> list[Path]:
+    """Makes the tables in `docs/results/` and README's results; returns what was written."""
+    written = report.write_tables([], published, RESULTS)
     for name, title, table, note in comparisons(published):
         tables.save_plain(table, RESULTS / name, title, [note])
         written += [RESULTS / f"{name}.csv", RESULTS / f"{name}.md"]
-    for _, row in report.EXPLAINED:
-        if any(r.name == row and (r.folder / records.MODEL).is_file() for r in published):
-            draw_focus(row, RESULTS / f"focus-{row}.png")
-            written.append(RESULTS / f"focus-{row}.png")
+    page = README.read_text(encoding="utf-8")
+    before, start, rest = page.partition(START)
+    _, end, after = rest.partition(END)
+    made = before + START + results(published) + END + after
+    if start and end and made != page:
+        files.write_text(README, made)
+        written.append(README)
     return written
 
 
-def update(published: Sequence[records.Record]) -> Path:
-    """Writes the results into README; another README than a checkout's is left as it is."""
-    before, start, rest = README.read_text(encoding="utf-8").partition(START)
-    _, end, after = rest.partition(END)
-    if start and end:
-        files.write_text(README, before + START + results(published) + END + after)
-    return README
+def write(published: Sequence[records.Record], focus: Callable[[records.Record], "Figure"]) -> list[Path]:
+    """Makes tables, figures and README's results; returns what was written.
+
+    Args:
+        published: as `records.current` gives them.
+        focus: draws the ten classes' focus maps of a run.
+    """
+    written = report.write([], published, RESULTS)
+    for experiment, row in report.EXPLAINED:
+        for run in published:
+            if (run.experiment, run.name, run.seed) == (experiment, row, 0):
+                plots.save(focus(run), RESULTS / f"focus-{row}.png")
+                written.append(RESULTS / f"focus-{row}.png")
+    return [*written, *write_tables(published)]

@@ -221,7 +221,7 @@ def read(folder: Path) -> Record:
 
 STOPS = ("early stopping", "epoch limit", "loss not finite")
 # What stands in tables, pictures and pages: no markup, no formula, no control character.
-_PLAIN = re.compile(r"[\w .,:()+-]{1,80}")
+_PLAIN = re.compile(r"[\w .,:()@/+-]{1,80}")
 
 
 def _number(what: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
@@ -268,6 +268,9 @@ def _check(record: Record) -> None:
         _number("seconds", seconds, 0)
     for key in ("name", "train", "test"):
         _text(f"dataset.{key}", record.dataset[key])
+    for key in ("device", "processor"):
+        if record.environment.get(key):
+            _text(f"environment.{key}", record.environment[key])
     names = record.dataset["class_names"]
     if not (isinstance(names, list) and len(names) == 10):
         raise ValueError("dataset.class_names are not ten")

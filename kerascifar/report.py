@@ -5,7 +5,7 @@ from pathlib import Path
 
 import keras
 
-from kerascifar import files, models, plots, records, tables
+from kerascifar import choices, files, models, plots, records, sensitivity, tables
 
 EXPLAINED = [("experiment1", "M6"), ("experiment2", "Model4")]  # the rows that the report looks into
 TITLES = {"experiment1": "Experiment 1", "experiment2": "Experiment 2"}  # the report's own
@@ -21,22 +21,15 @@ def write(
 
     - `<experiment>.csv` and `.md`: the result tables;
     - `curves/<experiment>-<row>.png`: training statistics of each row, over its seeds;
-    - `validation.png`: validation accuracy of all rows beside the report's;
+    - `validation.png`: validation accuracy of all rows beside the report's, without candidates and sensitivity rows;
     - `classes.png`, `confusion-<row>.png`: accuracy by class and confusion matrices of M6 and Model4;
     - `augmentation.png`: the report's comparison of M1 and M5, when both are there;
     - `architecture/<model>.png`: a diagram per model.
     """
     for folder in (out, out / "curves", out / "architecture"):
         files.remove_unfinished(folder, older=files.A_DAY)
-    written: list[Path] = []
+    written = write_tables(own, published, out)
     shown = [*own] or [*published]
-    for experiment in dict.fromkeys(r.experiment for r in shown):
-        mine = [r for r in own if r.experiment == experiment]
-        theirs = [r for r in published if r.experiment == experiment]
-        path = out / experiment
-        title = TITLES.get(experiment, experiment)
-        tables.save(tables.results(mine, theirs), path, title, tables.notes(mine, theirs))
-        written += [path.with_suffix(".csv"), path.with_suffix(".md")]
     rows: dict[tuple[str, str], list[records.Record]] = {}
     for record in shown:
         rows.setdefault((record.experiment, record.name), []).append(record)
@@ -46,8 +39,8 @@ def write(
         plots.save(plots.training_statistics_over_seeds(runs) if several else plots.training_statistics(runs[0]), path)
         written.append(path)
     if len(rows) > 1:
-        # Candidates and variations would bury the report's rows; without any of those, whatever there is is shown.
-        main = [r for r in shown if r.experiment in TITLES] or shown
+        # Candidates and variations would bury the rows that they are for.
+        main = [r for r in shown if r.experiment not in (choices.EXPERIMENT, sensitivity.EXPERIMENT)] or shown
         plots.save(plots.validation_overview(main), out / "validation.png")
         written.append(out / "validation.png")
     explained = [rows[key] for key in EXPLAINED if key in rows]
@@ -72,4 +65,17 @@ def write(
             keras.backend.clear_session()  # layer names start anew, as in a run
             if plots.architecture(models.build(name, **options), path):
                 written.append(path)
+    return written
+
+
+def write_tables(own: Sequence[records.Record], published: Sequence[records.Record], out: Path) -> list[Path]:
+    """Writes `<experiment>.csv` and `.md` into `out`, and returns what it wrote."""
+    written: list[Path] = []
+    for experiment in dict.fromkeys(r.experiment for r in [*own] or [*published]):
+        mine = [r for r in own if r.experiment == experiment]
+        theirs = [r for r in published if r.experiment == experiment]
+        path = out / experiment
+        title = TITLES.get(experiment, experiment)
+        tables.save(tables.results(mine, theirs), path, title, tables.notes(mine, theirs))
+        written += [path.with_suffix(".csv"), path.with_suffix(".md")]
     return written

@@ -19,16 +19,16 @@ SPLITS = {"Valid_acc": "validation", "Test_acc": "test"}
 NOTE = (
     "Accuracies in percent at the kept epoch. ± is the half-width of the 95 % prediction interval of one more run like "
     "those compared with: their mean ± t · sd · √(1 + 1/n), Student's t with n − 1 degrees of freedom. What lies "
-    "outside moved the figure by more than seeds do. Two runs say little: t is 12.7 then."
+    "outside moved the figure by more than seeds do, but for chance: one in twenty does though nothing moved it."
 )
 
 
 def prediction_interval(values: Sequence[float]) -> float:
-    """Half-width of the 95 % prediction interval for one more normally distributed value; NaN for fewer than two."""
+    """Half-width of the 95 % prediction interval for one more normally distributed value; NaN for fewer than three."""
     from scipy import stats
 
     n = len(values)
-    if n < 2:
+    if n < 3:  # with two, t is 12.7, and two that happen to be equal would make it 0
         return math.nan
     return float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) * math.sqrt(1 + 1 / n))
 
@@ -73,10 +73,14 @@ def table(found: Iterable[Record]) -> "pd.DataFrame":
             value, mean, half = 100 * record.results[split]["accuracy"], np.mean(values), prediction_interval(values)
             line |= {
                 title: round(value, 2),
-                f"{title} of them": round(float(mean), 2),
-                f"{title} ±": round(half, 2),
+                f"{title} mean": round(float(mean), 2),
+                f"{title} 95 % ±": round(half, 2),
                 f"{title} difference": round(float(value - mean), 2),
-                f"{title} outside": "unknown" if math.isnan(half) else "yes" if abs(value - mean) > half else "no",
+                f"{title} outside": "unknown"
+                if math.isnan(half + value)
+                else "yes"
+                if abs(value - mean) > half
+                else "no",
             }
         lines.append(line)
     return pd.DataFrame(lines)

@@ -173,7 +173,8 @@ def readable(table: "pd.DataFrame", whole: bool = False) -> "pd.DataFrame":
             several = not math.isnan(line.get("Test_acc sd", math.nan))
             cells["Test_acc range"] = f"{line['Test_acc min']:.2f} … {line['Test_acc max']:.2f}" if several else ""
             cells["epoch kept"] = _cell("use epoch", line.get("epoch kept"), None, False)
-            cells["minutes"] = _cell("use epoch", line.get("seconds", math.nan) / 60, None, False)
+            minutes = line.get("seconds", math.nan) / 60
+            cells["minutes"] = "" if math.isnan(minutes) else f"{minutes:.1f}"
         cells["best"] = line["best"]
         lines.append(cells)
     return pd.DataFrame(lines).rename(columns={"best": ""})
@@ -181,7 +182,9 @@ def readable(table: "pd.DataFrame", whole: bool = False) -> "pd.DataFrame":
 
 def notes(own: Iterable[records.Record], published: Iterable[records.Record]) -> list[str]:
     """What a reader must know to read the table."""
-    shown = [*own, *published]
+    own = list(own)
+    names = {r.name for r in own}
+    shown = [*own, *(r for r in published if not own or r.name in names)]
     lines = [
         "Accuracies in percent, losses in nats, at the kept epoch. Train figures are means over the epoch, with "
         "augmentation and dropout on. Differences: percentage points, nats, epochs."
@@ -195,9 +198,10 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
                 "alone, before seeds."
             )
     if shown:
-        devices = {f"{r.environment.get('device')} of {r.environment.get('processor', 'unknown')}" for r in shown}
-        hours = sum(sum(r.seconds) for r in shown) / 3600
-        lines.append(f"Trained on: {'; '.join(sorted(devices))}. {hours:.1f} hours in all.")
+        devices = {", ".join(filter(None, map(r.environment.get, ("device", "processor")))) for r in shown}
+        minutes = sum(sum(r.seconds) for r in shown) / 60
+        took = f"{minutes / 60:.1f} hours" if minutes >= 60 else f"{minutes:.1f} minutes"
+        lines.append(f"Trained on: {'; '.join(sorted(devices))}; {took} in all.")
     other = {r.name for r in shown if (line := reported_line(r)) and settings(r.row) != _reported_settings(line)}
     if other:
         lines.append(f"Settings other than the report's, so not compared with it: {', '.join(sorted(other))}.")
@@ -231,7 +235,18 @@ def as_rich(table: "pd.DataFrame", title: str) -> "rich.table.Table":
 
 def save_plain(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str]) -> None:
     """Writes a table as it is: `path`.csv and, with the remarks, `path`.md."""
-    _write(table, table.to_markdown(index=False), path, title, remarks)
+    _write(table, plain_markdown(table), path, title, remarks)
+
+
+def plain_markdown(table: "pd.DataFrame", digits: str = ".2f") -> str:
+    """A table as it is, with numbers that are no whole ones in a format, and nothing where there is no value."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, float):
+            return "" if math.isnan(value) else format(value, digits)
+        return "" if value is None else str(value)
+
+    return str(table.map(text).to_markdown(index=False, disable_numparse=True))
 
 
 def save(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str]) -> None:

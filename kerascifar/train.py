@@ -9,7 +9,7 @@ import ctypes
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -104,17 +104,25 @@ def _keep_freed_memory() -> None:
             mallopt(parameter, value)
 
 
-def _forget_graphs() -> None:
-    """Lets TensorFlow free the graphs of finished trainings.
+@contextlib.contextmanager
+def _graphs_forgotten() -> Iterator[None]:
+    """Lets TensorFlow free the graphs of what was trained inside.
 
     It registers the gradient of the optimizer's all-reduce for the rest of the process, and with it the whole graph:
-    some 10 MB a run. A registry without this name holds nothing that is known here.
+    some 10 MB a run. A TensorFlow without this registry may keep them; nothing else changes.
     """
-    with contextlib.suppress(ImportError, AttributeError):
-        from tensorflow.python.framework.ops import gradient_registry
+    registry: dict[str, Any] = {}
+    if keras.backend.backend() == "tensorflow":
+        with contextlib.suppress(ImportError, AttributeError):
+            from tensorflow.python.framework.ops import gradient_registry
 
-        for name in [name for name in gradient_registry._registry if name.startswith("CustomGradient-")]:
-            del gradient_registry._registry[name]
+            registry = gradient_registry._registry
+    before = set(registry)
+    try:
+        yield
+    finally:
+        for name in [name for name in registry if name.startswith("CustomGradient-") and name not in before]:
+            del registry[name]
 
 
 def cores() -> int:
@@ -275,17 +283,16 @@ def train(
     if over:
         network.set_weights(stopping.best_weights)
     else:
-        network.fit(
-            batches.feed(),
-            validation_data=validation.feed(),
-            initial_epoch=start.epoch if start else 0,
-            epochs=row.epochs,
-            callbacks=[_EpochStart(batches, seed), stopping, keep],
-            shuffle=False,  # Batches has its own order
-            verbose=0,
-        )
-        if keras.backend.backend() == "tensorflow":
-            _forget_graphs()
+        with _graphs_forgotten():
+            network.fit(
+                batches.feed(),
+                validation_data=validation.feed(),
+                initial_epoch=start.epoch if start else 0,
+                epochs=row.epochs,
+                callbacks=[_EpochStart(batches, seed), stopping, keep],
+                shuffle=False,  # Batches has its own order
+                verbose=0,
+            )
     if not all(math.isfinite(loss) for loss in keep.history["loss"] + keep.history["val_loss"]):
         stop = "loss not finite"
     else:

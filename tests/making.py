@@ -61,9 +61,9 @@ def record(folder=Path(), history=None, **changes):
     return made
 
 
-def run(folder, network=None, **changes):
+def run(folder, network=None, predictions=PREDICTIONS, **changes):
     """The record, written into `folder` with a history, predictions and an untrained model."""
     made = record(folder, **changes)
     network = network or models.build(made.row["model"])
-    records.write(made, HISTORY, PREDICTIONS, network)
+    records.write(made, HISTORY, predictions, network)
     return made

@@ -89,3 +89,12 @@ def test_draws_leave_the_global_generator_alone_and_depend_on_the_seed():
 def test_what_it_would_not_apply_is_refused(arguments):
     with pytest.raises(ValueError, match="BatchAugmenter does not apply|fill_mode 'mirror'|one number for a shift"):
         BatchAugmenter(**arguments)
+
+
+def test_images_in_another_order_of_memory_are_transformed_too():
+    """Fails if the parts of the result are copies: images that were channels first, and are only viewed as last."""
+    images = np.random.default_rng(0).random((5, 3, 32, 32), dtype="float32").transpose(0, 2, 3, 1)
+    augmenter = BatchAugmenter(rotation_range=15.0, horizontal_flip=True)
+    parameters = augmenter.draw(5, (32, 32, 3), np.random.SeedSequence(0))
+    expected = augmenter.apply_transforms(np.ascontiguousarray(images), parameters)
+    assert (augmenter.apply_transforms(images, parameters) == expected).all()

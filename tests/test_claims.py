@@ -176,7 +176,9 @@ def test_a_mistake_in_the_file_is_told(tmp_path, old, new, told):
 
 def test_findings_judges_the_runs_of_a_folder(tmp_path, capsys):
     for name in ("M6", "M7"):
-        run_on_disk(tmp_path / "runs" / name, row={"name": name, "model": "model1"})
+        zeros = np.zeros(10_000, "uint8")
+        predictions = {"test_label": zeros, "test_predicted": zeros}
+        run_on_disk(tmp_path / "runs" / name, predictions=predictions, row={"name": name, "model": "model1"})
     assert main(["findings", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     assert "| C1 " in printed and "n = 1" in printed and "not trained yet" in printed
