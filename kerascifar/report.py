@@ -38,9 +38,9 @@ def write(
         several = len(runs) > 1
         plots.save(plots.training_statistics_over_seeds(runs) if several else plots.training_statistics(runs[0]), path)
         written.append(path)
+    # Candidates and variations would bury the rows that they are for.
+    main = [r for r in shown if r.experiment not in (choices.EXPERIMENT, sensitivity.EXPERIMENT)] or shown
     if len(rows) > 1:
-        # Candidates and variations would bury the rows that they are for.
-        main = [r for r in shown if r.experiment not in (choices.EXPERIMENT, sensitivity.EXPERIMENT)] or shown
         plots.save(plots.validation_overview(main), out / "validation.png")
         written.append(out / "validation.png")
     explained = [rows[key] for key in EXPLAINED if key in rows]
@@ -60,7 +60,7 @@ def write(
         return written
     for name in dict.fromkeys(r.row["model"] for r in shown):
         if name in models.BUILDERS:
-            options = next(r.row["model_options"] for r in shown if r.row["model"] == name)
+            options = next(r.row["model_options"] for r in [*main, *shown] if r.row["model"] == name)
             path = out / "architecture" / f"{name}.png"
             keras.backend.clear_session()  # layer names start anew, as in a run
             if plots.architecture(models.build(name, **options), path):
