@@ -67,9 +67,9 @@ def caption(figure: Figure) -> str:
     """What is written in a figure, but for the scales: titles, legends, numbers in it."""
     found = [figure.get_suptitle()]
     for axes in figure.axes:
-        legend = axes.get_legend()
         found += [axes.get_title(), *(text.get_text() for text in axes.texts)]
-        found += [text.get_text() for text in legend.get_texts()] if legend else []
+    for legend in [*filter(None, (axes.get_legend() for axes in figure.axes)), *figure.legends]:
+        found += [text.get_text() for text in legend.get_texts()]
     return " | ".join(filter(None, found))
 
 
@@ -177,7 +177,7 @@ def validation_overview(runs: "Sequence[Record]") -> Figure:
     axes.set_ylim(len(rows) - 0.5, -0.5)  # the first row on top, room around the outer ones
     axes.set_xlabel("validation accuracy (%)")
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(fontsize=9)
+    figure.legend(fontsize=9, ncols=2, loc="outside upper right")  # inside it would hide dots
     _mark_synthetic(figure, list(runs))
     return figure
 

@@ -452,6 +452,14 @@ def test_all_draws_the_ten_classes(place, figures):
     assert "layer second" in figures[0].get_suptitle()
 
 
+def test_the_sheet_to_publish_is_the_commands(place, figures):
+    from kerascifar import plots
+
+    assert run("--all") == 0
+    drawn = cam.class_sheet(records.read(place / "runs" / "m6"), drawn_dataset())
+    assert plots.caption(drawn) == plots.caption(figures[0])
+
+
 def test_a_picture_of_the_users_needs_no_data(place, figures, monkeypatch):
     """Without --class, the predicted class is explained. A $ in the name is no formula."""
     monkeypatch.setattr(data, "load", lambda path: pytest.fail("the data set was loaded"))
