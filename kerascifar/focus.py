@@ -1,0 +1,209 @@
+"""How well a map tells where a classifier looks: measures for any classifier and any map, by the batch.
+
+CIFAR-10 has no masks of its objects, so a map is judged by what the classifier does when places are taken away or put
+together. Each measure should stand beside the same measure of `random_maps` and `centred_maps`: what those reach says
+nothing about a model.
+
+Everywhere: images float32 (n, 32, 32, 3) in 0..1; labels int (n,), 0..9, the class that the map is of; maps float
+(n, 32, 32), larger where there is more evidence, of any scale; `predict` gives logits (n, 10) for images.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from scipy import integrate, ndimage, special, stats
+
+Predict = Callable[[np.ndarray], np.ndarray]
+
+SHARES = (0.2, 0.4, 0.6, 0.8)  # of the pixels, taken away (ROAD)
+NOISE = 0.01  # standard deviation added to what ROAD fills in, so that a filled pixel cannot be told by its smoothness
+AT_ONCE = 64  # images that are filled in together: what they need fits a core's cache
+STEPS = 16  # of deletion and insertion
+BLUR = 4.0  # pixels: what insertion starts from
+SIDE = 32
+
+
+def random_maps(count: int, grid: int = 8, seed: int = 0) -> np.ndarray:
+    """Maps of noise on a coarse grid, enlarged linearly as a convolution's map is: float32 (count, 32, 32)."""
+    noise = np.random.default_rng(seed).random((count, grid, grid), dtype="float32")
+    return np.asarray(ndimage.zoom(noise, (1, SIDE / grid, SIDE / grid), order=1))
+
+
+def centred_maps(count: int, deviation: float = 8.0) -> np.ndarray:
+    """One Gaussian in the middle for every image, as photographers put their object there: float32 (count, 32, 32)."""
+    line = np.exp(-(((np.arange(SIDE) - (SIDE - 1) / 2) / deviation) ** 2) / 2)
+    return np.broadcast_to(np.outer(line, line).astype("float32"), (count, SIDE, SIDE))
+
+
+def border_share(maps: np.ndarray, width: int = 4) -> np.ndarray:
+    """Share of each map's evidence that lies within `width` pixels of the image's edge, (n,); NaN for an empty map.
+
+    A level map has 1 − (1 − 2 width / 32)², 0.4375 for four pixels. Maps must not be negative.
+    """
+    whole = maps.sum(axis=(1, 2), dtype="float64")
+    inside = maps[:, width:-width, width:-width].sum(axis=(1, 2), dtype="float64")
+    return np.divide(whole - inside, whole, out=np.full(len(maps), np.nan), where=whole > 0)
+
+
+def order(maps: np.ndarray, seed: int = 0) -> np.ndarray:
+    """For each map its pixels from the most to the least relevant, int (n, 1024). Ties, as in an empty map, by lot."""
+    flat = maps.reshape(len(maps), -1)
+    lots = np.random.default_rng(seed).random(flat.shape)
+    return np.lexsort((lots, -flat), axis=-1)
+
+
+def probability(predict: Predict, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The softmax probability of each image's label, float64 (n,)."""
+    return special.softmax(np.asarray(predict(images), "float64"), axis=1)[np.arange(len(labels)), labels]
+
+
+def road(
+    predict: Predict, images: np.ndarray, labels: np.ndarray, maps: np.ndarray, shares: Sequence[float] = SHARES
+) -> np.ndarray:
+    """Remove and debias, (n,): (LeRF − MoRF) / 2, the mean over the shares; larger is more faithful, 0 is chance.
+
+    LeRF and MoRF are the label's probability when the least and the most relevant share of the pixels is taken away
+    and filled in from what is around (`filled`). Source: Rong et al. 2022, arXiv:2202.00449; combined as in the
+    grad-cam package.
+    """
+    ranked = order(maps)
+    total = np.zeros(len(images))
+    for place, share in enumerate(shares):
+        taken = round(share * SIDE * SIDE)
+        without = {
+            name: probability(predict, filled(images, _mask(pixels), seed=place), labels)
+            for name, pixels in (("most", ranked[:, :taken]), ("least", ranked[:, -taken:]))
+        }
+        total += (without["least"] - without["most"]) / 2
+    return total / len(shares)
+
+
+def _mask(pixels: np.ndarray) -> np.ndarray:
+    """bool (n, 32, 32), true at the given pixels (n, m) of the flattened image."""
+    mask = np.zeros((len(pixels), SIDE * SIDE), bool)
+    np.put_along_axis(mask, pixels, True, axis=1)
+    return mask.reshape(-1, SIDE, SIDE)
+
+
+def filled(images: np.ndarray, missing: np.ndarray, seed: int = 0, tolerance: float = 1e-3) -> np.ndarray:
+    """Images whose missing pixels are filled in from their neighbours: noisy linear imputation, float32.
+
+    Each missing pixel is the weighted mean of its eight neighbours, 1/6 for those beside it and 1/12 for the diagonal
+    ones, as far as the image reaches: a system of linear equations, solved by conjugate gradients for many images at
+    once. Then noise is added to what was filled in. Source: Rong et al. 2022, arXiv:2202.00449, section 4.
+
+    Args:
+        missing: bool (n, 32, 32); an image with no pixel left is filled with 0.
+        tolerance: how far the residual may be from 0, at most, in pixel values.
+    """
+    result = images.copy()
+    random = np.random.default_rng(seed)
+    for part in _parts(len(images)):
+        # Pixels first: one stencil then serves all images, and the innermost loop is long.
+        mask = np.ascontiguousarray(missing[part].transpose(1, 2, 0))[..., None].astype("float32")
+        known = np.ascontiguousarray(images[part].transpose(1, 2, 0, 3)) * (1 - mask)
+        solved = _solved(known, mask, tolerance)
+        noise = NOISE * random.standard_normal(solved.shape, dtype="float32")
+        result[part] = (known + mask * (solved + noise)).transpose(2, 0, 1, 3)
+    return np.clip(result, 0, 1)
+
+
+def _parts(count: int) -> Iterator[slice]:
+    return (slice(start, start + AT_ONCE) for start in range(0, count, AT_ONCE))
+
+
+def _around(x: np.ndarray) -> np.ndarray:
+    """Σ over the eight neighbours of weight · value, with nothing beyond the edges; pixels are the first two axes."""
+    # The weights are an outer product of (1, 2, 1), but for the pixel itself.
+    rows = 2 * x
+    rows[1:] += x[:-1]
+    rows[:-1] += x[1:]
+    both = 2 * rows
+    both[:, 1:] += rows[:, :-1]
+    both[:, :-1] += rows[:, 1:]
+    both -= 4 * x
+    both /= 12
+    return both
+
+
+def _solved(known: np.ndarray, mask: np.ndarray, tolerance: float) -> np.ndarray:
+    """Conjugate gradients for (weights · x − around(x)) = around(known) on the mask; all (32, 32, n, channels)."""
+    weights = _around(np.ones((SIDE, SIDE, 1, 1), "float32"))  # less at the edges, where neighbours are missing
+
+    def inner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.einsum("ijnc,ijnc->n", a, b)[:, None]
+
+    x = np.zeros_like(known)
+    residual = mask * _around(known)
+    direction, size = residual.copy(), inner(residual, residual)
+    for _ in range(SIDE * SIDE):
+        if np.abs(residual).max() <= tolerance / 10:  # the error is larger than the residual in a wide hole
+            break
+        applied = mask * (weights * direction - _around(direction))
+        curvature = inner(direction, applied)
+        step = np.divide(size, curvature, out=np.zeros_like(size), where=curvature > 0)
+        x += step * direction
+        residual -= step * applied
+        before, size = size, inner(residual, residual)
+        direction *= np.divide(size, before, out=np.zeros_like(size), where=before > 0)
+        direction += residual
+    return x
+
+
+def deletion_and_insertion(
+    predict: Predict, images: np.ndarray, labels: np.ndarray, maps: np.ndarray, steps: int = STEPS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Area under the label's probability as pixels go, the most relevant first, and as they come: two of (n,), 0..1.
+
+    Deletion replaces by each image's mean colour (lower is better); insertion starts from the blurred image (higher is
+    better). Source: Petsiuk et al. 2018, arXiv:1806.07421.
+    """
+    ranked = order(maps)
+    grey = np.broadcast_to(images.mean(axis=(1, 2), keepdims=True), images.shape)
+    blurred = ndimage.gaussian_filter(images, (0, BLUR, BLUR, 0))
+    curves: dict[str, list[np.ndarray]] = {"deletion": [], "insertion": []}
+    for step in range(steps + 1):
+        seen = _mask(ranked[:, : round(step * SIDE * SIDE / steps)])[..., None]
+        curves["deletion"].append(probability(predict, np.where(seen, grey, images), labels))
+        curves["insertion"].append(probability(predict, np.where(seen, images, blurred), labels))
+    deletion, insertion = (integrate.trapezoid(curve, axis=0) / steps for curve in curves.values())
+    return deletion, insertion
+
+
+def mosaics(images: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each image at half its size in one quarter of a mosaic, with three images of other classes around it.
+
+    Returns:
+        The mosaics, as `images`; the quarter of each image, int (n,), 0 … 3 by rows; the three others' indices (n, 3).
+    """
+    random = np.random.default_rng(seed)
+    small = images.reshape(len(images), SIDE // 2, 2, SIDE // 2, 2, 3).mean(axis=(2, 4))
+    others = np.empty((len(images), 3), int)
+    for label in np.unique(labels):
+        mine = np.flatnonzero(labels == label)
+        others[mine] = random.choice(np.flatnonzero(labels != label), (len(mine), 3))
+    quarter = random.integers(0, 4, len(images))
+    place = (np.arange(4) - quarter[:, None]) % 4  # 0 is the image itself, 1 … 3 the others
+    sources = np.take_along_axis(np.column_stack([np.arange(len(images)), others]), place, axis=1)
+    tiles = small[sources].reshape(-1, 2, 2, SIDE // 2, SIDE // 2, 3)
+    return tiles.transpose(0, 1, 3, 2, 4, 5).reshape(images.shape).astype("float32"), quarter, others
+
+
+def pointing(maps: np.ndarray, quarter: np.ndarray) -> np.ndarray:
+    """Share of a mosaic's positive evidence in the right quarter, (n,); chance is 0.25; NaN where there is none."""
+    positive = np.maximum(maps, 0).reshape(-1, 2, SIDE // 2, 2, SIDE // 2).sum(axis=(2, 4), dtype="float64")
+    whole = positive.sum(axis=(1, 2))
+    right = positive.reshape(-1, 4)[np.arange(len(maps)), quarter]
+    return np.divide(right, whole, out=np.full(len(maps), np.nan), where=whole > 0)
+
+
+def likeness(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Spearman's rank correlation of each map with another of the same image, (n,); NaN where one of them is level.
+
+    For the sanity check of Adebayo et al. 2018, arXiv:1810.03292: the maps of a model with random weights should not be
+    like those of the trained one.
+    """
+    a, b = (stats.rankdata(m.reshape(len(m), -1), axis=1) for m in (maps, others))
+    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
+    size = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    return np.divide((a * b).sum(axis=1), size, out=np.full(len(maps), np.nan), where=size > 0)
