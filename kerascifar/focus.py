@@ -113,17 +113,17 @@ def _parts(count: int) -> Iterator[slice]:
 
 
 def _around(x: np.ndarray) -> np.ndarray:
-    """Σ over the eight neighbours of weight · value, with nothing beyond the edges; pixels are the first two axes."""
-    # The weights are an outer product of (1, 2, 1), but for the pixel itself.
+    """Σ of weight · value over the eight neighbours and the pixel itself, nothing beyond the edges; pixels come first.
+
+    The weights are the outer product of (1, 2, 1) / 12. What the pixel has of itself cancels out in the equations.
+    """
     rows = 2 * x
     rows[1:] += x[:-1]
     rows[:-1] += x[1:]
     both = 2 * rows
     both[:, 1:] += rows[:, :-1]
     both[:, :-1] += rows[:, 1:]
-    both -= 4 * x
-    both /= 12
-    return both
+    return both / 12
 
 
 def _solved(known: np.ndarray, mask: np.ndarray, tolerance: float) -> np.ndarray:
