@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from kerascifar import records
+from kerascifar.__main__ import main
 
 ROOT = Path(__file__).parent.parent
 # A user's: JAX, once imported here, would set a log level, which kerascifar takes for the user's choice.
@@ -174,7 +175,6 @@ def test_adding_a_model_is_one_function_and_adding_a_row_one_block(tmp_path, sha
         (["run", "broken.toml"], "not valid TOML"),
         (["run", "."], "folder"),
         (["models", "modell4"], 'Did you mean "model4"'),
-        (["report"], "no finished run"),
         (["publish", "nowhere"], "holds no record.json"),
         (["data", "--data", "nowhere"], "nowhere"),
     ],
@@ -392,3 +392,9 @@ def test_a_focus_map_is_drawn_and_its_path_printed(trained, shapes, tmp_path):
     assert result.stdout.splitlines()[-1] == "map.png"
     with Image.open(tmp_path / "map.png") as picture:
         assert picture.width > 600
+
+
+def test_report_without_any_run_says_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(records, "PUBLISHED", tmp_path / "none")
+    assert main(["report", "--runs", str(tmp_path / "runs")]) == 2
+    assert "no finished run" in capsys.readouterr().err and not list(tmp_path.iterdir())
