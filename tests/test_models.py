@@ -142,17 +142,17 @@ def test_a_model_without_convolution_has_no_focus_grid():
 
 
 def test_pytorchs_initialisation_is_uniform_with_its_limits_and_follows_the_seed():
-    """Fails if the fan-in is another: 27, 144, 288 inputs of a convolution's unit; 1024, 64, 32 of a dense one's."""
+    """Fails if the fan-in is another: 27, 144, 288 inputs of a convolution's unit; 1024, 128, 64 of a dense one's."""
     keras.utils.set_random_seed(1)
     network = models.build("model1", initialization="pytorch")
     first = network.get_weights()
-    for weights, inputs in zip(first[::2], [27, 144, 288, 1024, 64, 32], strict=True):
+    for weights, inputs in zip(first[::2], [27, 144, 288, 1024, 128, 64], strict=True):
         limit = inputs**-0.5
         assert 0.9 * limit < np.abs(weights).max() <= limit
         assert abs(weights.std() - limit / 3**0.5) < 0.1 * limit
     assert all(
         0 < np.abs(bias).max() <= inputs**-0.5
-        for bias, inputs in zip(first[1::2], [27, 144, 288, 1024, 64, 32], strict=True)
+        for bias, inputs in zip(first[1::2], [27, 144, 288, 1024, 128, 64], strict=True)
     )
     keras.utils.set_random_seed(1)
     again = models.build("model1", initialization="pytorch").get_weights()
