@@ -302,7 +302,8 @@ def verdicts(table: "pd.DataFrame") -> "pd.DataFrame":
     def text(line: dict[str, Any]) -> str:
         if not line["n"]:
             return f"{line['comparison']} not trained yet"
-        interval = f"{line['low']:+.2f} … {line['high']:+.2f}"
+        known = not math.isnan(line["low"])
+        interval = f"{line['low']:+.2f} … {line['high']:+.2f}" if known else "no interval"
         return f"{line['comparison']} {line['difference']:+.2f} ({interval}; n = {line['n']})"
 
     return pd.DataFrame(
