@@ -62,7 +62,7 @@ def write(published: Sequence[records.Record], focus: Callable[[records.Record],
         published: as `records.current` gives them.
         focus: draws the ten classes' focus maps of a run.
     """
-    written = report.write([], published, RESULTS)
+    written = report.write_figures(published, RESULTS)
     for experiment, row in report.EXPLAINED:
         for run in published:
             if (run.experiment, run.name, run.seed) == (experiment, row, 0):

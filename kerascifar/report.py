@@ -26,10 +26,14 @@ def write(
     - `augmentation.png`: the report's comparison of M1 and M5, when both are there;
     - `architecture/<model>.png`: a diagram per model.
     """
+    return [*write_tables(own, published, out), *write_figures([*own] or [*published], out, say)]
+
+
+def write_figures(shown: Sequence[records.Record], out: Path, say: Callable[[str], None] = print) -> list[Path]:
+    """Writes the figures of these runs into `out`, and returns what it wrote; see `write`."""
     for folder in (out, out / "curves", out / "architecture"):
         files.remove_unfinished(folder, older=files.A_DAY)
-    written = write_tables(own, published, out)
-    shown = [*own] or [*published]
+    written: list[Path] = []
     rows: dict[tuple[str, str], list[records.Record]] = {}
     for record in shown:
         rows.setdefault((record.experiment, record.name), []).append(record)

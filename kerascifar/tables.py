@@ -238,12 +238,12 @@ def save_plain(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[
     _write(table, plain_markdown(table), path, title, remarks)
 
 
-def plain_markdown(table: "pd.DataFrame", digits: str = ".2f") -> str:
-    """A table as it is, with numbers that are no whole ones in a format, and nothing where there is no value."""
+def plain_markdown(table: "pd.DataFrame") -> str:
+    """A table as it is, with two decimals where numbers are no whole ones, and nothing where there is no value."""
 
     def text(value: Any) -> str:
         if isinstance(value, float):
-            return "" if math.isnan(value) else format(value, digits)
+            return "" if math.isnan(value) else f"{value:.2f}"
         return "" if value is None else str(value)
 
     return str(table.map(text).to_markdown(index=False, disable_numparse=True))
