@@ -131,11 +131,6 @@ def read(path: Path = CLAIMS) -> tuple[Claim, ...]:
     return tuple(claims)
 
 
-def right(run: Record, split: str) -> np.ndarray:
-    """float32 (images,): 1 where the run predicts the label."""
-    return (run.predictions[f"{split}_predicted"] == run.predictions[f"{split}_label"]).astype("float32")
-
-
 def evidence(comparison: Comparison, found: Sequence[Record], keep: np.ndarray | None = None) -> Evidence | None:
     """What the runs say; None where no seed has both rows.
 
@@ -152,7 +147,7 @@ def evidence(comparison: Comparison, found: Sequence[Record], keep: np.ndarray |
         differences = np.array([measure(first[s]) - measure(second[s]) for s in seeds])
         interval, p = _over_seeds(differences)
         return Evidence(seeds, tuple(differences.tolist()), interval, sign_flip(differences), p, ())
-    pairs = [(right(first[s], split), right(second[s], split)) for s in seeds]
+    pairs = [(first[s].right(split).astype("float32"), second[s].right(split).astype("float32")) for s in seeds]
     if keep is not None:
         pairs = [(a[keep], b[keep]) for a, b in pairs]
     by_image = np.array([100 * (a - b) for a, b in pairs])

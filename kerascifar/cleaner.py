@@ -44,7 +44,7 @@ def table(found: Sequence[Record]) -> "pd.DataFrame":
     lines: list[dict[str, Any]] = []
     for experiment, name in dict.fromkeys((r.experiment, r.name) for r in found):
         runs = [r for r in found if (r.experiment, r.name) == (experiment, name)]
-        right = np.mean([r.predictions["test_predicted"] == r.predictions["test_label"] for r in runs], axis=0)
+        right = np.mean([r.right() for r in runs], axis=0)
         line = {"experiment": experiment, "row": name, "n": len(runs), "Test_acc": 100 * right.mean()}
         lines.append(line | {f"without {reason}": 100 * right[kept(reason)].mean() for reason in REASONS})
     result = pd.DataFrame(lines)

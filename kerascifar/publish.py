@@ -66,8 +66,7 @@ def _check(record: records.Record, to: Path) -> None:
             raise UserError(f"history.csv has {epochs} epochs, the record {record.epochs_trained}.")
         if records.MODEL in _files(record):
             records.load_model(record)
-        right = record.predictions["test_predicted"] == record.predictions["test_label"]
-        if abs(float(right.mean()) - record.results["test"]["accuracy"]) > 1e-9:
+        if abs(float(record.right().mean()) - record.results["test"]["accuracy"]) > 1e-9:
             raise UserError("predictions.npz gives another test accuracy than the record.")
     except UserError as problem:
         raise UserError(f"{record.folder} cannot be published: {problem}\nNothing was published.") from None

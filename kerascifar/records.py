@@ -117,6 +117,10 @@ class Record:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is missing or damaged ({error}). Train that run again.") from None
 
+    def right(self, split: str = "test") -> np.ndarray:
+        """bool (images,): where the label is predicted."""
+        return np.asarray(self.predictions[f"{split}_predicted"] == self.predictions[f"{split}_label"])
+
     def confusion(self, split: str = "test") -> np.ndarray:
         """int64 (10, 10): images of each label (row) by predicted class (column)."""
         label, predicted = (self.predictions[f"{split}_{what}"].astype(int) for what in ("label", "predicted"))
