@@ -1,10 +1,9 @@
-"""Where a model looks: Grad-CAM focus maps of a record's model. `python -m kerascifar.cam --class airplane`."""
+"""Pictures of where a model looks: focus maps of a record's model. `python -m kerascifar.cam --class airplane`."""
 
 import argparse
 import math
 import re
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerascifar import data, errors, models, quiet, records
+from kerascifar import data, errors, maps, models, quiet, records
 from kerascifar.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,12 +21,12 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 RUNS = Path("runs")
-BATCH = 250  # images at a time: bounds the memory that activations and gradients take
 COLOURS = "jet"  # the report's colour bar: 0.0 blue … 1.0 red
 EXAMPLES = """examples:
   python -m kerascifar.cam --class airplane              the first validation image of an airplane, your best row
   python -m kerascifar.cam --class airplane --row M6     the same image, row M6
   python -m kerascifar.cam --all --row Model4 --seed 0   the ten classes on one sheet
+  python -m kerascifar.cam --class bird --method scorecam   by another method than Grad-CAM
   python -m kerascifar.cam --index 4711                  image 4711 of the 50,000, explained for its own label
   python -m kerascifar.cam --image photo.jpg             your own picture, explained for the predicted class
 
@@ -48,70 +47,6 @@ class Focus:
     source: str  # which image: "validation image 1234 (airplane)"
 
 
-def convolutions(model: "keras.Sequential") -> list[str]:
-    """The names of a model's `Conv2D` layers, first to last."""
-    import keras
-
-    return [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-
-
-def focus_maps(
-    model: "keras.Sequential", images: np.ndarray, labels: np.ndarray, layer: str | None = None
-) -> np.ndarray:
-    """Where the last convolution finds evidence for each image's label (Grad-CAM).
-
-    Source: Selvaraju et al., "Grad-CAM", arXiv:1610.02391, eqs. 1 and 2; the report's figures for M6 and Model4.
-    Made by tf-keras-vis; the layer is handed over by name, and the library's search for another one is switched off.
-    The model's output is logits already, so its last activation needs no replacement. The layer's grid is enlarged
-    linearly, its outermost values on the image's outermost pixels.
-
-    Args:
-        model: classifier with at least one `Conv2D`; its output is logits, (n, 10).
-        images: float32 (n, 32, 32, 3), scaled to 0..1 as in training.
-        labels: int64 (n,), 0..9: the class to explain, which need not be the predicted one.
-        layer: name of the `Conv2D` to look at; the last one by default.
-    Returns:
-        float32 (n, 32, 32), 0..1, each map stretched to its own range: compare places within one image, never two
-        images. All zero where no place speaks for the class, and where all places speak for it alike.
-    Raises:
-        UserError: the model has no `Conv2D`, none called `layer`, or other shapes; its output is not finite.
-        ValueError: `images` and `labels` differ in length, have another shape or type, or a value is out of range.
-    """
-    models.check_shapes(model)
-    _check_images(images)
-    _check_labels(labels, len(images))
-    name = _chosen_layer(model, layer)
-    if len(images) == 0:
-        return np.zeros((0, 32, 32), np.float32)
-    with warnings.catch_warnings():
-        # tf-keras-vis 0.8.7 imports from SciPy's old namespace: "deprecated", says SciPy < 2, which we pin.
-        warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*scipy.ndimage.interpolation")
-        from tf_keras_vis.gradcam import Gradcam
-        from tf_keras_vis.utils.scores import CategoricalScore
-
-    # A model that was loaded, or grown with `add`, has an older graph on its layers, and their `output` belongs to that
-    # one: no gradient would reach it from the model's output. A clone has one graph.
-    import keras
-
-    clone = keras.models.clone_model(model)
-    clone.set_weights(model.get_weights())
-    gradcam = Gradcam(clone)
-    maps = [
-        gradcam(
-            CategoricalScore(labels[start : start + BATCH].tolist()),
-            images[start : start + BATCH],
-            penultimate_layer=name,
-            seek_penultimate_conv_layer=False,
-            normalize_cam=False,
-        )
-        for start in range(0, len(images), BATCH)
-    ]
-    evidence = np.concatenate(maps).astype(np.float64)
-    if not np.isfinite(evidence).all():
-        raise UserError(_not_finite(model))
-    return _stretched(evidence)
-
-
 def explain(
     model: "keras.Sequential",
     images: np.ndarray,
@@ -119,6 +54,7 @@ def explain(
     sources: Sequence[str],
     class_names: Sequence[str],
     layer: str | None = None,
+    method: str = "gradcam",
 ) -> list[Focus]:
     """The focus maps of some images, with what the model predicts.
 
@@ -127,16 +63,16 @@ def explain(
         labels: for each image the class to explain; None: the predicted one.
         sources: for each image what it is, for the reader.
         class_names: ten.
-        layer: see `focus_maps`.
+        layer, method: see `maps.evidence`.
     """
     models.check_shapes(model)
     scaled = data.scale(images)
     probabilities = _probabilities(model, scaled)
     predicted = probabilities.argmax(axis=1)
     chosen = np.array([p if c is None else c for c, p in zip(labels, predicted, strict=True)], dtype=np.int64)
-    maps = focus_maps(model, scaled, chosen, layer)
+    found = maps.focus_maps(model, scaled, chosen, layer, method)
     return [
-        Focus(images[i], maps[i], class_names[chosen[i]], class_names[p], float(probabilities[i, p]), sources[i])
+        Focus(images[i], found[i], class_names[chosen[i]], class_names[p], float(probabilities[i, p]), sources[i])
         for i, p in enumerate(predicted)
     ]
 
@@ -153,8 +89,8 @@ def describe(dataset: data.Dataset, index: int) -> str:
     return f"{part} image {index} ({dataset.class_names[dataset.labels[index]]})"
 
 
-def panel(focus: Focus, record: records.Record, layer: str) -> "Figure":
-    """The report's panel: original | heatmap with its colour bar | the image masked by the map."""
+def panel(focus: Focus, record: records.Record, made_by: str) -> "Figure":
+    """The report's panel: original | heatmap with its colour bar | the image masked by the map. made_by: see `way`."""
     from matplotlib.figure import Figure
 
     from kerascifar import plots
@@ -162,7 +98,7 @@ def panel(focus: Focus, record: records.Record, layer: str) -> "Figure":
     figure = Figure(figsize=(9, 3.9), layout="constrained")
     axes = figure.subplots(1, 3)
     heat = _tiles(axes, focus)
-    for tile, title in zip(axes, ["original", f"focus map ({layer})", "image × map"], strict=True):
+    for tile, title in zip(axes, ["original", f"focus map ({made_by})", "image × map"], strict=True):
         tile.set_title(title, fontsize=11)
     bar = figure.colorbar(heat, ax=axes[1], ticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0], fraction=0.046, pad=0.04)
     bar.ax.tick_params(labelsize=9)
@@ -175,7 +111,7 @@ def panel(focus: Focus, record: records.Record, layer: str) -> "Figure":
     return figure
 
 
-def sheet(focuses: Sequence[Focus], record: records.Record, layer: str) -> "Figure":
+def sheet(focuses: Sequence[Focus], record: records.Record, made_by: str) -> "Figure":
     """One page for the ten classes (or any number): two groups a row, each original | heatmap | masked image."""
     from matplotlib.figure import Figure
 
@@ -195,7 +131,7 @@ def sheet(focuses: Sequence[Focus], record: records.Record, layer: str) -> "Figu
         tiles += axes
     bar = figure.colorbar(heat, ax=tiles, fraction=0.025, pad=0.02, aspect=40, ticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0])
     bar.ax.tick_params(labelsize=9)
-    title = f"{plots.heading(record)} · layer {layer}\nfor each class: original | focus map | image × map"
+    title = f"{plots.heading(record)} · {made_by}\nfor each class: original | focus map | image × map"
     figure.suptitle(_plain(title), fontsize=12)
     if record.is_synthetic:
         plots.mark_synthetic(figure)
@@ -205,10 +141,16 @@ def sheet(focuses: Sequence[Focus], record: records.Record, layer: str) -> "Figu
 def class_sheet(record: records.Record, dataset: data.Dataset) -> "Figure":
     """The ten classes of a run on one page, each on its first validation image."""
     model = records.load_model(record)
-    layer = _chosen_layer(model, None)
     indices = first_validation_images(dataset.labels)
     sources = [describe(dataset, int(i)) for i in indices]
-    return sheet(explain(model, dataset.images[indices], range(10), sources, dataset.class_names, layer), record, layer)
+    focuses = explain(model, dataset.images[indices], range(10), sources, dataset.class_names)
+    return sheet(focuses, record, way(model, None, "gradcam"))
+
+
+def way(model: "keras.Sequential", layer: str | None, method: str) -> str:
+    """How a map was made, for the reader: "Grad-CAM, layer conv2d_2"."""
+    looked_at = "pixels" if method in maps.OF_PIXELS else f"layer {maps.chosen_layer(model, layer)}"
+    return f"{maps.title(method)}, {looked_at}"
 
 
 def choose(
@@ -280,13 +222,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(why, flush=True)
     quiet.load_keras()
     model = records.load_model(record)
-    layer = _chosen_layer(model, arguments.layer)
+    made_by = way(model, arguments.layer, arguments.method)
     pixels, labels, sources = _what_to_explain(arguments, image, dataset, wanted)
-    focuses = explain(model, pixels, labels, sources, class_names, layer)
+    focuses = explain(model, pixels, labels, sources, class_names, arguments.layer, arguments.method)
 
     from kerascifar import plots
 
-    plots.save(sheet(focuses, record, layer) if arguments.all else panel(focuses[0], record, layer), out)
+    plots.save(sheet(focuses, record, made_by) if arguments.all else panel(focuses[0], record, made_by), out)
     for focus in focuses:
         if not focus.map.any():
             print(f"{focus.source}: no place speaks for {focus.explained}; its map is empty.")
@@ -308,6 +250,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--image", type=Path, metavar="FILE", help="a picture of your own, of any size")
     parser.add_argument("--row", metavar="ROW", help="the row, such as Model4 (default: best validation accuracy)")
     parser.add_argument("--seed", type=int, metavar="N", help="the run with this seed (default: the row's lowest)")
+    parser.add_argument(
+        "--method", metavar="METHOD", default="gradcam", help=f"{', '.join(maps.METHODS)} (default: %(default)s)"
+    )
     parser.add_argument("--layer", metavar="LAYER", help="the Conv2D layer to look at (default: the last)")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="the picture to write (default: a name in RUNS/report/cam)"
@@ -321,6 +266,7 @@ def _check_arguments(arguments: argparse.Namespace) -> None:
     """What can be refused before anything is loaded."""
     if arguments.all and arguments.class_ is not None:
         raise UserError("--all draws every class, --class one.\nGive only one of them.")
+    maps.check_method(arguments.method, arguments.layer)
     if arguments.image is not None and arguments.index is not None:
         raise UserError("--image names a picture of your own, --index one of CIFAR-10.\nGive only one of them.")
     if not arguments.all and arguments.class_ is None and arguments.image is None and arguments.index is None:
@@ -399,6 +345,8 @@ def _file_name(arguments: argparse.Namespace, record: records.Record, dataset: d
         parts.append(arguments.class_)
     if arguments.all:
         parts.append("all")
+    if arguments.method != "gradcam":
+        parts.append(arguments.method.replace("+", "p"))
     if arguments.layer is not None:
         parts.append(arguments.layer)
     return re.sub(r"[^\w.-]", "_", "-".join(parts))[:200] + ".png"
@@ -428,51 +376,14 @@ def _did_you_mean(wrong: str, known: set[str]) -> str:
     return f"Did you mean {hint} " if hint else ""
 
 
-def _chosen_layer(model: "keras.Sequential", layer: str | None) -> str:
-    last = str(models.last_convolution(model).name)
-    if layer is None:
-        return last
-    names = convolutions(model)
-    if layer not in names:
-        known = layer in [other.name for other in model.layers]
-        what = "is no Conv2D layer" if known else "is not a layer"
-        raise UserError(f'--layer "{layer}" {what} of model "{model.name}".\n{errors.suggest(layer, names)}')
-    return layer
-
-
-def _check_images(images: np.ndarray) -> None:
-    if images.ndim != 4 or images.shape[1:] != (32, 32, 3):
-        raise ValueError(f"images: expected shape (n, 32, 32, 3), got {images.shape}")
-    if images.dtype != np.float32:
-        raise ValueError(f"images: expected float32 scaled to 0..1, got {images.dtype}")
-    if images.size and not (images.min() >= 0 and images.max() <= 1):  # written so that NaN fails too
-        raise ValueError(f"images: expected pixels in 0..1, got {images.min()} … {images.max()}")
-
-
-def _check_labels(labels: np.ndarray, count: int) -> None:
-    if labels.shape != (count,):
-        raise ValueError(f"labels: expected one for each of {count} images, shape ({count},), got {labels.shape}")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"labels: expected integers, got {labels.dtype}")
-    if labels.size and not (labels.min() >= 0 and labels.max() <= 9):
-        raise ValueError(f"labels: expected 0..9, got {labels.min()} … {labels.max()}")
-
-
 def _probabilities(model: "keras.Sequential", images: np.ndarray) -> np.ndarray:
     """Softmax of the logits, float64 (n, 10)."""
-    logits = [np.asarray(model(images[i : i + BATCH], training=False)) for i in range(0, len(images), BATCH)]
+    logits = [np.asarray(model(images[i : i + maps.BATCH], training=False)) for i in range(0, len(images), maps.BATCH)]
     scores = np.concatenate(logits).astype(np.float64)
     if not np.isfinite(scores).all():
-        raise UserError(_not_finite(model))
+        raise UserError(maps.not_finite(model))
     exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
     return exponentials / exponentials.sum(axis=1, keepdims=True)
-
-
-def _not_finite(model: "keras.Sequential") -> str:
-    return (
-        f'Model "{model.name}" answers with numbers that are not finite: its training diverged.\n'
-        "Choose another row or seed (--row, --seed), or train it again.\nNothing was written."
-    )
 
 
 def _tiles(axes: "Sequence[Axes]", focus: Focus) -> "AxesImage":
@@ -488,17 +399,6 @@ def _tiles(axes: "Sequence[Axes]", focus: Focus) -> "AxesImage":
 
 def _prediction(focus: Focus) -> str:
     return f"{focus.predicted} ({focus.probability:.1%})"
-
-
-def _stretched(maps: np.ndarray) -> np.ndarray:
-    """Each map from its minimum, 0, to its maximum, 1; one that is level, but for rounding, is 0 everywhere.
-
-    tf-keras-vis would add 1e-7 to the divisor: maps of a large grid, whose mean gradients are small, never reach 1.
-    """
-    low, high = maps.min(axis=(1, 2), keepdims=True), maps.max(axis=(1, 2), keepdims=True)
-    width = high - low
-    level = width <= 1e-5 * high
-    return np.where(level, 0, (maps - low) / np.where(level, 1, width)).astype(np.float32)
 
 
 def _nothing(focus: Focus) -> str:

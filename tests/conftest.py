@@ -30,3 +30,30 @@ def real_data():
     if not os.environ.get("KERASCIFAR_DATA"):
         pytest.skip("needs the real images: set KERASCIFAR_DATA")
     return Path(os.environ["KERASCIFAR_DATA"])
+
+
+@pytest.fixture(scope="session")
+def model():
+    """Random weights, two convolutions of different grids, batch normalisation and dropout; all in use."""
+    import keras
+    import numpy as np
+
+    keras.utils.set_random_seed(3)
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Conv2D(4, 3, padding="same", activation="relu", name="first"),
+            layers.BatchNormalization(name="norm"),
+            layers.MaxPooling2D(2),
+            layers.Dropout(0.5),
+            layers.Conv2D(5, 3, activation="relu", name="second"),
+            layers.MaxPooling2D(2, name="pool"),
+            layers.Flatten(),
+            layers.Dense(10),
+        ],
+        name="tiny",
+    )
+    norm = network.get_layer("norm")
+    norm.set_weights([np.array(w, np.float32) for w in ([1, 2, 0.5, 1], [0.1, 0, 0.2, 0], [0.3] * 4, [0.2] * 4)])
+    return network

@@ -1,4 +1,4 @@
-"""Records for tests: of a finished run on CIFAR-10 as far as they tell, in memory or as a run's folder."""
+"""For tests: records of a finished run on CIFAR-10 as far as they tell, in memory or as a folder; a planted model."""
 
 from pathlib import Path
 
@@ -67,3 +67,25 @@ def run(folder, network=None, predictions=PREDICTIONS, **changes):
     network = network or models.build(made.row["model"])
     records.write(made, HISTORY, predictions, network)
     return made
+
+
+def planted():
+    """A model whose class 1 sees bright green only, class 2 dislikes it, and class 3 is blind: it has a constant."""
+    import keras
+
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Conv2D(2, 3, padding="same", activation="relu", name="green"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(10),
+        ]
+    )
+    kernel = np.zeros((3, 3, 3, 2), np.float32)
+    kernel[:, :, 1, 0] = 1 / 9
+    kernel[:, :, 0, 1] = 1 / 9
+    dense = np.zeros((2, 10), np.float32)
+    dense[0, 1], dense[0, 2] = 5, -5
+    network.set_weights([kernel, np.array([-0.5, -0.5], np.float32), dense, np.float32([0, 0, 0, 9, *[0] * 6])])
+    return network

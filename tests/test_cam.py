@@ -1,4 +1,4 @@
-"""Focus maps equal Grad-CAM by hand and peak at planted evidence; the command draws the right image or says why not."""
+"""The command draws the focus map of the right image and model, or says why not."""
 
 import dataclasses
 import os
@@ -10,9 +10,8 @@ import making
 import numpy as np
 import pytest
 from PIL import Image
-from scipy import ndimage
 
-from kerascifar import cam, data, errors, models, records
+from kerascifar import cam, data, errors, maps, records
 from kerascifar.errors import UserError
 
 # Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
@@ -22,235 +21,21 @@ pytestmark = pytest.mark.filterwarnings(
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def by_hand(model, images, labels, layer):
-    """Grad-CAM as its paper writes it, in plain TensorFlow, layer by layer; float64 from the gradients on."""
-    import tensorflow as tf
-
-    maps = []
-    for image, label in zip(images, labels, strict=True):
-        with tf.GradientTape() as tape:
-            x = tf.constant(image[np.newaxis])
-            activations = None
-            for step in model.layers:
-                x = step(x, training=False)
-                if step.name == layer:
-                    activations = x
-                    tape.watch(activations)
-            score = x[0, label]
-        gradients = np.float64(tape.gradient(score, activations)[0])
-        weights = gradients.sum(axis=(0, 1)) / (gradients.shape[0] * gradients.shape[1])  # eq. 1
-        evidence = np.maximum((np.float64(activations[0]) * weights).sum(axis=-1), 0)  # eq. 2
-        large = ndimage.zoom(evidence, 32 / evidence.shape[0], order=1)
-        maps.append((large - large.min()) / (np.ptp(large) or 1))
-    return np.array(maps)
-
-
-@pytest.fixture(scope="module")
-def model():
-    """Random weights, two convolutions of different grids, batch normalisation and dropout; all in use."""
-    import keras
-
-    keras.utils.set_random_seed(3)
-    layers = keras.layers
-    network = keras.Sequential(
-        [
-            keras.Input((32, 32, 3)),
-            layers.Conv2D(4, 3, padding="same", activation="relu", name="first"),
-            layers.BatchNormalization(name="norm"),
-            layers.MaxPooling2D(2),
-            layers.Dropout(0.5),
-            layers.Conv2D(5, 3, activation="relu", name="second"),
-            layers.MaxPooling2D(2, name="pool"),
-            layers.Flatten(),
-            layers.Dense(10),
-        ],
-        name="tiny",
-    )
-    norm = network.get_layer("norm")
-    norm.set_weights([np.array(w, np.float32) for w in ([1, 2, 0.5, 1], [0.1, 0, 0.2, 0], [0.3] * 4, [0.2] * 4)])
-    return network
-
-
-@pytest.fixture(scope="module")
-def images():
-    return np.random.default_rng(1).random((6, 32, 32, 3), dtype=np.float32)
-
-
-@pytest.mark.parametrize("layer", [None, "first", "second"])
-def test_maps_are_grad_cam_by_hand(model, images, layer):
-    """Fails on another layer, another class, a missing ReLU or mean, dropout left on, or another enlargement."""
-    labels = np.array([0, 3, 9, 3, 5, 7])
-    maps = cam.focus_maps(model, images, labels, layer)
-    assert maps.dtype == np.float32 and maps.shape == (6, 32, 32)
-    np.testing.assert_allclose(maps, by_hand(model, images, labels, layer or "second"), atol=1e-5)
-    assert maps.min(axis=(1, 2)).tolist() == [0] * 6 and maps.max(axis=(1, 2)).tolist() == [1] * 6
-
-
-def test_batches_give_what_single_images_give(model, images, monkeypatch):
-    """Fails if a batch's labels slip against its images (4 + 2 images), or images share a scale."""
-    labels = np.array([1, 2, 3, 4, 5, 6])
-    whole = cam.focus_maps(model, images, labels)
-    monkeypatch.setattr(cam, "BATCH", 4)
-    np.testing.assert_allclose(cam.focus_maps(model, images, labels), whole, atol=1e-5)
-    single = [cam.focus_maps(model, images[i : i + 1], labels[i : i + 1])[0] for i in range(6)]
-    np.testing.assert_allclose(single, whole, atol=1e-5)
-
-
-def test_explaining_leaves_the_model_as_it_was(model, images):
-    before = [w.copy() for w in model.get_weights()], model(images).numpy(), [x.name for x in model.layers]
-    cam.focus_maps(model, images, np.zeros(6, np.int64))
-    for old, new in zip(before[0], model.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
-    np.testing.assert_array_equal(before[1], model(images).numpy())
-    assert before[2] == [x.name for x in model.layers]
-
-
-def test_a_reloaded_model_gives_the_same_maps(model, images, tmp_path):
-    """A loaded model's layers carry an older graph beside the model's own: tf-keras-vis takes that one's tensors."""
-    import keras
-
-    labels = np.array([0, 3, 9, 3, 5, 7])
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
-    for layer in ("first", "second"):
-        expected = by_hand(model, images, labels, layer)
-        np.testing.assert_allclose(cam.focus_maps(loaded, images, labels, layer), expected, atol=1e-5)
-
-
-def test_no_images_give_no_maps(model):
-    maps = cam.focus_maps(model, np.zeros((0, 32, 32, 3), np.float32), np.zeros(0, np.int64))
-    assert maps.shape == (0, 32, 32) and maps.dtype == np.float32
-
-
-def planted():
-    """A model whose class 1 sees bright green only, class 2 dislikes it, and class 3 is blind: it has a constant."""
-    import keras
-
-    layers = keras.layers
-    network = keras.Sequential(
-        [
-            keras.Input((32, 32, 3)),
-            layers.Conv2D(2, 3, padding="same", activation="relu", name="green"),
-            layers.GlobalAveragePooling2D(),
-            layers.Dense(10),
-        ]
-    )
-    kernel = np.zeros((3, 3, 3, 2), np.float32)
-    kernel[:, :, 1, 0] = 1 / 9
-    kernel[:, :, 0, 1] = 1 / 9
-    dense = np.zeros((2, 10), np.float32)
-    dense[0, 1], dense[0, 2] = 5, -5
-    network.set_weights([kernel, np.array([-0.5, -0.5], np.float32), dense, np.float32([0, 0, 0, 9, *[0] * 6])])
-    return network
-
-
-@pytest.mark.parametrize("top, left", [(0, 0), (2, 20), (13, 11), (26, 26)])
-def test_the_peak_lies_on_planted_evidence(top, left):
-    """A red patch elsewhere is as bright, but no evidence. Fails on swapped axes or a map of mere brightness."""
-    image = np.zeros((1, 32, 32, 3), np.float32)
-    image[0, top : top + 6, left : left + 6, 1] = 1
-    image[0, 31 - top - 5 : 32 - top, left : left + 6, 0] = 1 if top != 13 else 0
-    map_ = cam.focus_maps(planted(), image, np.array([1]))[0]
-    row, column = np.unravel_index(map_.argmax(), map_.shape)
-    assert top <= row < top + 6 and left <= column < left + 6
-    outside = map_.copy()
-    outside[top : top + 6, left : left + 6] = 0
-    assert outside.max() == 0
-
-
-@pytest.mark.parametrize("label", [2, 3])
-def test_where_nothing_speaks_for_the_class_the_map_is_zero(label):
-    """Evidence against class 2, none at all for class 3. Fails without the ReLU, or if 0/0 becomes NaN."""
-    image = np.zeros((1, 32, 32, 3), np.float32)
-    image[0, 4:10, 4:10, 1] = 1
-    np.testing.assert_array_equal(cam.focus_maps(planted(), image, np.array([label])), np.zeros((1, 32, 32)))
-
-
-def test_a_level_map_is_zero():
-    """Every place speaks for class 1 alike. Fails if rounding errors are stretched to 0..1."""
-    import keras
-
-    network = keras.Sequential(
-        [keras.Input((32, 32, 3)), keras.layers.Conv2D(1, 1), keras.layers.Flatten(), keras.layers.Dense(10)]
-    )
-    network.set_weights([np.ones_like(w) for w in network.get_weights()])
-    image = np.full((1, 32, 32, 3), 0.3, np.float32)
-    image[0, 5, 5] *= 1 + 2e-7
-    np.testing.assert_array_equal(cam.focus_maps(network, image, np.array([1])), np.zeros((1, 32, 32)))
-
-
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        (lambda x, y: (x[:5], y), r"labels: expected one for each of 5 images, shape \(5,\), got \(6,\)"),
-        (lambda x, y: (x[0], y), r"images: expected shape \(n, 32, 32, 3\), got \(32, 32, 3\)"),
-        (lambda x, y: (x[:, :16], y), r"images: expected shape \(n, 32, 32, 3\), got \(6, 16, 32, 3\)"),
-        (lambda x, y: (np.uint8(x), y), "images: expected float32 scaled to 0..1, got uint8"),
-        (lambda x, y: (x * 2, y), r"images: expected pixels in 0..1, got \S+ … 1\.\d+"),
-        (lambda x, y: (x - 0.5, y), r"images: expected pixels in 0..1, got -0\.\d+ …"),
-        (lambda x, y: (x * np.float32("nan"), y), "images: expected pixels in 0..1, got nan"),
-        (lambda x, y: (x, y + 5), r"labels: expected 0\.\.9, got 5 … 10"),
-        (lambda x, y: (x, y - 1), r"labels: expected 0\.\.9, got -1 … 4"),
-        (lambda x, y: (x, y / 1.0), "labels: expected integers, got float64"),
-    ],
-)
-def test_wrong_arrays_are_named(model, images, change, message):
-    with pytest.raises(ValueError, match=message):
-        cam.focus_maps(model, *change(images, np.arange(6)))
-
-
-def test_the_last_convolution_is_found_before_other_layers(model):
-    """Fails if it is the first, or any layer with a grid ("pool" is a later one)."""
-    assert cam.convolutions(model) == ["first", "second"]
-    assert models.last_convolution(model).name == "second"
-
-
-def test_a_model_without_convolution_or_of_another_shape_is_refused(images):
-    import keras
-
-    flat = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)], name="flat")
-    with pytest.raises(UserError, match='Model "flat" has no Conv2D layer'):
-        cam.focus_maps(flat, images, np.zeros(6, np.int64))
-    small = keras.Sequential(
-        [keras.Input((28, 28, 1)), keras.layers.Conv2D(1, 3), keras.layers.Flatten()], name="small"
-    )
-    with pytest.raises(
-        UserError, match=r'"small" takes \(None, 28, 28, 1\) and gives \(None, 676\)\.\nExpected \(None'
-    ):
-        cam.focus_maps(small, images, np.zeros(6, np.int64))
-
-
-@pytest.mark.parametrize(
-    "layer, message",
-    [
-        ("pool", '--layer "pool" is no Conv2D layer of model "tiny".\nExpected one of: first, second.'),
-        ("secnd", '"secnd" is not a layer of model "tiny".\nExpected one of: first, second. Did you mean "second"?'),
-    ],
-)
-def test_another_layer_is_refused_and_not_replaced(model, images, layer, message):
-    """tf-keras-vis would silently seek an earlier convolution."""
-    with pytest.raises(UserError) as raised:
-        cam.focus_maps(model, images, np.zeros(6, np.int64), layer)
-    assert message in str(raised.value)
-
-
-def test_a_diverged_model_is_refused(images):
-    network = planted()
-    network.set_weights([np.full_like(w, np.nan) for w in network.get_weights()])
-    with pytest.raises(UserError, match="numbers that are not finite: its training diverged"):
-        cam.focus_maps(network, images, np.zeros(6, np.int64))
-    with pytest.raises(UserError, match="numbers that are not finite: its training diverged"):
-        cam.explain(network, np.uint8(images), [None] * 6, ["x"] * 6, data.CLASS_NAMES)
-
-
 def test_the_prediction_is_the_softmax_of_the_logits():
     """Class 3 has the logit 9, the others 0 (nothing is green): e⁹ / (e⁹ + 9) = 0.99889…"""
     pixels = np.zeros((2, 32, 32, 3), np.uint8)
-    focuses = cam.explain(planted(), pixels, [1, None], ["one", "two"], data.CLASS_NAMES)
+    focuses = cam.explain(making.planted(), pixels, [1, None], ["one", "two"], data.CLASS_NAMES)
     assert [f.explained for f in focuses] == ["automobile", "cat"]
     assert [f.predicted for f in focuses] == ["cat", "cat"]
     assert [f.source for f in focuses] == ["one", "two"]
     assert focuses[0].probability == pytest.approx(np.exp(9) / (np.exp(9) + 9), rel=1e-6)
+
+
+def test_a_diverged_model_is_not_explained():
+    network = making.planted()
+    network.set_weights([np.full_like(w, np.nan) for w in network.get_weights()])
+    with pytest.raises(UserError, match="numbers that are not finite: its training diverged"):
+        cam.explain(network, np.zeros((1, 32, 32, 3), np.uint8), [None], ["x"], data.CLASS_NAMES)
 
 
 # Records and their choice
@@ -411,7 +196,7 @@ def test_class_draws_its_first_validation_image(place, figures, capsys, model):
     index = first_of("horse")
     original, heat, masked, bar = figures[0].axes
     assert (shown(original) == index % 251).all()
-    expected = cam.focus_maps(model, data.scale(np.uint8(shown(original))[np.newaxis]), np.array([7]))[0]
+    expected = maps.focus_maps(model, data.scale(np.uint8(shown(original))[np.newaxis]), np.array([7]))[0]
     np.testing.assert_allclose(shown(heat), expected, atol=1e-5)
     np.testing.assert_allclose(shown(masked), expected[..., np.newaxis] * (index % 251) / 255 * np.ones(3), atol=1e-5)
     assert bar.get_ylim() == (0, 1)
@@ -420,7 +205,7 @@ def test_class_draws_its_first_validation_image(place, figures, capsys, model):
     title = figures[0].get_suptitle()
     assert title.startswith("evidence for: horse · predicted: ")
     assert title.splitlines()[1] == f"M6 · seed 0 · CIFAR-10 · validation image {index} (horse)"
-    assert heat.get_title() == "focus map (second)"
+    assert heat.get_title() == "focus map (Grad-CAM, layer second)"
 
 
 def test_index_explains_the_images_own_label(place, figures):
@@ -438,7 +223,7 @@ def test_index_explains_the_images_own_label(place, figures):
 def test_index_with_class_explains_that_class(place, figures):
     assert run("--index", 0, "--class", "frog", "--layer", "first", "--out", "here.svg") == 0
     assert figures[0].get_suptitle().startswith("evidence for: frog ·")
-    assert figures[0].axes[1].get_title() == "focus map (first)"
+    assert figures[0].axes[1].get_title() == "focus map (Grad-CAM, layer first)"
     assert (place / "here.svg").read_text().startswith("<?xml")
 
 
