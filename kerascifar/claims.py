@@ -4,7 +4,8 @@ Runs are compared in pairs: same seed, same images. For every comparison d = fir
 
 - the interval: BCa bootstrap, 95 %, over seeds and test images together; over seeds for what a run has one number of;
 - the sign-flip p over seeds: two-sided, exact. Over n seeds it is at least 2^(1−n): with five or fewer never 0.05;
-- the bootstrap p: the share of resampled differences beyond 0, two-sided, by Holm's method over all comparisons;
+- the bootstrap p: the share of resampled differences beyond 0, two-sided, by Holm's method over all comparisons; a
+  claim about where models look is a family of its own, as it has a comparison for every class;
 - McNemar's exact test within each seed, on the images that one row has right and the other wrong.
 
 The rule. d is *above* when its mean is at least what matters, the interval is above 0, and both p are at most 0.05;
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerascifar import data, looking
 from kerascifar.errors import UserError, suggest
 from kerascifar.records import Record
 
@@ -39,7 +41,8 @@ HOLDS, NOT, UNDECIDED = "holds", "does not hold", "undecided"
 FIRST_IS = ("higher", "not higher", "other")
 
 
-def _gap(run: Record) -> float:
+def gap(run: Record) -> float:
+    """Training minus validation accuracy, in points."""
     return 100 * (run.results["train"]["accuracy"] - run.results["validation"]["accuracy"])
 
 
@@ -50,22 +53,36 @@ def _variation(run: Record) -> float:
 METRICS: dict[str, Callable[[Record], float]] = {
     "test_accuracy": lambda run: 100 * run.results["test"]["accuracy"],
     "validation_accuracy": lambda run: 100 * run.results["validation"]["accuracy"],
-    "gap": _gap,
+    "gap": gap,
     "epochs": lambda run: float(run.epochs_trained),
     "variation": _variation,
 }
-BY_IMAGE = {"test_accuracy": "test", "validation_accuracy": "validation"}  # metrics that are means over images
+RIGHT = {"test_accuracy": "test", "validation_accuracy": "validation"}  # means over images, right or wrong
+LOOKS = (
+    "border",
+    "pointing",
+)  # of `looking.py`: means of Grad-CAM's maps over the test images that are predicted right
+OTHERS = "other classes"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a claim says of row `first` against row `second`; see `experiments/claims.toml`."""
+    """What a claim says of row `first` against row `second`; see `experiments/claims.toml`.
+
+    `of` and `second_of` name the class whose images count, or `OTHERS`; all images by default, and `of` for both.
+    """
 
     first: str
     second: str
     metric: str
     first_is: str
     matters: float
+    of: str = ""
+    second_of: str = ""
+
+    def __str__(self) -> str:
+        first, second = (f"{self.first} {self.of}".strip(), f"{self.second} {self.second_of or self.of}".strip())
+        return f"{first} {self.first_is} than {second}: {self.metric}"
 
 
 @dataclass(frozen=True)
@@ -115,7 +132,13 @@ def read(path: Path = CLAIMS) -> tuple[Claim, ...]:
             found = []
             for values in block["comparisons"]:
                 one = Comparison(**values)
-                for value, known in ((one.metric, METRICS), (one.first_is, FIRST_IS)):
+                classes = ("", *data.CLASS_NAMES)
+                for value, known in (
+                    (one.metric, (*METRICS, *LOOKS)),
+                    (one.first_is, FIRST_IS),
+                    (one.of, classes),
+                    (one.second_of, (OTHERS, *classes)),
+                ):
                     if value not in known:
                         raise UserError(
                             f'{path}, claim {block["name"]}: "{value}" is not known. {suggest(value, known)}'
@@ -139,22 +162,53 @@ def evidence(comparison: Comparison, found: Sequence[Record], keep: np.ndarray |
     """
     first, second = ({r.seed: r for r in found if r.name == name} for name in (comparison.first, comparison.second))
     seeds = tuple(sorted(first.keys() & second.keys()))
+    if comparison.metric in LOOKS:  # not measured for every run
+        seeds = tuple(s for s in seeds if looking.read(first[s]) and looking.read(second[s]))
     if not seeds:
         return None
-    split = BY_IMAGE.get(comparison.metric)
-    if split is None:
+    if comparison.metric not in (*RIGHT, *LOOKS):
         measure = METRICS[comparison.metric]
         differences = np.array([measure(first[s]) - measure(second[s]) for s in seeds])
         interval, p = _over_seeds(differences)
         return Evidence(seeds, tuple(differences.tolist()), interval, sign_flip(differences), p, ())
-    pairs = [(first[s].right(split).astype("float32"), second[s].right(split).astype("float32")) for s in seeds]
+    others = comparison.second_of == OTHERS
+    second_of = comparison.of if others else comparison.second_of or comparison.of
+    a = np.array([_by_image(first[s], comparison.metric, comparison.of) for s in seeds])
+    b = np.array([_by_image(second[s], comparison.metric, second_of, others) for s in seeds])
     if keep is not None:
-        pairs = [(a[keep], b[keep]) for a, b in pairs]
-    by_image = np.array([100 * (a - b) for a, b in pairs])
-    differences = by_image.mean(axis=1, dtype="float64")
-    interval, p = _over_seeds_and_images(by_image)
-    exact = tuple(mcnemar(a, b) for a, b in pairs)
+        a, b = a[:, keep], b[:, keep]
+    if second_of == comparison.of and not others:  # the same images: those that count in both runs
+        samples = [_counted(a - b)]
+        differences = np.nanmean(samples[0], axis=1, dtype="float64")
+    else:
+        samples = [_counted(a), _counted(-b)]
+        differences = sum(np.nanmean(sample, axis=1, dtype="float64") for sample in samples)
+    interval, p = _over_seeds_and_images(samples)
+    exact = tuple(map(mcnemar, a / 100, b / 100)) if comparison.metric in RIGHT and not comparison.of else ()
     return Evidence(seeds, tuple(differences.tolist()), interval, sign_flip(differences), p, exact)
+
+
+def _by_image(run: Record, metric: str, of: str, others: bool = False) -> np.ndarray:
+    """A metric's value for every image, in percent, float64; NaN for images that do not count.
+
+    of, others: only this class's images, or only those of all others.
+    """
+    if metric in RIGHT:
+        values = 100.0 * run.right(RIGHT[metric])
+        labels = run.predictions[f"{RIGHT[metric]}_label"]
+    else:
+        values = 100.0 * looking.read(run)[f"gradcam/{metric}"].astype("float64")
+        values[~run.right()[: len(values)]] = math.nan
+        labels = run.predictions["test_label"][: len(values)]
+    if of:
+        counted = labels == run.dataset["class_names"].index(of)
+        values[counted == others] = math.nan
+    return values
+
+
+def _counted(values: np.ndarray) -> np.ndarray:
+    """(seeds, images) without the images that count in no seed."""
+    return values[:, ~np.isnan(values).all(axis=0)].astype("float32")
 
 
 def sign_flip(differences: Sequence[float] | np.ndarray) -> float:
@@ -209,18 +263,28 @@ def _over_seeds(differences: np.ndarray) -> tuple[tuple[float, float], float]:
     return _bootstrap((differences,), lambda sample: float(np.mean(sample)))
 
 
-def _over_seeds_and_images(by_image: np.ndarray) -> tuple[tuple[float, float], float]:
-    """by_image: (seeds, images); with one seed only images are resampled."""
-    seeds, images = by_image.shape
-    if not by_image.any():
+def _over_seeds_and_images(samples: Sequence[np.ndarray]) -> tuple[tuple[float, float], float]:
+    """Of the sum of the samples' means; each (seeds, images), NaN where an image does not count in a seed.
+
+    The images of each sample are resampled by themselves, the seeds together; one seed is not resampled.
+    """
+    if not any(sample.any() for sample in samples):
         return (0.0, 0.0), 1.0
-    if seeds == 1:
-        return _bootstrap((by_image[0],), lambda sample: float(np.mean(sample)))
+    seeds = len(samples[0])
+    whole = [not np.isnan(sample).any() for sample in samples]
 
-    def mean(chosen_seeds: np.ndarray, chosen_images: np.ndarray) -> float:
-        return float(by_image[chosen_seeds].mean(axis=0)[chosen_images].mean())
+    def statistic(*chosen: np.ndarray) -> float:
+        # The mean over images first of what is whole: a tenth of the work of picking each seed's images.
+        return sum(
+            float(
+                sample[rows].mean(axis=0)[images].mean() if full else np.nanmean(sample[np.ix_(rows, images)], 1).mean()
+            )
+            for sample, full, images in zip(samples, whole, chosen[-len(samples) :], strict=True)
+            for rows in [chosen[0] if seeds > 1 else np.array([0])]
+        )
 
-    return _bootstrap((np.arange(seeds), np.arange(images)), mean)
+    over = [np.arange(sample.shape[1]) for sample in samples]
+    return _bootstrap((np.arange(seeds), *over) if seeds > 1 else tuple(over), statistic)
 
 
 def decide(comparison: Comparison, found: Evidence | None, adjusted: float) -> str:
@@ -256,10 +320,13 @@ def table(found: Sequence[Record], claims: Sequence[Claim]) -> "pd.DataFrame":
     import pandas as pd
 
     everything = [(claim, one, evidence(one, found)) for claim in claims for one in claim.comparisons]
-    adjusted = iter(holm([e.bootstrap for _, _, e in everything if e is not None]))
+    adjusted: dict[Comparison, float] = {}
+    for family in dict.fromkeys(_family(claim) for claim in claims):
+        those = {one: e.bootstrap for claim, one, e in everything if e is not None and _family(claim) == family}
+        adjusted |= zip(those, holm(list(those.values())), strict=True)
     decided = []
     for claim, one, e in everything:
-        p = next(adjusted) if e is not None else math.nan
+        p = adjusted.get(one, math.nan)
         decided.append((claim, one, e, p, decide(one, e, p)))
     lines: list[dict[str, Any]] = []
     for claim, one, e, p, verdict in decided:
@@ -269,7 +336,7 @@ def table(found: Sequence[Record], claims: Sequence[Claim]) -> "pd.DataFrame":
             "claim": claim.name,
             "words": claim.words,
             "verdict": whole,
-            "comparison": f"{one.first} {one.first_is} than {one.second}: {one.metric}",
+            "comparison": str(one),
             "matters": one.matters,
             "decided": verdict,
             "n": len(e.seeds) if e else 0,
@@ -290,13 +357,22 @@ def table(found: Sequence[Record], claims: Sequence[Claim]) -> "pd.DataFrame":
     return pd.DataFrame(lines)
 
 
-def verdicts(table: "pd.DataFrame") -> "pd.DataFrame":
-    """One line per claim: its words, its verdict, and each comparison's difference with its interval."""
+def _family(claim: Claim) -> str:
+    """Claims of one family are corrected together."""
+    return claim.name if any(one.of for one in claim.comparisons) else ""
+
+
+def verdicts(table: "pd.DataFrame", between: str = "; ") -> "pd.DataFrame":
+    """One line per claim: its words, its verdict, and each comparison's difference with its interval.
+
+    between: what parts the comparisons.
+    """
     import pandas as pd
 
     def text(line: dict[str, Any]) -> str:
         if not line["n"]:
-            return f"{line['comparison']} not trained yet"
+            done = "measured" if line["comparison"].endswith(LOOKS) else "trained"
+            return f"{line['comparison']} not {done} yet"
         known = not math.isnan(line["low"])
         interval = f"{line['low']:+.2f} … {line['high']:+.2f}" if known else "no interval"
         return f"{line['comparison']} {line['difference']:+.2f} ({interval}; n = {line['n']})"
@@ -306,7 +382,7 @@ def verdicts(table: "pd.DataFrame") -> "pd.DataFrame":
             "claim": name,
             "words": group["words"].iloc[0],
             "verdict": group["verdict"].iloc[0],
-            "evidence": "; ".join(map(text, group.to_dict("records"))),
+            "evidence": between.join(map(text, group.to_dict("records"))),
         }
         for name, group in table.groupby("claim", sort=False)
     )

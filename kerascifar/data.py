@@ -119,16 +119,18 @@ def _to_stderr(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def load(path: Path | None = None, *, say: Callable[[str], None] = _to_stderr) -> Dataset:
+def load(path: Path | None = None, *, download: bool = True, say: Callable[[str], None] = _to_stderr) -> Dataset:
     """Finds CIFAR-10, verifies it and keeps it in the user's cache folder, so that the next call takes milliseconds.
 
     Args:
         path: a folder that holds, or is, `cifar-10-batches-bin` or `cifar-10-batches-py`, or the `.tar.gz` of one of
             them, or a folder that holds such an archive. Without it: the environment's `KERASCIFAR_DATA`, else Keras's
             own cache, else our own cache, else Keras's own download.
+        download: whether it may be fetched where there is none.
         say: is given a line when something takes time or went unexpectedly.
     Raises:
-        UserError: nothing was found and the download failed, or what was found is not CIFAR-10 or our drawn shapes.
+        UserError: nothing was found and the download failed or is not wanted, or what was found is not CIFAR-10 or our
+            drawn shapes.
     """
     chosen = path or os.environ.get("KERASCIFAR_DATA")
     if chosen:
@@ -143,13 +145,18 @@ def load(path: Path | None = None, *, say: Callable[[str], None] = _to_stderr) -
     cached = _open_cache(_OFFICIAL.fingerprint, f"the verified copy in {_cache_root()}")
     if cached is not None:
         return cached
+    if not download:
+        raise UserError(
+            "There is no copy of CIFAR-10 here yet.\n`python -m kerascifar data` fetches it, or --data names one."
+        )
     return _from_path(_download(damaged, say), say)
 
 
 def test_split(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """The test images, uint8 (m, 32, 32, 3), and labels, int64 (m,). Only the final evaluation calls this function.
+    """The test images, uint8 (m, 32, 32, 3), and labels, int64 (m,). Only the final evaluation and `focus` call this.
 
-    A choice of any kind (epoch, row, layer) made after looking at them would make the test result too good.
+    A choice of any kind (epoch, row, layer) made after looking at them would make the test result too good; what
+    `focus` measures of trained models chooses nothing.
 
     Raises:
         ValueError: the `Dataset` was not made by `load` and has none.

@@ -18,7 +18,7 @@ Predict = Callable[[np.ndarray], np.ndarray]
 SHARES = (0.2, 0.4, 0.6, 0.8)  # of the pixels, taken away (ROAD)
 NOISE = 0.01  # standard deviation added to what ROAD fills in, so that a filled pixel cannot be told by its smoothness
 AT_ONCE = 64  # images that are filled in together: what they need fits a core's cache
-STEPS = 16  # of deletion and insertion
+STEPS = 10  # of deletion and insertion
 BLUR = 4.0  # pixels: what insertion starts from
 SIDE = 32
 
@@ -178,15 +178,35 @@ def mosaics(images: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[np.n
     """
     random = np.random.default_rng(seed)
     small = images.reshape(len(images), SIDE // 2, 2, SIDE // 2, 2, 3).mean(axis=(2, 4))
-    others = np.empty((len(images), 3), int)
-    for label in np.unique(labels):
-        mine = np.flatnonzero(labels == label)
-        others[mine] = random.choice(np.flatnonzero(labels != label), (len(mine), 3))
+    others = _of_other_classes(labels, 3, random)
     quarter = random.integers(0, 4, len(images))
     place = (np.arange(4) - quarter[:, None]) % 4  # 0 is the image itself, 1 … 3 the others
     sources = np.take_along_axis(np.column_stack([np.arange(len(images)), others]), place, axis=1)
     tiles = small[sources].reshape(-1, 2, 2, SIDE // 2, SIDE // 2, 3)
     return tiles.transpose(0, 1, 3, 2, 4, 5).reshape(images.shape).astype("float32"), quarter, others
+
+
+def _of_other_classes(labels: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """For each image the indices of `count` images of other classes, int (n, count)."""
+    others = np.empty((len(labels), count), int)
+    for label in np.unique(labels):
+        mine = np.flatnonzero(labels == label)
+        others[mine] = random.choice(np.flatnonzero(labels != label), (len(mine), count))
+    return others
+
+
+def partners(labels: np.ndarray, seed: int = 0) -> np.ndarray:
+    """For each image the index of one of another class, by lot, int (n,)."""
+    return _of_other_classes(labels, 1, np.random.default_rng(seed))[:, 0]
+
+
+def with_background(images: np.ndarray, others: np.ndarray, maps: np.ndarray, share: float = 0.5) -> np.ndarray:
+    """Each image with the `share` of its pixels that has the least evidence taken from another image, float32.
+
+    The report's purpose: a model that looks at the object should not mind another background. others: as `images`.
+    """
+    behind = _mask(order(maps)[:, SIDE * SIDE - round(share * SIDE * SIDE) :])
+    return np.where(behind[..., None], others, images)
 
 
 def pointing(maps: np.ndarray, quarter: np.ndarray) -> np.ndarray:

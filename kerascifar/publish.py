@@ -1,4 +1,7 @@
-"""Copies finished runs into `experiments/results/`; nothing else writes there, and it refuses what is no result."""
+"""Copies finished runs into `experiments/results/`, and refuses what is no result.
+
+Nothing else writes there, but for `focus --published`, which adds measurements of where a run looks.
+"""
 
 import shutil
 import tempfile
@@ -6,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from kerascifar import files, records
+from kerascifar import files, looking, records
 from kerascifar.errors import UserError
 from kerascifar.records import DECISIVE
 
@@ -14,7 +17,7 @@ WITH_WEIGHTS = ("experiment1", "experiment2")  # focus maps are drawn of these
 
 
 def publish(folders: Sequence[Path], to: Path = records.PUBLISHED) -> list[Path]:
-    """Publishes runs: record, history, predictions and, for seed 0 of the report's rows, the weights.
+    """Publishes runs: record, history, predictions, what was measured of where they look, and seed 0's weights.
 
     All are checked before any is copied.
 
@@ -42,7 +45,8 @@ def _name(record: records.Record) -> str:
 def _files(record: records.Record) -> list[str]:
     """What is published of a run; weights of seed 0 of the report's rows only, to keep a clone small."""
     weights = [records.MODEL] if record.seed == 0 and record.experiment in WITH_WEIGHTS else []
-    return [*weights, records.HISTORY, records.PREDICTIONS, records.RECORD]
+    looks = [looking.FOCUS] if (record.folder / looking.FOCUS).is_file() else []
+    return [*weights, *looks, records.HISTORY, records.PREDICTIONS, records.RECORD]
 
 
 def _check(record: records.Record, to: Path) -> None:
@@ -66,6 +70,7 @@ def _check(record: records.Record, to: Path) -> None:
             raise UserError(f"history.csv has {epochs} epochs, the record {record.epochs_trained}.")
         if records.MODEL in _files(record):
             records.load_model(record)
+        looking.read(record)
         if abs(float(record.right().mean()) - record.results["test"]["accuracy"]) > 1e-9:
             raise UserError("predictions.npz gives another test accuracy than the record.")
     except UserError as problem:

@@ -8,7 +8,7 @@ from making import ROOT, record
 from making import run as run_on_disk
 from scipy import stats
 
-from kerascifar import claims, config
+from kerascifar import claims, config, looking
 from kerascifar.__main__ import main
 from kerascifar.claims import HOLDS, NOT, UNDECIDED, Comparison, Evidence
 from kerascifar.errors import UserError
@@ -142,8 +142,54 @@ def test_a_claim_needs_all_its_comparisons(tmp_path):
 def test_the_declared_claims_name_rows_of_the_report():
     rows = {r.name for n in ("experiment1", "experiment2") for r in config.read(ROOT / f"experiments/{n}.toml").rows}
     declared = claims.read()
-    assert len({claim.name for claim in declared}) == len(declared) == 12
+    assert len({claim.name for claim in declared}) == len(declared) == 14
     assert all({c.first, c.second} <= rows for claim in declared for c in claim.comparisons)
+
+
+def looking_run(name, seed, border, images=300):
+    """A run whose maps have this share of their evidence at the border, ten points more for class 0."""
+    made = run(name, seed, 0.8, images=images)
+    made.predictions["test_label"] = (np.arange(images) % 10).astype("uint8")
+    wrong = np.arange(images) // 10 % 5 == 0
+    made.predictions["test_predicted"] = np.where(wrong, 99, made.predictions["test_label"]).astype("uint8")
+    noise = np.random.default_rng([seed, ord(name)]).normal(0, 0.01, images)
+    shares = border + 0.1 * (made.predictions["test_label"] == 0) + noise
+    made.__dict__["looks"] = {"gradcam/border": np.where(wrong, 9.0, shares).astype("float16")}
+    return made
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    monkeypatch.setattr(looking, "read", lambda record: record.__dict__.get("looks", {}))
+
+
+def test_where_models_look_is_compared_on_images_that_are_right(looks):
+    """Fails if images that are wrong count (their 900 %), or those of other classes."""
+    found = [looking_run(n, s, b) for s in range(6) for n, b in (("A", 0.4), ("B", 0.3))]
+    one = Comparison("A", "B", "border", "higher", 2.0, of="bird")
+    e = claims.evidence(one, found)
+    assert e.mean == pytest.approx(10, abs=0.5) and e.interval[0] < e.mean < e.interval[1] and e.mcnemar == ()
+    assert claims.decide(one, e, e.bootstrap) == HOLDS
+    assert claims.evidence(one, [*found[:2], run("A", 7), run("B", 7)]).seeds == (0,)  # not measured: not counted
+    assert claims.evidence(one, found[:2]).interval[1] - claims.evidence(one, found[:2]).interval[0] < 1.5
+
+
+def test_a_class_can_be_compared_with_all_others_of_the_same_runs(looks):
+    found = [looking_run("A", s, 0.3) for s in range(6)]
+    one = Comparison("A", "A", "border", "higher", 2.0, of="airplane", second_of=claims.OTHERS)
+    e = claims.evidence(one, found)
+    assert e.mean == pytest.approx(10, abs=0.5) and e.interval[0] > 9 and e.interval[1] < 11
+    assert str(one) == "A airplane higher than A other classes: border"
+    truck = Comparison("A", "A", "border", "higher", 2.0, of="truck", second_of=claims.OTHERS)
+    assert claims.evidence(truck, found).mean == pytest.approx(-10 / 9, abs=0.5)
+
+
+def test_holm_corrects_claims_about_looking_by_themselves(looks):
+    found = [looking_run(n, s, b) for s in range(2) for n, b in (("A", 0.31), ("B", 0.3))]
+    accuracy = claims.Claim("X", "w", (better(),))
+    focus = claims.Claim("Y", "w", (Comparison("A", "B", "border", "higher", 2.0, of="bird"),))
+    alone = claims.table(found, [focus])["bootstrap p (Holm)"].tolist()
+    assert claims.table(found, [accuracy, focus])["bootstrap p (Holm)"].tolist()[1:] == alone
 
 
 BLOCK = """[[claim]]

@@ -1,0 +1,117 @@
+"""What is measured of a run is kept beside it, found again, and told apart from another run's."""
+
+import making
+import numpy as np
+import pytest
+
+from kerascifar import focus, looking, maps, records
+from kerascifar.errors import UserError
+
+# Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+LABELS = np.arange(30) % 10
+KINDS = ("gradcam", "saliency", "random", "centred")
+
+
+def known():
+    """The planted model, with a say of its evidence over its constant."""
+    network = making.planted()
+    kernel, bias, dense, constants = network.get_weights()
+    network.set_weights([kernel, bias, 150 * dense, constants])
+    return network
+
+
+def pictures():
+    """Dark, with a green patch where the label is 1: what the planted model knows."""
+    drawn = 0.2 * np.random.default_rng(0).random((30, 32, 32, 3), dtype="float32")
+    drawn[LABELS == 1, 10:24, 10:24, 1] = 1
+    return drawn
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A run of the planted model, measured in parts of 16 + 14 images."""
+    made = making.run(tmp_path_factory.mktemp("run"), known())
+    ticks = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(looking, "AT_ONCE", 16)
+        looking.measure(made, pictures(), LABELS, KINDS, ticks.append)
+    assert ticks == [kind for kind in KINDS for _ in range(2)]
+    return made
+
+
+def test_every_measure_is_that_of_focus_on_maps_of_one_grid(measured):
+    """Fails if parts slip, if a measure takes another's place, or if maps are normalised or of another grid."""
+    found = looking.read(measured)
+    assert {name for name in found if "/" not in name} == {"mosaic_right"}
+    network, images = known(), pictures()
+    shown = maps.enlarged(maps.coarsened(maps.evidence(network, images, LABELS), 6))
+
+    def predict(x):
+        return np.asarray(network(x))
+
+    mosaics, quarter, _ = focus.mosaics(images, LABELS)
+    there = maps.enlarged(maps.coarsened(maps.evidence(network, mosaics, LABELS), 6))
+    deletion, insertion = focus.deletion_and_insertion(predict, images, LABELS, shown)
+    expected = {
+        "border": focus.border_share(shown),
+        "pointing": focus.pointing(there, quarter),
+        "deletion": deletion,
+        "insertion": insertion,
+    }
+    for name, values in expected.items():
+        some = LABELS == 1  # an empty map is taken away by lot, part by part
+        np.testing.assert_allclose(found[f"gradcam/{name}"][some], values[some], atol=2e-3, err_msg=name)
+    assert np.isnan(found["gradcam/border"][LABELS == 2]).all()  # green speaks against class 2: the map is empty
+    one = {name: values[LABELS == 1].mean() for name, values in found.items() if "/" in name}
+    assert one["gradcam/road"] > 0.05 > one["random/road"]
+    assert one["gradcam/background"] == 1.0  # the patch stays
+    assert "random/likeness" not in found and np.isfinite(found["saliency/likeness"][LABELS == 1]).all()
+    assert found["mosaic_right"].shape == (30,)
+
+
+def test_nothing_is_measured_twice_and_more_is_added(measured, monkeypatch):
+    before = looking.read(measured)
+    assert looking.missing(measured, KINDS, 30) == [] and looking.missing(measured, KINDS, 31) == list(KINDS)
+    assert looking.missing(measured, ["layercam", "random"], 30) == ["layercam"]
+    monkeypatch.setattr(looking, "_measured", lambda *_: pytest.fail("measured again"))
+    looking.measure(measured, pictures(), LABELS, KINDS)
+    monkeypatch.undo()
+    looking.measure(measured, pictures(), LABELS, ["layercam"])
+    after = looking.read(measured)
+    assert set(after) - set(before) == {f"layercam/{measure}" for measure in looking.MEASURES}
+    for name, values in before.items():
+        np.testing.assert_array_equal(after[name], values)
+
+
+def test_another_runs_file_and_a_damaged_one_are_refused(measured, tmp_path):
+    other = making.run(tmp_path / "other", known(), seed=1)
+    assert looking.read(other) == {}
+    (other.folder / looking.FOCUS).write_bytes((measured.folder / looking.FOCUS).read_bytes())
+    with pytest.raises(UserError, match=r"focus\.npz belongs to another run"):
+        looking.read(other)
+    (other.folder / looking.FOCUS).write_bytes((measured.folder / looking.FOCUS).read_bytes()[:500])
+    with pytest.raises(UserError, match=r"focus\.npz is damaged"):
+        looking.read(other)
+
+
+def test_the_table_has_means_over_images_and_empty_maps_counted(measured):
+    table = looking.table([measured]).set_index("map")
+    found = looking.read(measured)
+    assert list(table.index[:2]) == ["Grad-CAM", "Saliency" if "layercam/road" not in found else "Layer-CAM"]
+    line = table.loc["Grad-CAM"]
+    assert (line["row"], line["n"], line["images"]) == ("M1", 1, 30)
+    assert line["road"] == pytest.approx(found["gradcam/road"].astype("float64").mean())
+    assert line["border"] == pytest.approx(100 * np.nanmean(found["gradcam/border"].astype("float64")))
+    assert line["empty"] == pytest.approx(100 * np.isnan(found["gradcam/border"]).mean()) and line["empty"] > 50
+    assert np.isnan(table.loc["centred", "likeness"])
+    assert looking.table([making.record()]).empty
+
+
+def test_the_published_files_say_what_they_are():
+    """Each published measurement belongs to its run, and covers every test image."""
+    for record in records.list_records(records.PUBLISHED):
+        for name, values in looking.read(record).items():
+            assert values.dtype == np.float16 and len(values) <= 10_000, name
