@@ -1,8 +1,9 @@
 # Run `make` for the list of targets. Needs make and Python; everything else is set up in .venv, or asked for.
 PYTHON ?= python3
-# Debian's packages for what pip cannot install; `make setup` installs one where it is missing and it may.
+# Debian's packages for what pip cannot install; `make setup` and `make test` install one where it is missing and they may.
 DEBIAN_VENV     := python3-venv
 DEBIAN_GRAPHVIZ := graphviz
+DEBIAN_CHROMIUM := chromium
 
 VENV  := .venv
 PY    := $(VENV)/bin/python
@@ -16,7 +17,7 @@ WITH_RUNS := $(if $(RUNS),--runs "$$RUNS")
 WITH_ROWS := $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup experiment1 experiment2 choices verify demo test soak bench report lock clean
+.PHONY: help setup experiment1 experiment2 choices verify demo test soak bench report serve lock clean
 
 help:
 	@echo 'make setup         everything that is needed, in $(VENV); the targets below do it by themselves'
@@ -25,7 +26,8 @@ help:
 	@echo 'make choices       decide by a rule what the report leaves open: widths, momentum       EPOCHS DATA RUNS'
 	@echo 'make verify        train a published run again and compare             ROW=M3 SEED=0 DATA RUNS'
 	@echo 'make demo          a short run on drawn images: no data, no network'
-	@echo 'make report        tables and figures on one page, in report/         RUNS'
+	@echo 'make report        tables, figures and one page, in report/            DATA RUNS'
+	@echo 'make serve         the page in a browser                               DATA RUNS PORT'
 	@echo 'make test          lint, format, types and tests                      DATA'
 	@echo 'make soak          kill runs 500 times and compare them with undisturbed ones         KILLS'
 	@echo 'make bench         measure against plain Keras (and PyTorch), side by side: half an hour        DATA'
@@ -50,9 +52,15 @@ demo: $(READY)
 	@$(PY) -m kerascifar demo
 
 report: $(READY)
-	@$(PY) -m kerascifar report --out report $(WITH_RUNS)
+	@$(PY) -m kerascifar report --out report $(WITH_DATA) $(WITH_RUNS)
+
+serve: report
+	@$(PY) -m webbrowser -t "http://127.0.0.1:$(or $(PORT),8000)" & \
+	$(PY) -m http.server $(or $(PORT),8000) --bind 127.0.0.1 --directory report
 
 test: $(READY)
+	@command -v chromium >/dev/null || { $(call apt_install,$(DEBIAN_CHROMIUM)); } || \
+	echo "Chromium is missing: the page's tests in a browser are skipped. On Debian: apt-get install $(DEBIAN_CHROMIUM)"
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy

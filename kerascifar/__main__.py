@@ -1,5 +1,5 @@
-"""The command line: `python -m kerascifar run | choices | verify | data | models | report | findings | publish |
-demo`.
+"""The command line: `python -m kerascifar run | choices | verify | data | models | report | focus | findings |
+publish | demo`.
 
 Arguments only.
 """
@@ -69,11 +69,23 @@ def _parser() -> argparse.ArgumentParser:
     models.set_defaults(action=_models)
 
     report = commands.add_parser(
-        "report", help="tables and figures of your runs and the published ones; in a checkout README's tables too"
+        "report",
+        help="tables, figures and a page of your runs, else of the published ones; README's tables too",
     )
     report.add_argument("--out", type=Path, metavar="DIR", help="default: RUNS/report")
-    _add_places(report)
+    _add_places(report, data=True)
     report.set_defaults(action=_report)
+
+    focus = commands.add_parser("focus", help="measure on the test images where trained models look")
+    focus.add_argument("--rows", nargs="+", metavar="ROW", default=("M6", "Model4"), help="default: M6 Model4")
+    focus.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="default: all that have weights")
+    focus.add_argument(
+        "--methods", nargs="+", metavar="METHOD", default=("gradcam",), help="e.g. gradcam scorecam (default: gradcam)"
+    )
+    focus.add_argument("--images", type=int, metavar="N", help="only the first N test images")
+    focus.add_argument("--published", action="store_true", help="the published runs instead of yours")
+    _add_places(focus, data=True)
+    focus.set_defaults(action=_focus)
 
     findings = commands.add_parser("findings", help="which of the report's claims hold, by the published runs")
     findings.add_argument("--runs", type=Path, metavar="DIR", help="by these runs instead")
@@ -244,7 +256,7 @@ def _models(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
 
 
 def _report(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
-    from kerascifar import records
+    from kerascifar import data, records
 
     own = records.current(records.list_records(arguments.runs))
     published = records.current(records.list_records(records.PUBLISHED))
@@ -253,10 +265,20 @@ def _report(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
             f"There is no finished run in {arguments.runs} and none is published yet.\n"
             "Train one first: make experiment1, or in two minutes and without data: make demo."
         )
+    dataset = None
+    try:
+        dataset = data.load(arguments.data, download=False)
+    except errors.UserError as problem:
+        if arguments.data is not None:
+            raise
+        print(f"Without the gallery of focus maps. {problem}", file=sys.stderr)
     quiet.load_keras()
-    from kerascifar import readme, report
+    from kerascifar import page, readme, report
 
-    for path in report.write(own, published, arguments.out or arguments.runs / "report"):
+    out = arguments.out or arguments.runs / "report"
+    written = report.write(own, published, out)
+    pictures = [path for path in written if path.suffix == ".png"]
+    for path in [*written, page.write(own, published, pictures, dataset, out)]:
         print(path)
     if published and Path("README.md").resolve() == readme.README:  # only from within a checkout
         for path in readme.write_tables(published):
@@ -264,8 +286,52 @@ def _report(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     return 0
 
 
+def _focus(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
+    from kerascifar import data, looking, maps, records, tables
+
+    for method in arguments.methods:
+        if method not in maps.METHODS:
+            raise errors.UserError(f'--methods "{method}" is not known.\n{errors.suggest(method, maps.METHODS)}')
+    place = records.PUBLISHED if arguments.published else arguments.runs
+    found = [r for r in records.current(records.list_records(place)) if r.name in arguments.rows]
+    found = [r for r in found if arguments.seeds is None or r.seed in arguments.seeds]
+    with_weights = [r for r in found if (r.folder / records.MODEL).is_file()]
+    if not with_weights:
+        raise errors.UserError(
+            f"There is no trained model of {' or '.join(arguments.rows)} in {place}.\n"
+            "Train one (make experiment1 ROWS=M6), or measure the published ones: --published."
+        )
+    dataset = data.load(arguments.data)
+    if other := [r for r in with_weights if r.dataset["test"] != dataset.fingerprint["test"]]:
+        raise errors.UserError(f"{other[0].folder} was trained on other images than {dataset.source} holds.")
+    images, labels = data.test_split(dataset)
+    count = len(labels)
+    if arguments.images is not None:
+        if not 10 <= arguments.images <= count:
+            raise errors.UserError(f"--images {arguments.images} is out of range. Expected 10 to {count}.")
+        count = arguments.images
+    quiet.load_keras()
+    from rich.progress import Progress, SpinnerColumn, TimeRemainingColumn
+
+    images, labels = data.scale(images[:count]), labels[:count]
+    kinds = (*arguments.methods, *looking.BASELINES)
+    with Progress(SpinnerColumn(), *Progress.get_default_columns()[:3], TimeRemainingColumn()) as progress:
+        work = {(r.folder, kind): r for r in with_weights for kind in looking.missing(r, kinds, count)}
+        task = progress.add_task("", total=len(work) * len(list(looking.parts(count))))
+        for record in with_weights:
+
+            def tick(kind: str, record: "records.Record" = record) -> None:
+                progress.update(task, advance=1, description=f"{record.label}, {kind}")
+
+            looking.measure(record, images, labels, kinds, tick)
+    table = looking.table(found)
+    tables.save_plain(table, arguments.runs / "report" / "focus", "Where models look", [looking.NOTE])
+    print(f"{tables.plain_markdown(table)}\n\n{arguments.runs / 'report' / 'focus.md'}")
+    return 0
+
+
 def _findings(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
-    from kerascifar import claims, cleaner, records, tables
+    from kerascifar import claims, cleaner, records, tables, why
 
     declared = claims.read()
     found = records.current(records.list_records(arguments.runs or records.PUBLISHED))
@@ -275,11 +341,14 @@ def _findings(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     table = claims.table(found, declared)
     tables.save_plain(table, arguments.out / "findings", "Findings", [claims.RULE])
     print(f"{tables.plain_markdown(claims.verdicts(table))}\n")
-    images = cleaner.table([r for r in found if not r.is_synthetic])
+    images = cleaner.table(found)
     if len(images):
         tables.save_plain(images, arguments.out / "cleaner", "Cleaner test images", [cleaner.remark(images)])
         print(f"{tables.plain_markdown(images)}\n\n{cleaner.remark(images)}\n")
-    print(arguments.out / "findings.md")
+    quiet.load_keras()  # models are built, to count their parameters
+    tables.save_plain(why.table(found), arguments.out / "why", "What stands behind the verdicts", [why.NOTE])
+    for name in ("findings", "why"):
+        print(arguments.out / f"{name}.md")
     return 0
 
 

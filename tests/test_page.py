@@ -1,0 +1,226 @@
+"""The page in a browser: its numbers are the records', its choices work, it fetches nothing, and it is accessible."""
+
+import re
+import shutil
+from html.parser import HTMLParser
+
+import making
+import numpy as np
+import pytest
+
+from kerascifar import claims, data, page, tables
+from kerascifar.__main__ import main
+
+# Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="module")
+def dataset(shapes):
+    return data.load(shapes)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, dataset):
+    """M6 with seeds 0 and 1, and Model4, untrained, on the drawn shapes; each with a history of its own."""
+    folder = tmp_path_factory.mktemp("runs")
+    where = {"name": "CIFAR-10", "class_names": list(dataset.class_names), **dataset.fingerprint}
+    found = []
+    for experiment, name, model, seed in [
+        ("experiment1", "M6", "model1", 0),
+        ("experiment1", "M6", "model1", 1),
+        ("experiment2", "Model4", "model4", 0),
+    ]:
+        row = {"name": name, "model": model, "augment": True}
+        results = {s: {"loss": 1.0, "accuracy": 0.61 + seed / 100} for s in ("train", "validation", "test")}
+        found.append(
+            making.run(
+                folder / f"{name}-{seed}",
+                row=row,
+                seed=seed,
+                experiment=experiment,
+                dataset=where,
+                results=results,
+                per_class=dict.fromkeys(("validation", "test"), dict.fromkeys(dataset.class_names, 0.7)),
+            )
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def written(runs, dataset, tmp_path_factory):
+    return page.write(runs, [], [], dataset, tmp_path_factory.mktemp("page"))
+
+
+class Cells(HTMLParser):
+    """The text of every cell of a page's tables."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.cells, self.inside = [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        if tag in ("td", "th"):
+            self.inside = True
+            self.cells.append("")
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag not in ("td", "th")
+
+    def handle_data(self, text):
+        if self.inside:
+            self.cells[-1] += text
+
+
+def test_what_stands_in_the_page_is_what_the_records_give(written, runs):
+    """Fails if a table is of other runs, rounded differently, or if a verdict is typed."""
+    cells = Cells(written.read_text(encoding="utf-8")).cells
+    table = tables.readable(tables.results(runs[:2], []), whole=True)
+    assert "61.50 ± 0.71" in cells and set(table.to_numpy().ravel()) <= {*cells, ""}
+    verdicts = claims.verdicts(claims.table(runs, claims.read()), between="\n")
+    for column in ("claim", "words", "evidence"):
+        assert set(verdicts[column]) <= set(cells)
+    assert sum(cell.endswith("undecided") for cell in cells) >= len(verdicts)
+
+
+def test_a_page_is_one_file_of_at_most_5_mb_that_names_no_other(written):
+    text = written.read_text(encoding="utf-8")
+    assert len(text.encode()) < 5_000_000
+    text = re.sub(r"(?s)(<script>).*?</script>", r"\1</script>", text)  # what scripts fetch, the browser's tests see
+    assert not re.findall(
+        r"""<(?:link|iframe|object|embed)\b|<script[^>]+src|@import|url\((?!['"]?(?:data:|#))""", text
+    )
+    assert set(re.findall(r'<img[^>]+src="([a-z]+:)', text)) <= {"data:"}
+
+
+def test_without_images_the_page_says_how_to_get_the_gallery(runs, tmp_path):
+    text = page.write(runs, [], [], None, tmp_path).read_text(encoding="utf-8")
+    assert "make report DATA=DIR" in text and 'id="gallery"' not in text
+
+
+def test_the_gallery_takes_the_first_validation_images_and_the_maps_of_every_method(runs, dataset):
+    made = page.gallery(runs, dataset)
+    validation = np.sort(data.split(dataset.labels)[1])
+    birds = [e for e in made["entries"] if e["class"] == dataset.class_names[2] and e["row"] == "M6"]
+    expected = validation[dataset.labels[validation] == 2][: page.EACH]
+    assert [e["source"].split()[2] for e in birds if e["method"] == "Saliency"] == [str(i) for i in expected]
+    assert {e["method"] for e in birds} == {
+        "Grad-CAM",
+        "Grad-CAM++",
+        "Layer-CAM",
+        "Score-CAM",
+        "Saliency",
+        "SmoothGrad",
+    }
+    assert page.gallery([making.record()], dataset) is None  # no weights
+
+
+def test_markup_in_a_record_stays_text(runs, tmp_path):
+    """A record's texts are checked when it is read; the page trusts them no more than that."""
+    run = making.record(
+        row={"name": "<b>M6</b>"},
+        history=runs[0].history,
+        environment={"device": "</script><i>x</i>"},
+        dataset=runs[0].dataset,
+    )
+    run.__dict__["predictions"] = runs[0].predictions
+    text = page.write([run], [], [], None, tmp_path).read_text(encoding="utf-8")
+    assert "<b>M6" not in text and "<i>x</i>" not in text
+
+
+def test_report_writes_the_page_and_says_what_is_missing(tmp_path, monkeypatch, capsys, runs):
+    """Without images at hand nothing is fetched."""
+    monkeypatch.setenv("KERASCIFAR_DATA", str(tmp_path / "nothing"))
+    shutil.copytree(runs[0].folder, tmp_path / "runs" / "M6")
+    assert main(["report", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr()
+    assert str(tmp_path / "out" / "index.html") in printed.out and "Without the gallery of focus maps" in printed.err
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium, headless."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with playwright.sync_playwright() as play:
+        started = play.chromium.launch(executable_path=CHROMIUM, args=[*flags, "--disable-sync", "--no-first-run"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(browser, written):
+    """The page, opened from disk; the test fails on a console message, an error, or a request for anything else."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    tab = context.new_page()
+    faults = []
+    tab.on("console", lambda message: faults.append(message.text))
+    tab.on("pageerror", lambda error: faults.append(str(error)))
+    tab.on(
+        "request",
+        lambda request: faults.append(request.url) if not request.url.startswith(("data:", written.as_uri())) else None,
+    )
+    tab.goto(written.as_uri())
+    tab.wait_for_selector("#chart .vega-bindings")
+    yield tab
+    assert faults == []
+    context.close()
+
+
+def test_the_chart_shows_the_chosen_row_and_seeds(opened):
+    lines = opened.locator("#chart g.mark-line path")
+    assert lines.count() == 2 * 2 * 2  # two charts, two splits, two seeds
+    opened.get_by_label("seed 1").uncheck()
+    assert lines.count() == 2 * 2
+    opened.locator("#chart select").select_option("Model4")
+    assert lines.count() == 2 * 2
+    point = opened.locator("#chart g.mark-symbol path").first
+    point.hover(force=True)
+    assert "Model4" in opened.locator("#vg-tooltip-element").inner_text()
+
+
+def test_the_gallery_changes_image_class_row_and_order(opened):
+    caption = opened.locator("#caption")
+    first, drawn = caption.inner_text(), opened.locator("#picture").get_attribute("src")
+    assert first.startswith("M6, Grad-CAM, layer") and f"of {page.EACH}." in first
+    opened.locator("#next").focus()
+    opened.keyboard.press("Enter")
+    assert "Image 2" in caption.inner_text() and opened.locator("#picture").get_attribute("src") != drawn
+    opened.locator("#row").select_option("Model4")
+    opened.locator("#method").select_option("SmoothGrad")
+    assert caption.inner_text().startswith("Model4, SmoothGrad, pixels") and "Image 2" in caption.inner_text()
+    right = set()
+    for option in opened.locator("#class option").all_inner_texts():
+        opened.locator("#class").select_option(option)
+        opened.locator("#order").select_option("wrong")
+        right.add("(wrong)" in caption.inner_text())
+    assert True in right
+
+
+def test_what_is_drawn_without_javascript_can_be_read(browser, written):
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(written.as_uri())
+    assert tab.locator("#chart svg path").count() > 4 and "61.50 ± 0.71" in tab.locator("main").inner_text()
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_is_accessible_and_fits(browser, written, scheme, width):
+    """axe-core finds no serious violation, and nothing but tables and charts is wider than the screen."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    tab = context.new_page()
+    tab.goto(written.as_uri())
+    tab.wait_for_selector("#chart .vega-bindings")
+    found = axe.Axe().run(tab).response["violations"]
+    assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")] == []
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
