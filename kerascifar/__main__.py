@@ -290,8 +290,7 @@ def _focus(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     from kerascifar import data, looking, maps, records, tables
 
     for method in arguments.methods:
-        if method not in maps.METHODS:
-            raise errors.UserError(f'--methods "{method}" is not known.\n{errors.suggest(method, maps.METHODS)}')
+        maps.check_method(method)
     place = records.PUBLISHED if arguments.published else arguments.runs
     found = [r for r in records.current(records.list_records(place)) if r.name in arguments.rows]
     found = [r for r in found if arguments.seeds is None or r.seed in arguments.seeds]

@@ -102,6 +102,32 @@ def test_the_same_command_again_trains_nothing(trained, shapes):
     assert [(p, p.stat().st_mtime_ns) for p in sorted((folder / "runs").glob("mine-*/*"))] == before
 
 
+def test_focus_measures_a_run_once_and_shows_the_table(trained, shapes, tmp_path):
+    shutil.copytree(trained[0] / "runs", tmp_path / "runs")
+    words = ("focus", "--rows", "A", "--methods", "saliency", "--images", 40, "--data", shapes)
+    first = command(*words, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert re.search(r"\| A +\| Saliency +\| 1 +\| 40 ", first.stdout) and "| centred" in first.stdout
+    (path,) = (tmp_path / "runs").glob("mine-A-*/focus.npz")
+    before = path.stat().st_mtime_ns
+    again = command(*words, cwd=tmp_path)
+    assert again.returncode == 0 and path.stat().st_mtime_ns == before
+    table = (tmp_path / "runs" / "report" / "focus.md").read_text(encoding="utf-8")
+    assert "LeRF" in table and "| A " in table
+
+
+@pytest.mark.parametrize(
+    "words, answer",
+    [
+        (("--methods", "gradcan"), 'method "gradcan" is not known.*\n.*Did you mean "gradcam"'),
+        (("--rows", "B"), "There is no trained model of B in runs.*\nTrain one"),
+        (("--rows", "A", "--images", 5), "--images 5 is out of range. Expected 10 to 100"),
+    ],
+)
+def test_mistakes_with_focus_measures_are_told(trained, shapes, words, answer):
+    assert_told(command("focus", *words, "--data", shapes, cwd=trained[0]), answer)
+
+
 def finished_epochs(folder):
     """Of the newest checkpoint; epochs are so short that any single one may not be seen."""
     return max((int(path.stem[-6:]) for path in folder.glob("runs/*/checkpoint-*.bin")), default=0)

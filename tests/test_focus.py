@@ -119,6 +119,21 @@ def test_pointing_counts_positive_evidence_in_the_right_quarter():
     assert shares[:3].tolist() == [0.25, 1.0, 0.0] and np.isnan(shares[3])
 
 
+def test_the_half_with_the_least_evidence_is_another_images():
+    pictures, others = images(), 1 - images()
+    made = focus.with_background(pictures, others, np.broadcast_to(SPOT, (12, 32, 32)))
+    kept = (made == pictures).all(axis=-1)
+    assert (kept.sum(axis=(1, 2)) == 512).all() and kept[:, SPOT == 1].all()
+    assert (made[~kept] == others[~kept]).all()
+
+
+def test_partners_are_of_other_classes_and_by_lot():
+    labels = np.arange(200) % 10
+    chosen = focus.partners(labels)
+    assert (labels[chosen] != labels).all() and len(set(chosen)) > 100
+    assert (focus.partners(labels) == chosen).all() and (focus.partners(labels, seed=1) != chosen).any()
+
+
 def test_likeness_is_spearmans():
     a, b = np.random.default_rng(0).random((2, 4, 32, 32))
     expected = [stats.spearmanr(x.ravel(), y.ravel()).statistic for x, y in zip(a, b, strict=True)]
