@@ -48,10 +48,10 @@ class Twin(torch.nn.Module):
 
 @pytest.fixture(scope="module")
 def network():
-    """Model1 with random weights, five times as large in the last layer, so that it is sure of something."""
+    """Model1 with random weights, forty times as large in the last layer, so that it is sure of something."""
     keras.utils.set_random_seed(0)
     made = models.build("model1")
-    made.layers[-1].set_weights([5 * w for w in made.layers[-1].get_weights()])
+    made.layers[-1].set_weights([40 * w for w in made.layers[-1].get_weights()])
     return made
 
 
@@ -78,6 +78,7 @@ def test_grad_cam_is_theirs(network, twin):
     np.testing.assert_allclose(theirs, maps._stretched(maps.evidence(network, images(), LABELS)), atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:__array_wrap__ must accept context:DeprecationWarning")  # within that package
 def test_road_is_theirs(network, twin):
     """But for the noise that both add, which is drawn anew; fails if an order, a share or the weights are others."""
     from pytorch_grad_cam.metrics.road import ROADCombined
@@ -92,5 +93,5 @@ def test_road_is_theirs(network, twin):
         return network.predict(pictures, verbose=0)
 
     ours = focus.road(predict, images(), LABELS, shown)
-    assert np.ptp(ours) > 0.02
+    assert np.ptp(ours) > 0.1 and np.corrcoef(ours, theirs)[0, 1] > 0.99
     np.testing.assert_allclose(ours, theirs, atol=0.01)
