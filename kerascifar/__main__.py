@@ -1,5 +1,5 @@
 """The command line: `python -m kerascifar run | choices | verify | data | models | report | focus | findings |
-publish | demo`.
+compare | publish | doctor | demo`.
 
 Arguments only.
 """
@@ -92,6 +92,13 @@ def _parser() -> argparse.ArgumentParser:
     findings.add_argument("--out", type=Path, default=RUNS / "report", metavar="DIR", help="default: %(default)s")
     findings.set_defaults(action=_findings)
 
+    compare = commands.add_parser("compare", help="any runs in one table, with paired differences from the first")
+    compare.add_argument(
+        "names", nargs="+", metavar="RUN", help="a run's folder, or a row: yours, else the published one"
+    )
+    _add_places(compare)
+    compare.set_defaults(action=_compare)
+
     publish = commands.add_parser(
         "publish", help="copy finished runs into experiments/results; README's and docs/results' tables and figures"
     )
@@ -104,6 +111,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_places(publish, data=True, runs=False)
     publish.set_defaults(action=_publish)
+
+    doctor = commands.add_parser("doctor", help="what is right on this machine, and what to do about the rest")
+    _add_places(doctor, data=True)
+    doctor.set_defaults(action=_doctor)
 
     demo = commands.add_parser("demo", help="a short tour on drawn shapes: no data, no network")
     demo.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: %(default)s")
@@ -349,6 +360,31 @@ def _findings(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     for name in ("findings", "why"):
         print(arguments.out / f"{name}.md")
     return 0
+
+
+def _compare(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
+    from kerascifar import compare, plots, tables
+
+    found = compare.find(arguments.names, arguments.runs)
+    table = compare.table(found)
+    path = arguments.runs / "report" / "compare"
+    tables.save_plain(table, path, "Compared: " + ", ".join(found), [compare.NOTE])
+    plots.save(plots.compared(found), path.with_suffix(".png"))
+    print(f"{tables.plain_markdown(table)}\n\n{compare.NOTE}\n\n{path.with_suffix('.png')}")
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
+    quiet.load_keras()
+    from kerascifar import doctor
+
+    wrong = 0
+    for check in doctor.checks(arguments.runs, arguments.data):
+        print(f"{'✓' if check.right else '✗'} {check.what}: {errors.printable(check.found)}", flush=True)
+        if not check.right:
+            wrong += 1
+            print(f"    {errors.printable(check.todo)}", flush=True)
+    return 1 if wrong else 0
 
 
 def _publish(arguments: argparse.Namespace, argv: Sequence[str]) -> int:

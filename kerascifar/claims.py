@@ -160,7 +160,15 @@ def evidence(comparison: Comparison, found: Sequence[Record], keep: np.ndarray |
     Args:
         keep: bool (10000,): the test images to count; all by default. Only for test accuracy.
     """
-    first, second = ({r.seed: r for r in found if r.name == name} for name in (comparison.first, comparison.second))
+    first, second = ([r for r in found if r.name == name] for name in (comparison.first, comparison.second))
+    return between(first, second, comparison, keep)
+
+
+def between(
+    firsts: Sequence[Record], seconds: Sequence[Record], comparison: Comparison, keep: np.ndarray | None = None
+) -> Evidence | None:
+    """As `evidence`, of one row's runs against another's, whatever their names."""
+    first, second = ({r.seed: r for r in runs} for runs in (firsts, seconds))
     seeds = tuple(sorted(first.keys() & second.keys()))
     if comparison.metric in LOOKS:  # not measured for every run
         seeds = tuple(s for s in seeds if looking.read(first[s]) and looking.read(second[s]))

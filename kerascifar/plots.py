@@ -5,9 +5,10 @@ Functions return a `Figure` and only draw; `save` writes it. Nothing here opens 
 
 import hashlib
 import importlib.util
+import itertools
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ DPI = 150
 TRAINING = "#0072B2"  # blue and vermilion of Okabe and Ito's palette: told apart with any colour vision, and in grey
 VALIDATION = "#D55E00"
 KEPT = "#555555"
+SERIES = (TRAINING, VALIDATION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # the rest of that palette
 FEW_EPOCHS = 20  # up to here each epoch gets a marker
 # What would differ from one writing to the next, or with the library, is left out: same figure, same file.
 METADATA: dict[str, dict[str, str | None]] = {
@@ -151,6 +153,36 @@ def training_statistics_over_seeds(runs: "Sequence[Record]") -> Figure:
     first = runs[0]
     figure.suptitle(heading(first).replace(f"seed {first.seed}", f"{len(runs)} seeds"), fontsize=13)
     _mark_synthetic(figure, list(runs))
+    return figure
+
+
+def compared(groups: "Mapping[str, Sequence[Record]]") -> Figure:
+    """Validation loss and accuracy by epoch, one colour per group of runs: every run faint, their median bold."""
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    epochs = max(run.epochs_trained for runs in groups.values() for run in runs)
+    axes = figure.subplots(1, 2)
+    for (name, runs), colour in zip(groups.items(), itertools.cycle(SERIES), strict=False):
+        for place, (metric, factor) in zip(axes, (("val_loss", 1.0), ("val_accuracy", 100.0)), strict=True):
+            values = np.full((len(runs), epochs), math.nan)
+            for row, run in zip(values, runs, strict=True):
+                curve = _finite(run.history.get(metric, [])) * factor
+                row[: len(curve)] = curve
+                place.plot(np.arange(1, len(curve) + 1), curve, color=colour, alpha=0.25, linewidth=0.8)
+            enough = (~np.isnan(values)).sum(axis=0) * 2 >= len(runs)
+            place.plot(
+                np.flatnonzero(enough) + 1,
+                np.nanmedian(values[:, enough], axis=0),
+                color=colour,
+                linewidth=2,
+                label=name,
+            )
+    for place, what in zip(axes, ("validation loss (nats)", "validation accuracy (%)"), strict=True):
+        place.set_xlabel("epoch")
+        place.set_ylabel(what)
+        _epoch_axis(place, epochs)
+        place.grid(alpha=0.3)
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=9, ncols=4, loc="outside upper center")
+    _mark_synthetic(figure, [run for runs in groups.values() for run in runs])
     return figure
 
 

@@ -1,0 +1,108 @@
+"""What is right on this machine, and what to do about the rest: `python -m kerascifar doctor`."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kerascifar import __version__, data, environment, files, plots
+from kerascifar.errors import UserError
+
+ROOM = 2**30  # bytes: what a sweep of all rows with a few seeds takes, checkpoints included
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at.
+
+    Attributes:
+        what: its name.
+        right: whether it is as it should be.
+        found: what it is.
+        todo: what to do where it is not right.
+    """
+
+    what: str
+    right: bool
+    found: str
+    todo: str = ""
+
+
+def checks(runs: Path, source: Path | None) -> Iterator[Check]:
+    """One check after the other; nothing is downloaded, and nothing is written but an empty file that vanishes."""
+    yield _python()
+    commit, changed = environment.commit()
+    where = f", commit {commit[:12]}{' with changes' if changed else ''}" if commit else ", installed package"
+    yield Check("kerascifar", True, __version__ + where)
+    yield _packages()
+    yield _device()
+    missing = plots.graphviz_missing()
+    yield Check(
+        "Graphviz", missing is None, "draws architecture diagrams" if missing is None else "missing", missing or ""
+    )
+    yield _images(source)
+    yield _room(runs)
+
+
+def _python() -> Check:
+    version = platform.python_version()
+    right = (3, 11) <= tuple(map(int, platform.python_version_tuple()[:2])) < (3, 14)
+    found = f"{version}, {platform.system()} {platform.machine()}"
+    return Check("Python", right, found, "Expected 3.11, 3.12 or 3.13: make setup PYTHON=python3.13.")
+
+
+def _packages() -> Check:
+    from packaging.requirements import Requirement
+
+    wrong, shown = [], []
+    for text in importlib.metadata.requires("kerascifar") or []:
+        needed = Requirement(text)
+        if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            version = importlib.metadata.version(needed.name)
+        except importlib.metadata.PackageNotFoundError:
+            wrong.append(f"{needed.name} is missing (expected {needed.specifier})")
+            continue
+        if not needed.specifier.contains(version, prereleases=True):
+            wrong.append(f"{needed.name} {version} (expected {needed.specifier})")
+        elif needed.name in environment.PACKAGES or needed.name == "tf-keras-vis":
+            shown.append(f"{needed.name} {version}")
+    return Check(
+        "packages", not wrong, "; ".join(wrong) or ", ".join(shown), "Install the tested versions: make setup."
+    )
+
+
+def _device() -> Check:
+    import keras
+
+    from kerascifar import train
+
+    backend = keras.backend.backend()
+    found = f"{train.prepare()}, Keras on {backend}"
+    if backend != "tensorflow":
+        return Check("device", True, f"{found}: trains, but draws no focus maps")
+    driver = shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia/version").exists()
+    right = not (driver and found.startswith("CPU"))
+    return Check("device", right, found, "An NVIDIA driver is there, but TensorFlow sees no GPU: make clean setup.")
+
+
+def _images(source: Path | None) -> Check:
+    try:
+        dataset = data.load(source, download=False, say=lambda text: None)
+    except UserError as problem:
+        return Check("CIFAR-10", False, str(problem).splitlines()[0], " ".join(str(problem).splitlines()[1:]))
+    return Check("CIFAR-10", True, f"{dataset.name}, verified, {dataset.source}")
+
+
+def _room(runs: Path) -> Check:
+    try:
+        files.check_writable(runs)
+    except OSError as error:
+        return Check("runs", False, f"{runs}: {error.strerror}", "Choose another folder: --runs DIR.")
+    free = shutil.disk_usage(runs).free
+    found = f"{os.path.abspath(runs)} can be written, {free / 2**30:,.1f} GiB free"
+    return Check("runs", free >= ROOM, found, "A sweep takes up to 1 GiB: free some space, or choose --runs DIR.")
