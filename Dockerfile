@@ -1,0 +1,14 @@
+# CPU:  docker build -t kerascifar . && docker run -it -v "$PWD/runs:/kerascifar/runs" kerascifar make experiment1
+# GPU:  docker build -t kerascifar --build-arg LOCK=requirements-gpu.lock . && docker run --gpus all -it … kerascifar …
+FROM python:3.12-slim-bookworm
+ARG LOCK=requirements.lock
+RUN apt-get update && apt-get install -y --no-install-recommends git graphviz make && rm -rf /var/lib/apt/lists/*
+WORKDIR /kerascifar
+COPY requirements*.lock requirements.txt pyproject.toml README.md LICENSE Makefile ./
+COPY kerascifar/__init__.py kerascifar/__init__.py
+# The environment that `make` uses, with the lock that was chosen: no driver is seen while an image is built.
+RUN python -m venv .venv && .venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r $LOCK
+COPY . .
+RUN .venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation -e . && \
+    echo "Ready: installed from $LOCK in an image." > .venv/ready
+CMD ["make"]
