@@ -298,7 +298,7 @@ def _report(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
 
 
 def _focus(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
-    from kerascifar import data, looking, maps, records, tables
+    from kerascifar import data, looking, maps, publish, records, tables
 
     for method in arguments.methods:
         maps.check_method(method)
@@ -315,29 +315,37 @@ def _focus(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     if other := [r for r in with_weights if r.dataset["test"] != dataset.fingerprint["test"]]:
         raise errors.UserError(f"{other[0].folder} was trained on other images than {dataset.source} holds.")
     images, labels = data.test_split(dataset)
-    count = len(labels)
-    if arguments.images is not None:
-        if not 10 <= arguments.images <= count:
-            raise errors.UserError(f"--images {arguments.images} is out of range. Expected 10 to {count}.")
-        count = arguments.images
-    quiet.load_keras()
+    count = len(labels) if arguments.images is None else arguments.images
+    if not 100 <= count <= len(labels):
+        raise errors.UserError(f"--images {count} is out of range. Expected 100 to {len(labels)}.")
+    _load_tensorflow("Focus maps")
+    if arguments.published:
+        publish.check_measuring(count, len(labels))
     from rich.progress import Progress, SpinnerColumn, TimeRemainingColumn
 
-    images, labels = data.scale(images[:count]), labels[:count]
+    scaled = data.scale(images)
     kinds = (*arguments.methods, *looking.BASELINES)
     with Progress(SpinnerColumn(), *Progress.get_default_columns()[:3], TimeRemainingColumn()) as progress:
-        work = {(r.folder, kind): r for r in with_weights for kind in looking.missing(r, kinds, count)}
+        work = [kind for record in with_weights for kind in looking.missing(record, kinds, count)]
         task = progress.add_task("", total=len(work) * len(list(looking.parts(count))))
         for record in with_weights:
 
             def tick(kind: str, record: "records.Record" = record) -> None:
                 progress.update(task, advance=1, description=f"{record.label}, {kind}")
 
-            looking.measure(record, images, labels, kinds, tick)
+            looking.measure(record, scaled, labels, kinds, count, tick)
     table = looking.table(found)
     tables.save_plain(table, arguments.runs / "report" / "focus", "Where models look", [looking.NOTE])
     print(f"{tables.plain_markdown(table)}\n\n{arguments.runs / 'report' / 'focus.md'}")
     return 0
+
+
+def _load_tensorflow(what: str) -> None:
+    quiet.load_keras()
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise errors.UserError(f"{what} need Keras on TensorFlow (KERAS_BACKEND).")
 
 
 def _findings(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
@@ -356,6 +364,10 @@ def _findings(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
         tables.save_plain(images, arguments.out / "cleaner", "Cleaner test images", [cleaner.remark(images)])
         print(f"{tables.plain_markdown(images)}\n\n{cleaner.remark(images)}\n")
     quiet.load_keras()  # models are built, to count their parameters
+    classes = claims.by_class(found)
+    if len(classes):
+        tables.save_plain(classes, arguments.out / "classes", "Where M6 and Model4 look, by class", [claims.BY_CLASS])
+        print(f"{tables.plain_markdown(classes)}\n")
     tables.save_plain(why.table(found), arguments.out / "why", "What stands behind the verdicts", [why.NOTE])
     for name in ("findings", "why"):
         print(arguments.out / f"{name}.md")
@@ -392,11 +404,7 @@ def _publish(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
 
     # What the pictures need is there before anything is copied.
     dataset = data.load(arguments.data)
-    quiet.load_keras()
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        raise errors.UserError("Publishing draws focus maps, which need Keras on TensorFlow (KERAS_BACKEND).")
+    _load_tensorflow("Publishing draws focus maps, which")
     from kerascifar import readme
 
     for path in publish.publish(arguments.runs):

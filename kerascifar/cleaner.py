@@ -60,5 +60,5 @@ def remark(table: "pd.DataFrame") -> str:
     moved = []
     for reason in REASONS:
         changed = table.loc[table["rank, Test_acc"] != table[f"rank, without {reason}"], "row"].tolist()
-        moved.append(f"Without {reason} images {', '.join(changed) + ' change' if changed else 'no row changes'} rank")
+        moved.append(f"Without {reason} images {', '.join(changed) or 'no row'} {'change' if len(changed) > 1 else 'changes'} rank")
     return ". ".join(moved) + "."

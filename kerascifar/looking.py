@@ -11,14 +11,17 @@ For each kind of map (the methods of `maps.py`, and two baselines that know noth
 - likeness: rank correlation with the map of the same model with random weights; a map of what was learned has about 0
 
 and once per run `mosaic_right`: whether the label is predicted on the mosaic. All are for the true label, whether it is
-predicted or not. Maps are not normalised, and are brought to one grid of 6×6 (Models 2 to 6 have no finer one) before
-they are enlarged, so that rows and methods can be compared. Empty maps, with no evidence at all, have NaN for a share.
+predicted or not. Maps are not normalised, lie on the image where their layer's cells do, and those of cells finer than
+4 pixels are brought to 4×4, as all models here have them, so that rows and methods can be compared. Empty maps, with no
+evidence at all, have NaN for a share. Mosaics and other backgrounds are the same for all models and kinds of map.
 """
 
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -31,7 +34,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOCUS = "focus.npz"
-GRID = 6
+VERSION = "1"  # another one when a measure changes, so that old and new values never stand in one table
+CELL = 4  # pixels
 AT_ONCE = 1000  # images: bounds the memory, and progress is shown after each
 BASELINES: dict[str, Callable[[int], np.ndarray]] = {"random": focus.random_maps, "centred": focus.centred_maps}
 KINDS = (*maps.METHODS, *BASELINES)
@@ -43,25 +47,31 @@ def read(record: Record) -> dict[str, np.ndarray]:
     """What was measured of a run: "<kind>/<measure>" and "mosaic_right", each float16 (images,); else nothing.
 
     Raises:
-        UserError: the file is damaged, or belongs to another run.
+        UserError: the file is damaged, belongs to another run, or was measured in another way.
     """
     path = record.folder / FOCUS
-    if not path.is_file():
-        return {}
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
-        of = str(found.pop("of"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        of, found = _read(path, path.stat().st_mtime_ns)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is damaged ({error}). Move it away and measure again.") from None
     if of != _of(record):
-        raise UserError(f"{path} belongs to another run. Move it away and measure again.")
-    return found
+        raise UserError(f"{path} is of another run or another version. Move it away and measure again.")
+    return dict(found)
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, changed: int) -> tuple[str, dict[str, np.ndarray]]:
+    """Read once, as every comparison asks for it; `changed` is the file's time."""
+    with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+        found = {name: file[name] for name in file.files}
+    return str(found.pop("of")), found
 
 
 def _of(record: Record) -> str:
-    """What ties the file to its run: the same predictions of the same test images."""
-    return f"{record.label} {record.basis} {record.results['test']}"
+    """What ties the file to its run and this way of measuring: the same predictions of the same test images."""
+    return f"{record.label} {record.basis} {record.results['test']} {VERSION}"
 
 
 def missing(record: Record, kinds: Sequence[str], count: int) -> list[str]:
@@ -75,24 +85,38 @@ def measure(
     images: np.ndarray,
     labels: np.ndarray,
     kinds: Sequence[str],
+    count: int,
     tick: Callable[[str], object] = str,
 ) -> None:
     """Measures what is missing, and adds it to the run's file after each kind of map, so that it can be interrupted.
 
     Args:
-        images: float32 (n, 32, 32, 3), 0..1: the first n test images.
+        images: float32 (n, 32, 32, 3), 0..1: all test images, of which mosaics and backgrounds are made.
         labels: int64 (n,).
+        count: only the first ones are measured.
         tick: called with the kind after every `AT_ONCE` images.
     """
     network = records.load_model(record)
-    for kind in missing(record, kinds, len(images)):
-        made = _measured(network, images, labels, kind, partial(tick, kind))
+    mosaics, quarter, _ = focus.mosaics(images, labels)
+    behind = images[focus.partners(labels)[:count]]
+    shown = _Shown(images[:count], labels[:count], mosaics[:count], quarter[:count], behind)
+    for kind in missing(record, kinds, count):
         whole = read(record)
-        for name, values in made.items():
+        for name, values in _measured(network, shown, kind, partial(tick, kind)).items():
             if len(whole.get(name, ())) <= len(values):  # what is of the run alone may be of more images already
                 whole[name] = values.astype("float16")
         whole["of"] = np.array(_of(record))
         files.write(record.folder / FOCUS, partial(np.savez_compressed, **whole))  # type: ignore[arg-type]
+
+
+class _Shown(NamedTuple):
+    """What models are shown, the same for all."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    mosaics: np.ndarray
+    quarter: np.ndarray
+    behind: np.ndarray  # the image that each one's background is taken from
 
 
 def parts(count: int) -> Iterator[slice]:
@@ -101,7 +125,7 @@ def parts(count: int) -> Iterator[slice]:
 
 
 def _measured(
-    network: "keras.Sequential", images: np.ndarray, labels: np.ndarray, kind: str, tick: Callable[[], object]
+    network: "keras.Sequential", shown: _Shown, kind: str, tick: Callable[[], object]
 ) -> dict[str, np.ndarray]:
     """All measures of one kind of map."""
 
@@ -109,23 +133,21 @@ def _measured(
         return np.asarray(network.predict(pictures, batch_size=500, verbose=0))
 
     fresh = _with_random_weights(network)
-    mosaics, quarter, _ = focus.mosaics(images, labels)
-    swapped = focus.partners(labels)
     found: dict[str, list[np.ndarray]] = {}
-    for part in parts(len(images)):
-        x, y = images[part], labels[part]
-        shown = _maps(network, x, y, kind)
+    for part in parts(len(shown.images)):
+        x, y, mosaics, quarter, behind = (values[part] for values in shown)
+        found_maps = _maps(network, x, y, kind)
         values = {
-            "road": focus.road(predict, x, y, shown),
-            "border": focus.border_share(shown),
-            "pointing": focus.pointing(_maps(network, mosaics[part], y, kind), quarter[part]),
-            "background": predict(focus.with_background(x, images[swapped[part]], shown)).argmax(axis=1) == y,
+            "road": focus.road(predict, x, y, found_maps),
+            "border": focus.border_share(found_maps),
+            "pointing": focus.pointing(_maps(network, mosaics, y, kind), quarter),
+            "background": predict(focus.with_background(x, behind, found_maps)).argmax(axis=1) == y,
         }
-        values["deletion"], values["insertion"] = focus.deletion_and_insertion(predict, x, y, shown)
+        values["deletion"], values["insertion"] = focus.deletion_and_insertion(predict, x, y, found_maps)
         if kind in maps.METHODS:
-            values["likeness"] = focus.likeness(shown, _maps(fresh, x, y, kind))
+            values["likeness"] = focus.likeness(found_maps, _maps(fresh, x, y, kind))
         values = {f"{kind}/{name}": value for name, value in values.items()}
-        values["mosaic_right"] = predict(mosaics[part]).argmax(axis=1) == y
+        values["mosaic_right"] = predict(mosaics).argmax(axis=1) == y
         for name, value in values.items():
             found.setdefault(name, []).append(value)
         tick()
@@ -133,9 +155,15 @@ def _measured(
 
 
 def _maps(network: "keras.Sequential", images: np.ndarray, labels: np.ndarray, kind: str) -> np.ndarray:
+    """float32 (n, 32, 32), on the image, no finer than cells of `CELL` pixels."""
     if kind in BASELINES:
         return BASELINES[kind](len(images))
-    return maps.enlarged(maps.coarsened(maps.evidence(network, images, labels, method=kind), GRID))
+    grids = maps.evidence(network, images, labels, method=kind)
+    on_image = maps.on_image(network, grids, method=kind)
+    if grids.shape[1] * CELL <= 32:
+        return on_image
+    cells = on_image.reshape(len(images), 32 // CELL, CELL, 32 // CELL, CELL).mean(axis=(2, 4))
+    return maps.placed(cells, (CELL - 1) / 2, CELL)
 
 
 def _with_random_weights(network: "keras.Sequential") -> "keras.Sequential":
@@ -170,7 +198,9 @@ def table(found: Sequence[Record]) -> "pd.DataFrame":
             line |= {"n": len(those), "images": count}
             for measure in MEASURES:
                 line[measure] = (1 if measure in ("road", "likeness") else 100) * mean(f"{kind}/{measure}")
-            line["empty"] = float(np.mean([100 * np.isnan(run[f"{kind}/border"][:count]).mean() for run in those]))
+            for column, value in (("empty", "border"), ("empty on mosaics", "pointing")):
+                empty = [np.isnan(run[f"{kind}/{value}"][:count]).mean() for run in those]
+                line[column] = 100 * float(np.mean(empty))
             line["mosaics right"] = 100 * mean("mosaic_right")
             lines.append(line)
     return pd.DataFrame(lines)

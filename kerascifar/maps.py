@@ -71,13 +71,20 @@ def focus_maps(
     layer: str | None = None,
     method: str = "gradcam",
 ) -> np.ndarray:
-    """Maps to look at: `evidence`, enlarged to the image and stretched.
+    """Maps to look at: `evidence`, placed on the image and stretched.
 
     Returns:
         float32 (n, 32, 32), 0..1, each map stretched to its own range: compare places within one image, never two
         images. All zero where no place speaks for the class, and where all places speak for it alike.
     """
-    return _stretched(enlarged(evidence(model, images, labels, layer, method)))
+    return _stretched(on_image(model, evidence(model, images, labels, layer, method), layer, method))
+
+
+def on_image(
+    model: "keras.Sequential", grids: np.ndarray, layer: str | None = None, method: str = "gradcam"
+) -> np.ndarray:
+    """What `evidence` returned, (n, grid, grid), placed on the image: float32 (n, 32, 32)."""
+    return grids if method in OF_PIXELS else placed(grids, *cells(model, chosen_layer(model, layer)))
 
 
 def evidence(
@@ -185,26 +192,42 @@ def _random_numbers_of_its_own() -> Iterator[None]:
         np.random.set_state(before)  # noqa: NPY002
 
 
-def enlarged(maps: np.ndarray) -> np.ndarray:
-    """(n, grid, grid) → (n, 32, 32), linearly, the outermost values on the outermost pixels: tf-keras-vis's way."""
-    from scipy import ndimage
+def cells(model: "keras.Sequential", layer: str) -> tuple[float, float]:
+    """Where a layer's grid lies on the image, in pixels: the centre of its first cell, and from cell to cell.
 
-    return np.asarray(ndimage.zoom(maps, (1, 32 / maps.shape[1], 32 / maps.shape[2]), order=1))
-
-
-def coarsened(maps: np.ndarray, grid: int) -> np.ndarray:
-    """(n, finer, finer) → (n, grid, grid) by the mean over each cell's area, so that maps of two grids can be compared.
-
-    Raises:
-        ValueError: the maps are coarser than that already.
+    Model4's last convolution has cells at 5.5, 9.5 … 25.5: "valid", it has none at the image's edges. Followed through
+    convolutions and pooling; where another layer changes the grid, it is taken to cover the image evenly.
     """
-    finer = maps.shape[1]
-    if finer < grid:
-        raise ValueError(f"maps of {finer}×{finer} have no {grid}×{grid} cells")
-    edges, cells = np.arange(finer + 1) / finer, np.arange(grid + 1) / grid
-    low, high = np.maximum(edges[:-1], cells[:-1, None]), np.minimum(edges[1:], cells[1:, None])
-    share = (np.maximum(high - low, 0) * grid).astype("float32")  # (grid, finer): how much of a cell each value covers
-    return np.asarray(share @ maps @ share.T)
+    import keras
+
+    sliding = keras.layers.Conv2D | keras.layers.MaxPooling2D | keras.layers.AveragePooling2D
+    start, pitch, size = 0.0, 1, 32
+    for step in model.layers:
+        grid = step.output.shape[1]
+        if isinstance(step, sliding):
+            kernel = (step.kernel_size if isinstance(step, keras.layers.Conv2D) else step.pool_size)[0]
+            kernel = (kernel - 1) * getattr(step, "dilation_rate", (1,))[0] + 1
+            stride = step.strides[0]
+            padded = max((grid - 1) * stride + kernel - size, 0) // 2 if step.padding == "same" else 0
+            start += ((kernel - 1) / 2 - padded) * pitch
+            pitch *= stride
+        elif len(step.output.shape) == 4 and grid != size:
+            grid = model.get_layer(layer).output.shape[1]
+            return (32 / grid - 1) / 2, 32 / grid
+        size = grid
+        if step.name == layer:
+            break
+    return start, float(pitch)
+
+
+def placed(grids: np.ndarray, start: float, pitch: float) -> np.ndarray:
+    """(n, grid, grid) → (n, 32, 32): linear between the cells' centres (see `cells`), level beyond the outermost.
+
+    tf-keras-vis would put the outermost cells on the image's outermost pixels, wherever they lie: up to 5.5 pixels off.
+    """
+    place = np.clip((np.arange(32) - start) / pitch, 0, grids.shape[1] - 1)
+    weight = np.maximum(1 - np.abs(place[:, None] - np.arange(grids.shape[1])), 0).astype("float32")  # (32, grid)
+    return np.asarray(weight @ grids @ weight.T)
 
 
 def _stretched(maps: np.ndarray) -> np.ndarray:

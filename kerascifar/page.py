@@ -8,6 +8,7 @@ import base64
 import csv
 import io
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from kerascifar import (
     files,
     looking,
     maps,
+    models,
     readme,
     records,
     report,
@@ -30,6 +32,7 @@ from kerascifar import (
     tables,
     why,
 )
+from kerascifar.errors import UserError
 from kerascifar.records import Record
 
 if TYPE_CHECKING:
@@ -59,13 +62,16 @@ def write(
 
     shown = [*own] or [*published]
     curves = _curves([r for r in shown if r.experiment != choices.EXPERIMENT] or shown)
+    found = gallery(shown, dataset) if dataset is not None else None
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("kerascifar", "."), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    verdicts = claims.verdicts(claims.table(shown, claims.read()), between="\n")
+    judged = claims.table([*published] or [*own], claims.read())
+    verdicts = claims.verdicts(judged, between="\n")
     cleaned = cleaner.table(shown)
     measures = [
         ("Where the models look, measured", looking.table(shown), looking.NOTE),
+        ("Where the models look, by class", claims.by_class(shown), claims.BY_CLASS),
         ("What stands behind the verdicts", why.table(shown), why.NOTE),
         ("On cleaner test images", cleaned, cleaner.remark(cleaned) if len(cleaned) else ""),
         *(entry[1:] for entry in readme.comparisons(shown)),
@@ -74,14 +80,21 @@ def write(
         synthetic=any(r.is_synthetic for r in shown),
         verdicts=verdicts.to_dict("records"),
         counts={v: int((verdicts["verdict"] == v).sum()) for v in (claims.HOLDS, claims.NOT, claims.UNDECIDED)},
+        by="the published" if published else "your own",
         rule=_markdown(claims.RULE),
+        judged=_html(judged.drop(columns="words")),
         results=_results(own, published),
         chart=_script(curves),
         drawn=vl_convert.vegalite_to_svg(curves),
         vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed").replace("</script", "<\\/script"),
         pictures=[_picture(path) for path in figures if path.parent == out],
+        curves=[(path.stem, _data(_smaller(path))) for path in figures if path.parent.name == "curves"],
         diagrams=[_picture(path) for path in figures if path.parent.name == "architecture"],
-        gallery=_script(found) if dataset is not None and (found := gallery(shown, dataset)) else None,
+        layers=_layers(shown),
+        classes=_classes(shown),
+        gallery=_script(found) if found else None,
+        first=[e for e in found["entries"] if e["first"]] if found else [],
+        originals=found["pictures"] if found else [],
         measures=[(title, _html(table), _markdown(note)) for title, table, note in measures if len(table)],
         assumptions=_markdown(_section("## What the report leaves open")),
         made=_environment(shown),
@@ -98,11 +111,11 @@ def _script(value: Any) -> str:
 
 
 def _html(table: "pd.DataFrame") -> str:
-    """A table, escaped; numbers with two decimals, nothing where there is no value."""
+    """A table, escaped."""
 
     def text(value: Any) -> str:
         if isinstance(value, float):
-            return "" if np.isnan(value) else f"{value:,.2f}"
+            return tables.number(value)
         return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
     return str(table.map(text).to_html(index=False, border=0, escape=True))
@@ -131,6 +144,45 @@ def _section(heading: str) -> str:
     """The text of README below a heading, up to the next one; empty where the package was installed without it."""
     page = readme.README.read_text(encoding="utf-8") if readme.README.is_file() else ""
     return page.partition(heading)[2].partition("\n")[2].partition("\n## ")[0]
+
+
+def _smaller(path: Path) -> bytes:
+    """A picture at half its size in few colours, for what stands on the page beside something better."""
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").resize((picture.width // 2, picture.height // 2), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    small.quantize(32).save(file, "png", optimize=True)
+    return file.getvalue()
+
+
+def _layers(shown: Sequence[Record]) -> dict[str, str]:
+    """Per model what its diagram shows, in words."""
+    found = {}
+    for run in shown:
+        if (name := run.row["model"]) in models.BUILDERS and name not in found:
+            network = models.build(name, **run.row["model_options"])
+            shapes = ("×".join(map(str, layer.output.shape[1:])) for layer in network.layers)
+            found[name] = ", ".join(
+                f"{type(layer).__name__} {s}" for layer, s in zip(network.layers, shapes, strict=True)
+            )
+    return found
+
+
+def _classes(shown: Sequence[Record]) -> list[tuple[str, str]]:
+    """For each explained row how its test images are predicted: what its confusion matrix shows, as a table."""
+    import pandas as pd
+
+    found = []
+    for experiment, name in report.EXPLAINED:
+        if runs := [r for r in shown if (r.experiment, r.name) == (experiment, name)]:
+            counts = np.mean([r.confusion() for r in runs], axis=0)
+            shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+            names = runs[0].dataset["class_names"]
+            table = pd.DataFrame(shares, index=names, columns=names).rename_axis("label \\ predicted")
+            found.append((name, _html(table.reset_index())))
+    return found
 
 
 def _picture(path: Path) -> tuple[str, str]:
@@ -215,7 +267,11 @@ def gallery(shown: Sequence[Record], dataset: data.Dataset) -> dict[str, Any] | 
     pictures = [_data(_png(image)) for image in dataset.images[indices]]
     entries: list[dict[str, Any]] = []
     for record in filter(None, explained):
-        model = records.load_model(record)
+        try:
+            model = records.load_model(record)
+        except UserError as problem:  # one damaged model must not hide the rest of the page
+            print(f"Left out of the gallery: {problem}", file=sys.stderr)
+            continue
         images = data.scale(dataset.images[indices])
         predicted = np.asarray(model.predict(images, verbose=0)).argmax(axis=1)
         for method in maps.METHODS:
@@ -229,6 +285,8 @@ def gallery(shown: Sequence[Record], dataset: data.Dataset) -> dict[str, Any] | 
                     "source": cam.describe(dataset, int(index)),
                     "predicted": dataset.class_names[guess],
                     "right": bool(guess == label),
+                    "first": method == "gradcam" and place % EACH == 0,
+                    "empty": not shown_map.any(),
                     "picture": place,
                     "map": _data(_png(_coloured(shown_map))),
                 }
@@ -272,14 +330,22 @@ def _environment(shown: Sequence[Record]) -> list[tuple[str, str]]:
 
 
 def _reproduce(shown: Sequence[Record]) -> list[tuple[str, str]]:
-    """For every row the command that trains it, and the one that compares a new run with the published one."""
-    rows = {r.name: r.experiment for r in shown if r.experiment in report.TITLES}
-    seeds = {name: sorted(r.seed for r in shown if r.name == name) for name in rows}
+    """For every row the command that trains it; then those that measure, judge and draw."""
+    found = []
+    for name, experiment in {r.name: r.experiment for r in shown if r.experiment in report.TITLES}.items():
+        runs = [r for r in shown if r.name == name]
+        seeds = " ".join(str(r.seed) for r in runs)
+        precision = str(runs[0].row.get("precision", "float32"))
+        options = "" if precision == "float32" else f" --precision {precision}"
+        again = f"\npython -m kerascifar verify {name} --seed {runs[0].seed}"
+        published = again if runs[0].folder.parent == records.PUBLISHED else ""
+        command = f"python -m kerascifar run experiments/{experiment}.toml --rows {name} --seeds {seeds}{options}"
+        found.append((name, command + published))
     return [
-        (
-            name,
-            f'make {experiment} ROWS={name} SEEDS="{" ".join(map(str, seeds[name]))}"\n'
-            f"make verify ROW={name} SEED={seeds[name][0]}",
-        )
-        for name, experiment in rows.items()
+        *found,
+        ("what the report leaves open", "make choices"),
+        ("sensitivity", "python -m kerascifar run experiments/sensitivity.toml"),
+        ("where the models look", "python -m kerascifar focus"),
+        ("claims and verdicts", "python -m kerascifar findings"),
+        ("this page", "make report"),
     ]

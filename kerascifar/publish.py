@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from kerascifar import files, looking, records
+from kerascifar import environment, files, looking, records
 from kerascifar.errors import UserError
 from kerascifar.records import DECISIVE
 
@@ -70,11 +70,18 @@ def _check(record: records.Record, to: Path) -> None:
             raise UserError(f"history.csv has {epochs} epochs, the record {record.epochs_trained}.")
         if records.MODEL in _files(record):
             records.load_model(record)
-        looking.read(record)
+        if any(len(values) < len(record.right()) for values in looking.read(record).values()):
+            raise UserError(f"{looking.FOCUS} is not of all test images.")
         if abs(float(record.right().mean()) - record.results["test"]["accuracy"]) > 1e-9:
             raise UserError("predictions.npz gives another test accuracy than the record.")
     except UserError as problem:
         raise UserError(f"{record.folder} cannot be published: {problem}\nNothing was published.") from None
+
+
+def check_measuring(count: int, whole: int) -> None:
+    """Raises a `UserError` unless measurements may be added to published runs: all images, committed code."""
+    if count < whole or environment.commit()[1]:
+        raise UserError("Published runs are measured on all test images, by committed code.\nNothing was measured.")
 
 
 def _copy(record: records.Record, to: Path) -> Path:

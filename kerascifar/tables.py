@@ -238,12 +238,19 @@ def save_plain(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[
     _write(table, plain_markdown(table), path, title, remarks)
 
 
+def number(value: float) -> str:
+    """Two decimals, or two digits for what is smaller than 0.1; nothing for NaN."""
+    if math.isnan(value):
+        return ""
+    return f"{value:,.2f}" if value == 0 or abs(value) >= 0.1 else f"{value:.2g}"
+
+
 def plain_markdown(table: "pd.DataFrame") -> str:
-    """A table as it is, with two decimals where numbers are no whole ones, and nothing where there is no value."""
+    """A table as it is: two decimals, or two digits for what is smaller, and nothing where there is no value."""
 
     def text(value: Any) -> str:
         if isinstance(value, float):
-            return "" if math.isnan(value) else f"{value:.2f}"
+            return number(value)
         return "" if value is None else str(value)
 
     return str(table.map(text).to_markdown(index=False, disable_numparse=True))

@@ -104,10 +104,10 @@ def test_the_same_command_again_trains_nothing(trained, shapes):
 
 def test_focus_measures_a_run_once_and_shows_the_table(trained, shapes, tmp_path):
     shutil.copytree(trained[0] / "runs", tmp_path / "runs")
-    words = ("focus", "--rows", "A", "--methods", "saliency", "--images", 40, "--data", shapes)
+    words = ("focus", "--rows", "A", "--methods", "saliency", "--data", shapes)
     first = command(*words, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
-    assert re.search(r"\| A +\| Saliency +\| 1 +\| 40 ", first.stdout) and "| centred" in first.stdout
+    assert re.search(r"\| A +\| Saliency +\| 1 +\| 100 ", first.stdout) and "| centred" in first.stdout
     (path,) = (tmp_path / "runs").glob("mine-A-*/focus.npz")
     before = path.stat().st_mtime_ns
     again = command(*words, cwd=tmp_path)
@@ -121,7 +121,7 @@ def test_focus_measures_a_run_once_and_shows_the_table(trained, shapes, tmp_path
     [
         (("--methods", "gradcan"), 'method "gradcan" is not known.*\n.*Did you mean "gradcam"'),
         (("--rows", "B"), "There is no trained model of B in runs.*\nTrain one"),
-        (("--rows", "A", "--images", 5), "--images 5 is out of range. Expected 10 to 100"),
+        (("--rows", "A", "--images", 5), "--images 5 is out of range. Expected 100 to 100"),
     ],
 )
 def test_mistakes_with_focus_measures_are_told(trained, shapes, words, answer):

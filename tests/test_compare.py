@@ -31,7 +31,11 @@ def test_a_row_is_compared_with_the_first_by_seed(runs):
     table = compare.table(compare.find(["A", "B"], runs))
     first, second = table.to_dict("records")
     assert (first["run"], first["n"], first["Test_acc"]) == ("A", 2, 50.0) and np.isnan(first["difference"])
-    assert second["Test_acc"] == pytest.approx(57.5) and second["difference"] == pytest.approx(7.5) and second["pairs"] == 2
+    assert (
+        second["Test_acc"] == pytest.approx(57.5)
+        and second["difference"] == pytest.approx(7.5)
+        and second["pairs"] == 2
+    )
     assert second["low"] < 7.5 < second["high"] and second["McNemar p by seed"].startswith("1.9e-06; ")
 
 

@@ -33,7 +33,9 @@ def by_hand(model, images, labels, layer):
         gradients = np.float64(tape.gradient(score, activations)[0])
         weights = gradients.sum(axis=(0, 1)) / (gradients.shape[0] * gradients.shape[1])  # eq. 1
         evidence = np.maximum((np.float64(activations[0]) * weights).sum(axis=-1), 0)  # eq. 2
-        large = ndimage.zoom(evidence, 32 / evidence.shape[0], order=1)
+        # Cells of "first" are pixels; "second" sees pixels 2 i … 2 i + 5, around 2 i + 2.5.
+        at = np.arange(32) if layer == "first" else (np.arange(32) - 2.5) / 2
+        large = ndimage.map_coordinates(evidence, np.meshgrid(at, at, indexing="ij"), order=1, mode="nearest")
         found.append((large - large.min()) / (np.ptp(large) or 1))
     return np.array(found)
 
@@ -267,13 +269,47 @@ def test_an_unknown_method_and_a_layer_for_pixels_are_refused(model, images):
         maps.evidence(model, images, np.arange(6), layer="first", method="saliency")
 
 
-def test_coarsening_takes_the_mean_over_each_cells_area():
-    found = np.random.default_rng(0).random((3, 12, 12), dtype="float32")
-    np.testing.assert_allclose(maps.coarsened(found, 6), found.reshape(3, 6, 2, 6, 2).mean(axis=(2, 4)), rtol=1e-5)
-    uneven = maps.coarsened(found[:, :8, :8], 6)  # 8 → 6: a cell covers 1⅓ values
-    np.testing.assert_allclose(uneven.mean(axis=(1, 2)), found[:, :8, :8].mean(axis=(1, 2)), rtol=1e-5)
-    corner = found[:, :2, :2] * np.outer([1, 1 / 3], [1, 1 / 3])
-    np.testing.assert_allclose(uneven[:, 0, 0], corner.sum(axis=(1, 2)) * (3 / 4) ** 2, rtol=1e-5)
-    np.testing.assert_allclose(maps.coarsened(found, 12), found, rtol=1e-6)
-    with pytest.raises(ValueError, match="maps of 12×12 have no 14×14 cells"):
-        maps.coarsened(found, 14)
+@pytest.mark.parametrize(
+    "name, start, pitch, grid", [("model1", 1.5, 4, 8), ("model2", 5.5, 4, 6), ("model4", 5.5, 4, 6)]
+)
+def test_cells_lie_where_the_receptive_fields_have_their_centres(name, start, pitch, grid):
+    """The gradient of one cell reaches the pixels around its centre, and no other. Fails on a wrong offset."""
+    import tensorflow as tf
+
+    network = models.build(name)
+    layer = models.last_convolution(network).name
+    assert maps.cells(network, layer) == (start, pitch)
+    x = tf.random.stateless_uniform((8, 32, 32, 3), (1, 2))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = x
+        for step in network.layers:
+            y = step(y, training=False)
+            if step.name == layer:
+                break
+        score = tf.reduce_sum(y[:, 3, 2])
+    assert y.shape[1] == grid
+    reached = np.abs(tape.gradient(score, x)).sum(axis=(0, 3))
+    rows, columns = np.flatnonzero(reached.sum(axis=1)), np.flatnonzero(reached.sum(axis=0))
+    assert (rows[0] + rows[-1]) / 2 == pytest.approx(start + 3 * pitch, abs=1)
+    assert (columns[0] + columns[-1]) / 2 == pytest.approx(start + 2 * pitch, abs=1)
+
+
+def test_cells_of_other_layers_cover_the_image_evenly():
+    import keras
+
+    layers = keras.layers
+    network = keras.Sequential(
+        [keras.Input((32, 32, 3)), layers.Resizing(16, 16), layers.Conv2D(2, 3, padding="same", name="c")]
+    )
+    assert maps.cells(network, "c") == (0.5, 2)
+
+
+def test_maps_are_placed_on_the_pixels_of_their_cells():
+    found = np.zeros((1, 6, 6), "float32")
+    found[0, 0, 5] = 1
+    made = maps.placed(found, 5.5, 4)[0]
+    assert made[:6, 26:].tolist() == [[1.0] * 6] * 6  # level beyond the outermost cell
+    assert made[0, 25] == pytest.approx(0.875) and made[7, 26] == pytest.approx(0.625) and made[10:].max() == 0
+    whole = np.random.default_rng(0).random((2, 32, 32), dtype="float32")
+    np.testing.assert_allclose(maps.placed(whole, 0, 1), whole, rtol=1e-6)

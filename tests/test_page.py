@@ -8,7 +8,7 @@ import making
 import numpy as np
 import pytest
 
-from kerascifar import claims, data, page, tables
+from kerascifar import claims, data, page, records, tables
 from kerascifar.__main__ import main
 
 # Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
@@ -81,7 +81,9 @@ def test_what_stands_in_the_page_is_what_the_records_give(written, runs):
     cells = Cells(written.read_text(encoding="utf-8")).cells
     table = tables.readable(tables.results(runs[:2], []), whole=True)
     assert "61.50 ± 0.71" in cells and set(table.to_numpy().ravel()) <= {*cells, ""}
-    verdicts = claims.verdicts(claims.table(runs, claims.read()), between="\n")
+    judged = claims.table(runs, claims.read())
+    assert set(judged["comparison"]) <= set(cells)
+    verdicts = claims.verdicts(judged, between="\n")
     for column in ("claim", "words", "evidence"):
         assert set(verdicts[column]) <= set(cells)
     assert sum(cell.endswith("undecided") for cell in cells) >= len(verdicts)
@@ -117,6 +119,22 @@ def test_the_gallery_takes_the_first_validation_images_and_the_maps_of_every_met
         "SmoothGrad",
     }
     assert page.gallery([making.record()], dataset) is None  # no weights
+
+
+def test_a_damaged_model_is_left_out_of_the_gallery(runs, dataset, tmp_path, capsys):
+    shutil.copytree(runs[0].folder, tmp_path / "M6")
+    (tmp_path / "M6" / records.MODEL).write_bytes(b"no zip")
+    assert page.gallery([records.read(tmp_path / "M6")], dataset) is None
+    assert "Left out of the gallery" in capsys.readouterr().err
+
+
+def test_the_verdicts_are_by_the_published_runs_where_there_are_some(runs, tmp_path):
+    """Fails if a trial run of one's own takes the answers away."""
+    other = making.record(row={"name": "M5"}, history=runs[0].history)
+    other.__dict__["predictions"] = runs[0].predictions
+    text = page.write(runs[:1], [other], [], None, tmp_path).read_text(encoding="utf-8")
+    assert "by the published runs" in text
+    assert "by your own runs" in page.write(runs[:1], [], [], None, tmp_path).read_text(encoding="utf-8")
 
 
 def test_markup_in_a_record_stays_text(runs, tmp_path):
@@ -204,10 +222,12 @@ def test_the_gallery_changes_image_class_row_and_order(opened):
 
 
 def test_what_is_drawn_without_javascript_can_be_read(browser, written):
+    """The numbers, a chart, and one focus map of each class and row."""
     context = browser.new_context(java_script_enabled=False)
     tab = context.new_page()
     tab.goto(written.as_uri())
     assert tab.locator("#chart svg path").count() > 4 and "61.50 ± 0.71" in tab.locator("main").inner_text()
+    assert tab.locator("noscript figure").count() == 2 * 10 and not tab.locator("#gallery").is_visible()
     context.close()
 
 

@@ -22,20 +22,34 @@ def test_a_row_is_compared_at_the_epoch_where_model2_stopped():
     """M6 would have kept epoch 2 of the three that Model2 trained, not its own best one."""
     two = run("Model2", [2.0, 1.5, 1.6], [0.3, 0.5, 0.45], 2, experiment="experiment2")
     six = run("M6", [2.0, 1.6, 1.8, 1.2, 1.0], [0.3, 0.4, 0.35, 0.6, 0.7], 5)
-    table = why.table([six, two]).set_index("row")
-    assert table.loc["M6", "at Model2's stop"] == pytest.approx(40) and table.loc["M6", "kept"] == pytest.approx(70)
+    other = run("M6", [2.0, 1.0, 0.9], [0.3, 0.4, 0.9], 3, seed=1)
+    table = why.table([six, other, two]).set_index("row")
+    line = table.loc["M6"]
+    assert line["at Model2's stop"] == pytest.approx(40)
+    assert (line["kept then"], line["kept"]) == pytest.approx((70, 80))  # seed 0 alone; both
     assert table.loc["Model2", "at Model2's stop"] == pytest.approx(50)
-    assert table.loc["M6", "worst rise"] == pytest.approx(0.2)
-    assert table.loc["M6", "variation"] == pytest.approx(np.std([-0.4, 0.2, -0.6, -0.2]))
-    assert table.loc["M6", "still falling"] == pytest.approx(1.0) and table.loc["M6", "gap"] == pytest.approx(10)
+    assert line["gap"] == pytest.approx(0) and table.loc["Model2", "gap"] == pytest.approx(30)
     assert table.loc["Model2", "parameters"] == 42_506  # the report's figure
     assert np.isnan(why.table([six]).iloc[0]["at Model2's stop"])
 
 
-def test_only_the_last_ten_epochs_count_as_still_falling():
-    losses = [5.0, *np.linspace(2, 1, 11)]
-    table = why.table([run("M6", losses, [0.5] * 12, 12)])
-    assert table.iloc[0]["still falling"] == pytest.approx(1.0)
+def test_a_run_that_watches_accuracy_is_stopped_by_it():
+    two = run("Model2", [2.0, 1.5, 1.6], [0.3, 0.5, 0.45], 2, experiment="experiment2")
+    six = run("M6", [1.0, 1.6, 1.8], [0.3, 0.4, 0.35], 2)
+    six.row["monitor"] = "val_accuracy"
+    assert why.table([six, two]).set_index("row").loc["M6", "at Model2's stop"] == pytest.approx(40)
+
+
+def test_the_first_five_epochs_are_no_rise_and_the_last_ten_are_the_last_fall():
+    losses = [5.0, 7.0, *np.linspace(2, 1, 11), 1.25]
+    line = why.table([run("M6", losses, [0.5] * 14, 13)]).iloc[0]
+    assert line["last fall"] == pytest.approx(1.0) and line["worst rise"] == pytest.approx(0.25)
+
+
+def test_a_model_that_is_gone_is_left_out():
+    gone = run("Mine", [1.0, 0.9], [0.1, 0.2], 2)
+    gone.row["model"] = "mine"
+    assert why.table([gone]).empty
 
 
 def test_candidates_are_left_out():
