@@ -60,5 +60,6 @@ def remark(table: "pd.DataFrame") -> str:
     moved = []
     for reason in REASONS:
         changed = table.loc[table["rank, Test_acc"] != table[f"rank, without {reason}"], "row"].tolist()
-        moved.append(f"Without {reason} images {', '.join(changed) or 'no row'} {'change' if len(changed) > 1 else 'changes'} rank")
+        change = "change" if len(changed) > 1 else "changes"
+        moved.append(f"Without {reason} images {', '.join(changed) or 'no row'} {change} rank")
     return ". ".join(moved) + "."

@@ -187,6 +187,8 @@ def read(path: Path) -> Experiment:
                 raise UserError(f"{where}: {key} is missing. Nothing was trained and no file was changed.")
         try:
             row = Row(**{key: _plain(value) for key, value in values.items()})
+            if row.model not in models.BUILDERS:
+                raise UserError(f'model "{row.model}" is not known.\n{suggest(row.model, models.names())}')
         except UserError as error:
             raise UserError(f"{where}: {error}\nNothing was trained and no file was changed.") from None
         if row.name in {r.name for r in rows}:
@@ -232,7 +234,6 @@ def _problems(row: Row) -> Iterable[str]:
     if not row.name or set(row.name) - NAME_CHARACTERS or len(row.name) > 40:
         yield f'name must be 1 to 40 letters, digits or "_", not {row.name!r}.'
     for key, known in (
-        ("model", models.names()),
         ("loss", ["crossentropy"]),
         ("optimizer", list(OPTIMIZERS)),
         ("monitor", ["val_loss", "val_accuracy"]),
@@ -249,7 +250,9 @@ def _problems(row: Row) -> Iterable[str]:
 
 
 def _option_problems(row: Row) -> Iterable[str]:
-    options = set(inspect.signature(models.BUILDERS[row.model]).parameters)
+    # A program may train a model that is no builder here; a file's rows must name one (`read`).
+    builder = models.BUILDERS.get(row.model)
+    options = set(inspect.signature(builder).parameters) if builder else set(row.model_options)
     for key in row.model_options:
         try:
             json.dumps(row.model_options[key], allow_nan=False)

@@ -8,7 +8,7 @@ import datetime
 import hashlib
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from kerascifar.errors import UserError
 
 # Before a row has been trained nobody knows when it will stop: the report's epochs are the guess, else this.
 GUESSED_EPOCHS = 60
+Builder = Callable[..., keras.Sequential]  # of a model's name and options
 LOCKS = ".locks"  # folder of lock files, beside the runs' folders
 
 
@@ -36,6 +37,7 @@ def run(
     console: Console,
     command: Sequence[str],
     deterministic: bool = False,
+    build: Builder = models.build,
 ) -> list[records.Record]:
     """Trains every run that is neither finished nor in another command's hands, each into a folder under `folder`.
 
@@ -46,6 +48,7 @@ def run(
         console: for what the user should see.
         command: how the user can go on after an interruption.
         deterministic: see `train.prepare`.
+        build: makes a row's model, new each time, from its name and options.
     Returns:
         The records of those `runs` that are finished, before or now.
     Raises:
@@ -54,7 +57,7 @@ def run(
     """
     device = train.prepare(deterministic)
     made_with = environment.describe(device, deterministic)  # now, as the source may change while a run trains
-    examined = [_examine(one, dataset, device) for one in runs]
+    examined = [_examine(one, dataset, device, build) for one in runs]
     runs = [one for one, _ in examined]
     files.make_folder(folder)
     waiting = [one for one in runs if not records.finished(folder / one.id)]
@@ -83,7 +86,7 @@ def run(
                 if not records.finished(folder / one.id):
                     place = f"{waiting.index(one) + 1}/{len(waiting)}"
                     try:
-                        _train(one, dataset, folder / one.id, made_with, console, clock, place)
+                        _train(one, build, dataset, folder / one.id, made_with, console, clock, place)
                     except KeyboardInterrupt:
                         raise Interrupted(
                             f"Stopped in {one.label}. Every finished epoch is kept; go on with the same command:\n"
@@ -107,7 +110,7 @@ def _clean(folder: Path) -> None:
     files.remove_unfinished(folder)
 
 
-def _examine(one: Run, dataset: data.Dataset, device: str) -> tuple[Run, float]:
+def _examine(one: Run, dataset: data.Dataset, device: str, build: Builder) -> tuple[Run, float]:
     """The run with its basis, and its multiply-adds per image.
 
     Done for all runs before the first is trained, so that a model that cannot be trained is told at once.
@@ -121,7 +124,7 @@ def _examine(one: Run, dataset: data.Dataset, device: str) -> tuple[Run, float]:
                 "Use mixed_bfloat16 or float32 here (--precision, or the row's precision)."
             )
         keras.config.set_dtype_policy(one.row.precision)
-        network = train.compiled(models.build(one.row.model, **one.row.model_options), one.row)
+        network = train.compiled(build(one.row.model, **one.row.model_options), one.row)
         models.check_shapes(network)
         basis = json.dumps([dataset.fingerprint, network.get_config()], sort_keys=True)
     except (UserError, TypeError) as error:  # TypeError: a layer's configuration is no JSON, so it cannot be saved
@@ -180,6 +183,7 @@ def _duration(seconds: float) -> str:
 
 def _train(
     one: Run,
+    build: Builder,
     dataset: data.Dataset,
     folder: Path,
     made_with: dict[str, Any],
@@ -192,7 +196,7 @@ def _train(
     keras.backend.clear_session()
     keras.config.set_dtype_policy(row.precision)
     keras.utils.set_random_seed(one.seed)
-    network = models.build(row.model, **row.model_options)
+    network = build(row.model, **row.model_options)
     split = data.split(dataset.labels)
     files.make_folder(folder)
     seconds: list[float] = []

@@ -1,0 +1,84 @@
+"""The package as a library: load, build, train, evaluate, focus_maps. Everything else may change.
+
+>>> from kerascifar.api import Row, load, train
+>>> dataset = load()                                                              # doctest: +SKIP
+>>> record = train(my_model, Row("Mine", "my_model", epochs=5), dataset)[0]       # doctest: +SKIP
+>>> record.results["validation"]["accuracy"]                                      # doctest: +SKIP
+0.613
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import keras
+from rich.console import Console
+
+from kerascifar import data, experiment, models
+from kerascifar.config import Experiment, Row
+from kerascifar.data import Dataset, load
+from kerascifar.errors import UserError
+from kerascifar.evaluate import Evaluation
+from kerascifar.evaluate import validation as _validation
+from kerascifar.maps import METHODS, focus_maps
+from kerascifar.models import build
+from kerascifar.records import Record
+
+__all__ = [
+    "METHODS",
+    "Dataset",
+    "Evaluation",
+    "Record",
+    "Row",
+    "UserError",
+    "build",
+    "evaluate",
+    "focus_maps",
+    "load",
+    "train",
+]
+
+
+def train(
+    model: "str | keras.Sequential | Callable[[], keras.Sequential]",
+    row: Row,
+    dataset: Dataset,
+    seeds: Iterable[int] = (0,),
+    runs: Path | str = "runs",
+    console: Console | None = None,
+) -> list[Record]:
+    """Trains a model as a row says, once per seed, to its early stop; what was trained before is not trained again.
+
+    It can be interrupted, and goes on where it stopped. Every run stands beside the others in `runs`, so that
+    `python -m kerascifar compare` and `report` find it.
+
+    Args:
+        model: the name of a builder in `kerascifar.models`; a function that builds a model; or a model, which is
+            copied with new weights for each seed. It takes 32×32 RGB images in 0..1 and ends in ten logits.
+        row: its name is the run's; its `model` is what tables call the model.
+        dataset: what `load` returned.
+        console: where progress is shown; standard output by default.
+    Returns:
+        One record per seed.
+    Raises:
+        UserError: a model or row that cannot be trained; the text says why.
+
+    >>> from kerascifar.api import Row
+    >>> Row("Mine", "my_model", learning_rate=0.01).batch_size
+    512
+    """
+
+    def builder(name: str, **options: object) -> keras.Sequential:
+        if isinstance(model, str):
+            return models.build(model, **options)
+        return keras.models.clone_model(model) if isinstance(model, keras.Model) else model()
+
+    if isinstance(model, str):
+        row = dataclasses.replace(row, model=model)
+    chosen = Experiment("own", "Trained by a program", (row,)).runs(seeds=seeds)
+    return experiment.run(chosen, dataset, Path(runs), console or Console(), ["your program"], build=builder)
+
+
+def evaluate(model: keras.Sequential, dataset: Dataset) -> Evaluation:
+    """Loss, accuracy and logits on the 10,000 validation images. The test images are read by `train` alone, once."""
+    return _validation(model, dataset, data.split(dataset.labels)[1])

@@ -1,0 +1,94 @@
+"""The package as a library: any model, any row, and the record that commands make."""
+
+import doctest
+
+import keras
+import numpy as np
+import pytest
+from rich.console import Console
+
+from kerascifar import api, compare
+
+# Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+ROW = api.Row("Mine", "mine", epochs=2, batch_size=100)
+
+
+def mine(width=4):
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Conv2D(width, 3, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(10),
+        ],
+        name="mine",
+    )
+
+
+@pytest.fixture(scope="module")
+def dataset(shapes):
+    return api.load(shapes)
+
+
+@pytest.fixture(scope="module")
+def trained(dataset, tmp_path_factory):
+    """One's own model, two seeds."""
+    folder = tmp_path_factory.mktemp("runs")
+    return folder, api.train(mine, ROW, dataset, (0, 1), folder, Console(quiet=True))
+
+
+def test_any_model_is_trained_and_leaves_records(trained, dataset):
+    folder, found = trained
+    assert [(r.name, r.seed, r.epochs_trained, r.row["model"]) for r in found] == [
+        ("Mine", s, 2, "mine") for s in (0, 1)
+    ]
+    assert found[0].results != found[1].results
+    assert list(compare.find(["Mine"], folder)) == ["Mine"]
+
+
+def test_a_model_is_copied_with_new_weights_for_each_seed(trained, dataset, tmp_path):
+    """The same as from its builder: what the given model's weights were says nothing."""
+    model = mine()
+    before = [w.copy() for w in model.get_weights()]
+    found = api.train(model, ROW, dataset, [0], tmp_path, Console(quiet=True))
+    assert found[0].history == trained[1][0].history
+    assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_nothing_is_trained_twice_and_another_model_is_another_run(trained, dataset):
+    folder, found = trained
+    again = api.train(mine, ROW, dataset, (0, 1), folder, Console(quiet=True))
+    assert [r.environment["finished"] for r in again] == [r.environment["finished"] for r in found]
+    wider = api.train(lambda: mine(5), ROW, dataset, [0], folder, Console(quiet=True))
+    assert wider[0].folder != found[0].folder
+
+
+def test_evaluation_is_the_records(trained, dataset):
+    from kerascifar import records
+
+    record = trained[1][0]
+    found = api.evaluate(records.load_model(record), dataset)
+    assert found.accuracy == record.results["validation"]["accuracy"]
+
+
+def test_a_named_model_and_mistakes(dataset, tmp_path):
+    with pytest.raises(api.UserError, match='Model "mode4" is not known'):
+        api.train("mode4", ROW, dataset, [0], tmp_path, Console(quiet=True))
+    flat = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    with pytest.raises(api.UserError, match="Nothing was trained"):
+        api.train(flat, ROW, dataset, [0], tmp_path, Console(quiet=True))
+    assert not list(tmp_path.glob("own-*"))
+
+
+def test_maps_are_there_too(dataset):
+    found = api.focus_maps(mine(), np.zeros((2, 32, 32, 3), "float32"), np.array([0, 1]), method="saliency")
+    assert found.shape == (2, 32, 32)
+
+
+def test_the_examples_in_docstrings_hold():
+    result = doctest.testmod(api)
+    assert result.failed == 0 and result.attempted > 0
