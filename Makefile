@@ -17,7 +17,7 @@ WITH_RUNS := $(if $(RUNS),--runs "$$RUNS")
 WITH_ROWS := $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup experiment1 experiment2 choices verify demo test soak bench report serve lock clean
+.PHONY: help setup experiment1 experiment2 choices verify demo test soak bench report serve docs lock clean
 
 help:
 	@echo 'make setup         everything that is needed, in $(VENV); the targets below do it by themselves'
@@ -31,6 +31,7 @@ help:
 	@echo 'make test          lint, format, types and tests                      DATA'
 	@echo 'make soak          kill runs 500 times and compare them with undisturbed ones         KILLS'
 	@echo 'make bench         measure against plain Keras (and PyTorch), side by side: half an hour        DATA'
+	@echo 'make docs          pages about the library, in site/'
 	@echo 'make lock          resolve requirements.txt into the lock files again'
 	@echo 'make clean         remove $(VENV), caches and build artefacts; never runs, reports, results or data'
 	@echo
@@ -71,6 +72,9 @@ soak: $(READY)
 
 bench: $(READY)
 	$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(PY) benchmarks/bench.py
+
+docs: $(READY)
+	$(PY) -m pdoc kerascifar.api kerascifar -d google -o site
 
 setup: $(READY)
 	@$(install_graphviz)
