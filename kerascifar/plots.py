@@ -119,7 +119,6 @@ def training_statistics_over_seeds(runs: "Sequence[Record]") -> Figure:
     The median stands where at least half of the runs were still training.
     """
     figure = Figure(figsize=(9, 3.8), layout="constrained")
-    epochs = max(run.epochs_trained for run in runs)
     for axes, metric, factor, what in zip(
         figure.subplots(1, 2),
         ("loss", "accuracy"),
@@ -131,23 +130,14 @@ def training_statistics_over_seeds(runs: "Sequence[Record]") -> Figure:
             (metric, "training", TRAINING, "-"),
             (f"val_{metric}", "validation", VALIDATION, "--"),
         ]:
-            values = np.full((len(runs), epochs), math.nan)
-            for row, run in zip(values, runs, strict=True):
-                curve = _finite(run.history.get(key, [])) * factor
-                row[: len(curve)] = curve
-                axes.plot(np.arange(1, len(curve) + 1), curve, color=colour, alpha=0.25, linewidth=0.8)
-            enough = (~np.isnan(values)).sum(axis=0) * 2 >= len(runs)
-            median = np.nanmedian(values[:, enough], axis=0)
-            axes.plot(
-                np.flatnonzero(enough) + 1, median, color=colour, linestyle=style, linewidth=2, label=f"{label}, median"
-            )
+            _over_seeds(axes, runs, key, factor, colour, f"{label}, median", style)
         kept = [run.epoch_kept for run in runs]
         axes.plot(
             kept, [0.02] * len(kept), "|", color=KEPT, markersize=10, transform=axes.get_xaxis_transform(), label="kept"
         )
         axes.set_xlabel("epoch")
         axes.set_ylabel(what)
-        _epoch_axis(axes, epochs)
+        _epoch_axis(axes, max(run.epochs_trained for run in runs))
         axes.grid(alpha=0.3)
         axes.legend(fontsize=9)
     first = runs[0]
@@ -156,33 +146,39 @@ def training_statistics_over_seeds(runs: "Sequence[Record]") -> Figure:
     return figure
 
 
+def _over_seeds(
+    axes: Axes, runs: "Sequence[Record]", key: str, factor: float, colour: str, label: str, style: str = "-"
+) -> None:
+    """Every run's curve faint, and bold their median where at least half of them were still training."""
+    values = np.full((len(runs), max(run.epochs_trained for run in runs)), math.nan)
+    for row, run in zip(values, runs, strict=True):
+        curve = _finite(run.history.get(key, [])) * factor
+        row[: len(curve)] = curve
+        axes.plot(np.arange(1, len(curve) + 1), curve, color=colour, alpha=0.25, linewidth=0.8)
+    enough = (~np.isnan(values)).sum(axis=0) * 2 >= len(runs)
+    median = np.nanmedian(values[:, enough], axis=0)
+    axes.plot(np.flatnonzero(enough) + 1, median, color=colour, linestyle=style, linewidth=2, label=label)
+
+
 def compared(groups: "Mapping[str, Sequence[Record]]") -> Figure:
     """Validation loss and accuracy by epoch, one colour per group of runs: every run faint, their median bold."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
-    epochs = max(run.epochs_trained for runs in groups.values() for run in runs)
-    axes = figure.subplots(1, 2)
-    for (name, runs), colour in zip(groups.items(), itertools.cycle(SERIES), strict=False):
-        for place, (metric, factor) in zip(axes, (("val_loss", 1.0), ("val_accuracy", 100.0)), strict=True):
-            values = np.full((len(runs), epochs), math.nan)
-            for row, run in zip(values, runs, strict=True):
-                curve = _finite(run.history.get(metric, [])) * factor
-                row[: len(curve)] = curve
-                place.plot(np.arange(1, len(curve) + 1), curve, color=colour, alpha=0.25, linewidth=0.8)
-            enough = (~np.isnan(values)).sum(axis=0) * 2 >= len(runs)
-            place.plot(
-                np.flatnonzero(enough) + 1,
-                np.nanmedian(values[:, enough], axis=0),
-                color=colour,
-                linewidth=2,
-                label=name,
-            )
-    for place, what in zip(axes, ("validation loss (nats)", "validation accuracy (%)"), strict=True):
-        place.set_xlabel("epoch")
-        place.set_ylabel(what)
-        _epoch_axis(place, epochs)
-        place.grid(alpha=0.3)
-    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=9, ncols=4, loc="outside upper center")
-    _mark_synthetic(figure, [run for runs in groups.values() for run in runs])
+    everything = [run for runs in groups.values() for run in runs]
+    for axes, metric, factor, what in zip(
+        figure.subplots(1, 2),
+        ("val_loss", "val_accuracy"),
+        (1.0, 100.0),
+        ("validation loss (nats)", "validation accuracy (%)"),
+        strict=True,
+    ):
+        for (name, runs), colour in zip(groups.items(), itertools.cycle(SERIES), strict=False):
+            _over_seeds(axes, runs, metric, factor, colour, name)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(what)
+        _epoch_axis(axes, max(run.epochs_trained for run in everything))
+        axes.grid(alpha=0.3)
+    figure.legend(*axes.get_legend_handles_labels(), fontsize=9, ncols=4, loc="outside upper center")
+    _mark_synthetic(figure, everything)
     return figure
 
 
