@@ -254,6 +254,18 @@ def confusion(runs: "Sequence[Record]") -> Figure:
     return figure
 
 
+def pictures(images: np.ndarray, titles: Sequence[str] = (), columns: int = 10) -> Figure:
+    """Images side by side, (n, 32, 32, 3), uint8 or 0..1; a title above each where there are some."""
+    rows = math.ceil(len(images) / columns)
+    figure = Figure(figsize=(columns, rows * (1.2 if len(titles) else 1.0)), layout="constrained")
+    for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
+        axes.axis("off")
+        if place < len(images):
+            axes.imshow(np.clip(images[place], 0, 255 if images.dtype == np.uint8 else 1), interpolation="nearest")
+            axes.set_title(titles[place] if place < len(titles) else "", fontsize=8)
+    return figure
+
+
 def augmentation_comparison(without: "Record", with_: "Record") -> Figure:
     """The report's "no augmentation vs augmentation train statistics" (M1 and M5): side by side, on the same axes."""
     figure = Figure(figsize=(9, 6.6), layout="constrained")

@@ -309,3 +309,11 @@ def test_the_diagram_is_a_picture(tmp_path):
     assert plots.architecture(model, tmp_path / "model.png") is True
     with Image.open(tmp_path / "model.png") as image:
         assert image.format == "PNG" and min(image.size) > 100
+
+
+def test_pictures_stand_side_by_side_with_their_titles():
+    images = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), "uint8")
+    figure = plots.pictures(images, list("abcdefg"), columns=5)
+    drawn = [axes for axes in figure.axes if axes.images]
+    assert len(figure.axes) == 10 and [axes.get_title() for axes in drawn] == list("abcdefg")
+    assert (drawn[6].images[0].get_array() == images[6]).all()

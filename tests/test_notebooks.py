@@ -1,0 +1,30 @@
+"""The notebooks run from top to bottom, and were committed with their outputs."""
+
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_from_top_to_bottom(path, real_data, monkeypatch):
+    monkeypatch.setenv("KERASCIFAR_DATA", str(real_data))
+    book = nbformat.read(path, as_version=4)
+    nbclient.NotebookClient(book, timeout=170, resources={"metadata": {"path": str(ROOT)}}).execute()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_committed_with_its_outputs(path):
+    """Fails on one that was not executed in order, that shows an error, or this machine's paths."""
+    book = nbformat.read(path, as_version=4)
+    nbformat.validate(book)
+    cells = [cell for cell in book.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    assert not [output for output in outputs if output.output_type in ("error", "stream") and output.get("name") != "stdout"]
+    assert not any(word in str(outputs) for word in ("/tmp/", "/root", "/home/"))
