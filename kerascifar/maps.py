@@ -77,7 +77,8 @@ def focus_maps(
         float32 (n, 32, 32), 0..1, each map stretched to its own range: compare places within one image, never two
         images. All zero where no place speaks for the class, and where all places speak for it alike.
     """
-    return _stretched(on_image(model, evidence(model, images, labels, layer, method), layer, method))
+    # Stretched before too: a level map is level on the layer's grid, and lies on the image as a patch.
+    return _stretched(on_image(model, _stretched(evidence(model, images, labels, layer, method)), layer, method))
 
 
 def on_image(
@@ -221,12 +222,17 @@ def cells(model: "keras.Sequential", layer: str) -> tuple[float, float]:
 
 
 def placed(grids: np.ndarray, start: float, pitch: float) -> np.ndarray:
-    """(n, grid, grid) → (n, 32, 32): linear between the cells' centres (see `cells`), level beyond the outermost.
+    """(n, grid, grid) → (n, 32, 32): linear between the cells' centres (see `cells`), and nothing beyond the cells.
 
-    tf-keras-vis would put the outermost cells on the image's outermost pixels, wherever they lie: up to 5.5 pixels off.
+    A cell reaches half a pitch around its centre; from there its value fades to 0 within another half. tf-keras-vis
+    would put the outermost cells on the image's outermost pixels, wherever they lie: up to 5.5 pixels off.
     """
-    place = np.clip((np.arange(32) - start) / pitch, 0, grids.shape[1] - 1)
-    weight = np.maximum(1 - np.abs(place[:, None] - np.arange(grids.shape[1])), 0).astype("float32")  # (32, grid)
+    last = grids.shape[1] - 1
+    place = (np.arange(32) - start) / pitch
+    inside = np.clip(place, 0, last)
+    weight = np.maximum(1 - np.abs(inside[:, None] - np.arange(last + 1)), 0)  # (32, grid)
+    weight *= np.clip(2 - 2 * np.abs(place - inside), 0, 1)[:, None]
+    weight = weight.astype("float32")
     return np.asarray(weight @ grids @ weight.T)
 
 

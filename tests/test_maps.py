@@ -33,9 +33,14 @@ def by_hand(model, images, labels, layer):
         gradients = np.float64(tape.gradient(score, activations)[0])
         weights = gradients.sum(axis=(0, 1)) / (gradients.shape[0] * gradients.shape[1])  # eq. 1
         evidence = np.maximum((np.float64(activations[0]) * weights).sum(axis=-1), 0)  # eq. 2
-        # Cells of "first" are pixels; "second" sees pixels 2 i … 2 i + 5, around 2 i + 2.5.
+        # Cells of "first" are pixels; "second" sees pixels 2 i … 2 i + 5, around 2 i + 2.5: its outermost cells reach
+        # from pixel 1.5 to 29.5, and fade to nothing at 0.5 and 30.5.
         at = np.arange(32) if layer == "first" else (np.arange(32) - 2.5) / 2
+        evidence = (evidence - evidence.min()) / (np.ptp(evidence) or 1)
         large = ndimage.map_coordinates(evidence, np.meshgrid(at, at, indexing="ij"), order=1, mode="nearest")
+        if layer == "second":
+            fade = np.interp(np.arange(32), [0.5, 1.5, 29.5, 30.5], [0, 1, 1, 0])
+            large *= np.outer(fade, fade)
         found.append((large - large.min()) / (np.ptp(large) or 1))
     return np.array(found)
 
@@ -309,7 +314,10 @@ def test_maps_are_placed_on_the_pixels_of_their_cells():
     found = np.zeros((1, 6, 6), "float32")
     found[0, 0, 5] = 1
     made = maps.placed(found, 5.5, 4)[0]
-    assert made[:6, 26:].tolist() == [[1.0] * 6] * 6  # level beyond the outermost cell
-    assert made[0, 25] == pytest.approx(0.875) and made[7, 26] == pytest.approx(0.625) and made[10:].max() == 0
+    assert made[4:6, 26:28].tolist() == [[1.0] * 2] * 2  # the cell reaches from pixel 3.5 to 7.5 …
+    assert made[3, 27] == pytest.approx(0.75) and made[2, 27] == pytest.approx(0.25)  # … and fades to 1.5
+    assert made[:2].max() == made[:, 30:].max() == 0  # no cell is there
+    assert made[5, 25] == pytest.approx(0.875) and made[7, 26] == pytest.approx(0.625) and made[10:].max() == 0
+    np.testing.assert_allclose(maps.placed(np.ones((1, 8, 8), "float32"), 1.5, 4), 1)  # cells that fill the image
     whole = np.random.default_rng(0).random((2, 32, 32), dtype="float32")
     np.testing.assert_allclose(maps.placed(whole, 0, 1), whole, rtol=1e-6)

@@ -26,5 +26,7 @@ def test_a_notebook_is_committed_with_its_outputs(path):
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     outputs = [output for cell in cells for output in cell.outputs]
     assert any("image/png" in output.get("data", {}) for output in outputs)
-    assert not [output for output in outputs if output.output_type in ("error", "stream") and output.get("name") != "stdout"]
+    assert not [
+        output for output in outputs if output.output_type in ("error", "stream") and output.get("name") != "stdout"
+    ]
     assert not any(word in str(outputs) for word in ("/tmp/", "/root", "/home/"))
