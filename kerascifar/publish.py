@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from kerascifar import environment, files, looking, records
+from kerascifar import files, looking, records
 from kerascifar.errors import UserError
 from kerascifar.records import DECISIVE
 
@@ -80,6 +80,8 @@ def _check(record: records.Record, to: Path) -> None:
 
 def check_measuring(count: int, whole: int) -> None:
     """Raises a `UserError` unless measurements may be added to published runs: all images, committed code."""
+    from kerascifar import environment  # loads Keras
+
     if count < whole or environment.commit()[1]:
         raise UserError("Published runs are measured on all test images, by committed code.\nNothing was measured.")
 
