@@ -29,4 +29,4 @@ def test_a_notebook_is_committed_with_its_outputs(path):
     assert not [
         output for output in outputs if output.output_type in ("error", "stream") and output.get("name") != "stdout"
     ]
-    assert not any(word in str(outputs) for word in ("/tmp/", "/root", "/home/"))
+    assert not any(word in str(outputs) for word in ("/tmp/", "/root", "/home/", "/work/"))
