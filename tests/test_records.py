@@ -1,5 +1,6 @@
 """What is kept of a run, and what a reader says of a damaged or hostile record."""
 
+import copy
 import dataclasses
 import json
 import math
@@ -122,8 +123,8 @@ def test_a_record_with_any_other_value_is_refused_or_can_be_shown(written, data)
             place = place[key] if isinstance(place, dict | list) and key in [*place, *range(len(place))] else {}
         if isinstance(place, dict) and data.draw(st.booleans()):
             place.pop(path[-1], None)
-        elif isinstance(place, dict | list) and (isinstance(place, dict) or len(place) > path[-1]):
-            place[path[-1]] = data.draw(VALUES)
+        elif isinstance(place, dict) or (isinstance(place, list) and path[-1] in range(len(place))):
+            place[path[-1]] = copy.deepcopy(data.draw(VALUES))  # a drawn list may be changed next, and drawn again
     content["sha256"] = records._checksum(content)  # who writes a hostile record can do the same
     check_reader(written, json.dumps(content).encode())
 
