@@ -30,7 +30,7 @@ import numpy as np
 
 from kerascifar import data, looking
 from kerascifar.errors import UserError, suggest
-from kerascifar.records import Record
+from kerascifar.records import EXPERIMENTS, Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,6 @@ RIGHT = {"test_accuracy": "test", "validation_accuracy": "validation"}  # means 
 LOOKS = ("border", "pointing", "background")
 UNITS = {"epochs": "epochs", "variation": "nats"}  # others: points
 OTHERS = "other classes"
-EXPERIMENTS = ("experiment1", "experiment2")
 BY_CLASS = (
     "M6 against Model4, Grad-CAM's maps of the test images that both predict right, in percent: the evidence in the "
     "image's outermost four pixels, the evidence in the right quarter of a mosaic, and the images that stay right when "

@@ -177,10 +177,8 @@ def _classes(shown: Sequence[Record]) -> list[tuple[str, str]]:
     found = []
     for experiment, name in report.EXPLAINED:
         if runs := [r for r in shown if (r.experiment, r.name) == (experiment, name)]:
-            counts = np.mean([r.confusion() for r in runs], axis=0)
-            shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
             names = runs[0].dataset["class_names"]
-            table = pd.DataFrame(shares, index=names, columns=names).rename_axis("label \\ predicted")
+            table = pd.DataFrame(tables.confusion(runs), index=names, columns=names).rename_axis("label \\ predicted")
             found.append((name, _html(table.reset_index())))
     return found
 

@@ -235,8 +235,7 @@ def per_class(groups: "Sequence[Sequence[Record]]") -> Figure:
 def confusion(runs: "Sequence[Record]") -> Figure:
     """How the test images of each class are predicted, in percent of the class; the mean over one row's seeds."""
     names = [str(name) for name in runs[0].dataset["class_names"]]
-    counts = np.mean([run.confusion() for run in runs], axis=0)
-    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shares = tables.confusion(runs)
     figure = Figure(figsize=(6.6, 6), layout="constrained")
     axes = figure.subplots()
     axes.imshow(shares, cmap="cividis", vmin=0, vmax=100)

@@ -13,8 +13,6 @@ from kerascifar import files, looking, records
 from kerascifar.errors import UserError
 from kerascifar.records import DECISIVE
 
-WITH_WEIGHTS = ("experiment1", "experiment2")  # focus maps are drawn of these
-
 
 def publish(folders: Sequence[Path], to: Path = records.PUBLISHED) -> list[Path]:
     """Publishes runs: record, history, predictions, what was measured of where they look, and seed 0's weights.
@@ -44,7 +42,7 @@ def _name(record: records.Record) -> str:
 
 def _files(record: records.Record) -> list[str]:
     """What is published of a run; weights of seed 0 of the report's rows only, to keep a clone small."""
-    weights = [records.MODEL] if record.seed == 0 and record.experiment in WITH_WEIGHTS else []
+    weights = [records.MODEL] if record.seed == 0 and record.experiment in records.EXPERIMENTS else []
     looks = [looking.FOCUS] if (record.folder / looking.FOCUS).is_file() else []
     return [*weights, *looks, records.HISTORY, records.PREDICTIONS, records.RECORD]
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1  # a reader of version n reads 1 … n
 PUBLISHED = Path(__file__).resolve().parent.parent / "experiments" / "results"
+EXPERIMENTS = ("experiment1", "experiment2")  # the report's own
 RECORD, HISTORY, PREDICTIONS, MODEL = "record.json", "history.csv", "predictions.npz", "model.keras"
 # What decides a result beside the configuration: the keys of an environment that its parts must share.
 DECISIVE = ("source", "versions", "backend")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kerascifar import files, records
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     import rich.table
 
@@ -236,6 +237,14 @@ def as_rich(table: "pd.DataFrame", title: str) -> "rich.table.Table":
 def save_plain(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str]) -> None:
     """Writes a table as it is: `path`.csv and, with the remarks, `path`.md."""
     _write(table, plain_markdown(table), path, title, remarks)
+
+
+def confusion(runs: Sequence[records.Record]) -> "np.ndarray":
+    """How test images of each label (row) are predicted, % of the label: float64 (10, 10), the mean over runs."""
+    import numpy as np
+
+    counts = np.mean([run.confusion() for run in runs], axis=0)
+    return np.asarray(100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
 
 
 def number(value: float) -> str:
