@@ -17,7 +17,7 @@ WITH_RUNS := $(if $(RUNS),--runs "$$RUNS")
 WITH_ROWS := $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup experiment1 experiment2 choices verify demo test soak bench report serve docs lock clean
+.PHONY: help setup experiment1 experiment2 choices verify demo test soak bench report serve dashboard notebooks docs lock clean
 
 help:
 	@echo 'make setup         everything that is needed, in $(VENV); the targets below do it by themselves'
@@ -28,6 +28,8 @@ help:
 	@echo 'make demo          a short run on drawn images: no data, no network'
 	@echo 'make report        tables, figures and one page, in report/            DATA RUNS'
 	@echo 'make serve         the page in a browser                               DATA RUNS PORT'
+	@echo 'make dashboard     TensorBoard over the runs that were trained with --tensorboard      RUNS PORT'
+	@echo 'make notebooks     the notebooks in JupyterLab                         DATA'
 	@echo 'make test          lint, format, types and tests                      DATA'
 	@echo 'make soak          kill runs 500 times and compare them with undisturbed ones         KILLS'
 	@echo 'make bench         measure against plain Keras (and PyTorch), side by side: half an hour        DATA'
@@ -58,6 +60,12 @@ report: $(READY)
 serve: report
 	@$(PY) -m webbrowser -t "http://127.0.0.1:$(or $(PORT),8000)" & \
 	$(PY) -m http.server $(or $(PORT),8000) --bind 127.0.0.1 --directory report
+
+dashboard: $(READY)
+	@$(PY) -m tensorboard.main --logdir "$${RUNS:-runs}/tensorboard" --port $(or $(PORT),6006)
+
+notebooks: $(READY)
+	@$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(PY) -m jupyterlab notebooks
 
 test: $(READY)
 	@command -v chromium >/dev/null || { $(call apt_install,$(DEBIAN_CHROMIUM)); } || \
@@ -138,7 +146,7 @@ lock: $(READY)
 	$(LOCK) -o requirements.lock
 	$(LOCK) --extra gpu --constraints requirements.lock -o requirements-gpu.lock
 
-LOCK = $(PY) -m uv pip compile pyproject.toml --extra dev --universal --python $(PY) --python-version 3.11 \
+LOCK = $(PY) -m uv pip compile pyproject.toml --extra dev --extra dashboard --extra notebooks --universal --python $(PY) --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url --quiet $(if $(UPGRADE),--upgrade)
 
 clean:

@@ -5,15 +5,21 @@ Arguments only.
 """
 
 import argparse
+import contextlib
+import dataclasses
+import json
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kerascifar import __version__, errors, quiet
 
 if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
     from kerascifar import config, records
 
 RUNS = Path("runs")
@@ -25,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m kerascifar",
         description="Reproduces a report on small CNNs for CIFAR-10.",
         epilog="Focus maps: python -m kerascifar.cam --help. Exit status: 0 done, 1 a run's loss was not finite or a "
-        "published run was not reproduced, "
+        "published run was not reproduced or doctor found something amiss, "
         "2 a mistake that the message explains, 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"kerascifar {__version__}")
@@ -44,7 +50,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="the same bits each time on a GPU too, at a cost (a CPU needs it not)",
     )
+    run.add_argument(
+        "--tensorboard", action="store_true", help="log curves, graph and focus maps by epoch for TensorBoard"
+    )
     _add_places(run, data=True)
+    _add_json(run)
     run.set_defaults(action=_run)
 
     choices = commands.add_parser(
@@ -52,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     choices.add_argument("--epochs", type=int, metavar="N", help="at most N epochs: to try it, decides nothing")
     _add_places(choices, data=True)
-    choices.set_defaults(action=_choices)
+    _add_json(choices)
+    choices.set_defaults(action=_choices, deterministic=False, tensorboard=False)
 
     verify = commands.add_parser("verify", help="train a published run again and compare")
     verify.add_argument("row", metavar="ROW", help="e.g. M3")
@@ -62,10 +73,12 @@ def _parser() -> argparse.ArgumentParser:
 
     data = commands.add_parser("data", help="find or download CIFAR-10, verify it, say what was found")
     _add_places(data, data=True, runs=False)
+    _add_json(data)
     data.set_defaults(action=_data)
 
     models = commands.add_parser("models", help="layers, parameters and cost of every model")
     models.add_argument("names", nargs="*", metavar="MODEL", help="only these")
+    _add_json(models)
     models.set_defaults(action=_models)
 
     report = commands.add_parser(
@@ -85,11 +98,13 @@ def _parser() -> argparse.ArgumentParser:
     focus.add_argument("--images", type=int, metavar="N", help="only the first N test images")
     focus.add_argument("--published", action="store_true", help="the published runs instead of yours")
     _add_places(focus, data=True)
+    _add_json(focus)
     focus.set_defaults(action=_focus)
 
     findings = commands.add_parser("findings", help="which of the report's claims hold, by the published runs")
     findings.add_argument("--runs", type=Path, metavar="DIR", help="by these runs instead")
     findings.add_argument("--out", type=Path, default=RUNS / "report", metavar="DIR", help="default: %(default)s")
+    _add_json(findings)
     findings.set_defaults(action=_findings)
 
     compare = commands.add_parser("compare", help="any runs in one table, with paired differences from the first")
@@ -97,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         "names", nargs="+", metavar="RUN", help="a run's folder, or a row: yours, else the published one"
     )
     _add_places(compare)
+    _add_json(compare)
     compare.set_defaults(action=_compare)
 
     publish = commands.add_parser(
@@ -114,11 +130,12 @@ def _parser() -> argparse.ArgumentParser:
 
     doctor = commands.add_parser("doctor", help="what is right on this machine, and what to do about the rest")
     _add_places(doctor, data=True)
+    _add_json(doctor)
     doctor.set_defaults(action=_doctor)
 
     demo = commands.add_parser("demo", help="a short tour on drawn shapes: no data, no network")
     demo.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: %(default)s")
-    demo.set_defaults(action=_demo)
+    demo.set_defaults(action=_demo, deterministic=False, tensorboard=False, json=False)
     return parser
 
 
@@ -129,6 +146,12 @@ def _add_places(parser: argparse.ArgumentParser, data: bool = False, runs: bool 
         parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="your runs (default: %(default)s)")
 
 
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json", action="store_true", help="the table as JSON on standard output; all else on standard error"
+    )
+
+
 def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     from kerascifar import config
 
@@ -136,27 +159,25 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     runs = config.read(arguments.experiment).runs(
         arguments.rows, arguments.seeds, arguments.epochs, arguments.precision
     )
-    command = [sys.executable, "-m", "kerascifar", *argv]
-    return _train(runs, arguments.data, arguments.runs, command, arguments.deterministic)[0]
+    return _train(runs, arguments, argv)[0]
 
 
 def _choices(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     from kerascifar import choices, config, tables
 
-    command = [sys.executable, "-m", "kerascifar", *argv]
     runs = config.read(CHOICES).runs(epochs=arguments.epochs)
     widths = [run for run in runs if run.row.name in choices.WIDTHS.candidates]
-    status, found = _train(widths, arguments.data, arguments.runs, command)
+    status, found = _train(widths, arguments, argv, show=not arguments.json)
     best = choices.taken(choices.WIDTHS, found)
     if status > 1 or best is None:
         if status <= 1:
-            print("Not all candidates are trained yet: nothing is decided.")
+            print("Not all candidates are trained yet: nothing is decided.", file=sys.stderr)
         return status
-    worse, more = _train(choices.with_widths(runs, best), arguments.data, arguments.runs, command)
+    worse, more = _train(choices.with_widths(runs, best), arguments, argv, show=not arguments.json)
     status, found = max(status, worse), [*found, *more]
     table = choices.table(found)
     tables.save_plain(table, arguments.runs / "report" / "choices-decided", "Choices", [choices.NOTE])
-    print(f"\n{table.to_markdown(index=False)}\n\n{choices.NOTE}")
+    print(_json(table) if arguments.json else f"\n{table.to_markdown(index=False)}\n\n{choices.NOTE}")
     return status
 
 
@@ -179,17 +200,19 @@ def _verify(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     return 0 if same else 1
 
 
+def _json(table: "pd.DataFrame") -> str:
+    """The table's lines as objects, at full precision; what is missing is null."""
+    return str(table.to_json(orient="records", double_precision=15, force_ascii=False, indent=2))
+
+
 def _train(
-    runs: "Sequence[config.Run]",
-    source: Path | None,
-    folder: Path,
-    command: Sequence[str],
-    deterministic: bool = False,
+    runs: "Sequence[config.Run]", arguments: argparse.Namespace, argv: Sequence[str], show: bool = True
 ) -> "tuple[int, list[records.Record]]":
     """Trains, then shows and writes the table; returns the exit status and the records of `runs` that are finished."""
     from kerascifar import data, files
 
-    dataset = data.load(source)
+    folder = arguments.runs
+    dataset = data.load(arguments.data)
     files.check_writable(folder / "report")  # a read-only place is told before hours of training, not after
 
     quiet.load_keras()
@@ -197,9 +220,19 @@ def _train(
 
     from kerascifar import experiment, records, report, tables
 
-    console = Console(width=None if sys.stdout.isatty() else 160)  # a file is as wide as the table
+    # A file is as wide as the table.
+    console = Console(width=None if sys.stdout.isatty() else 160, stderr=arguments.json)
+    if arguments.tensorboard:
+        from kerascifar import dashboard
+
+        dashboard.check()
+
+    def callbacks(one: "config.Run") -> "list[keras.callbacks.Callback]":
+        return dashboard.callbacks(one, dataset, folder) if arguments.tensorboard else []
+
+    command = [sys.executable, "-m", "kerascifar", *argv]
     try:
-        own = experiment.run(runs, dataset, folder, console, command, deterministic)
+        own = experiment.run(runs, dataset, folder, console, command, arguments.deterministic, callbacks=callbacks)
     except experiment.Interrupted as stop:
         console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
         return errors.INTERRUPTED, []
@@ -208,7 +241,11 @@ def _train(
     name = own[0].experiment
     everything = [] if dataset.is_synthetic else records.current(records.list_records(records.PUBLISHED))
     published = [r for r in everything if r.experiment == name]
-    console.print(tables.as_rich(tables.results(own, published), f"{name} on {dataset.name}"), soft_wrap=True)
+    table = tables.results(own, published)
+    if not arguments.json:
+        console.print(tables.as_rich(table, f"{name} on {dataset.name}"), soft_wrap=True)
+    elif show:
+        print(_json(table))
     for note in tables.notes(own, published):
         console.print(note, markup=False, highlight=False)
     # On disk, all rows of the experiment, so that a command for one does not take the others out of the table.
@@ -229,11 +266,16 @@ def _data(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
 
     began = time.perf_counter()
     dataset = data.load(arguments.data)
-    print(f"{dataset.name} from {dataset.source}, verified in {time.perf_counter() - began:.3f} s")
+    out = sys.stderr if arguments.json else sys.stdout
+    print(f"{dataset.name} from {dataset.source}, verified in {time.perf_counter() - began:.3f} s", file=out)
     for name in ("train", "test"):
-        print(f"fingerprint of the {name} images (SHA-256): {dataset.fingerprint[name]}")
-    print(f"fingerprint of the split (SHA-256): {data.split_fingerprint(*data.split(dataset.labels))}\n")
+        print(f"fingerprint of the {name} images (SHA-256): {dataset.fingerprint[name]}", file=out)
+    print(f"fingerprint of the split (SHA-256): {data.split_fingerprint(*data.split(dataset.labels))}\n", file=out)
     counts = data.class_counts(dataset)
+    if arguments.json:
+        lines = zip(dataset.class_names, *(map(int, values) for values in counts.values()), strict=True)
+        print(json.dumps([dict(zip(("class", *counts), line, strict=True)) for line in lines], indent=2))
+        return 0
     print(f"{'class':<12}" + "".join(f"{name:>12}" for name in counts))
     for label, name in enumerate(dataset.class_names):
         print(f"{name:<12}" + "".join(f"{values[label]:>12,}" for values in counts.values()))
@@ -250,19 +292,38 @@ def _models(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     quiet.load_keras()
     import keras
 
+    described: list[dict[str, Any]] = []
     for name in arguments.names or models.names():
         keras.backend.clear_session()  # layer names start anew, as in a run
         network = models.build(name)
         trainable, total = models.parameters(network)
         last = models.last_convolution(network)
-        print(f"{name}: {(models.BUILDERS[name].__doc__ or '').strip().splitlines()[0]}")
+        told = (models.BUILDERS[name].__doc__ or "").strip().splitlines()[0]
+        layers = [
+            {
+                "layer": layer.name,
+                "type": type(layer).__name__,
+                "output": list(layer.output.shape[1:]),
+                "parameters": layer.count_params(),
+            }
+            for layer in network.layers
+        ]
+        described.append(
+            {"model": name, "told": told, "layers": layers, "trainable parameters": trainable, "parameters": total}
+            | {"multiply-adds per image": models.multiply_adds(network), "last convolution": last.name}
+        )
+        if arguments.json:
+            continue
+        print(f"{name}: {told}")
         print(f"  {'layer':<24}{'type':<22}{'output':<18}{'parameters':>10}")
-        for layer in network.layers:
-            shape = "×".join(str(size) for size in layer.output.shape[1:])
-            print(f"  {layer.name:<24}{type(layer).__name__:<22}{shape:<18}{layer.count_params():>10,}")
+        for layer in layers:
+            shape = "×".join(map(str, layer["output"]))
+            print(f"  {layer['layer']:<24}{layer['type']:<22}{shape:<18}{layer['parameters']:>10,}")
         print(f"  trainable parameters {trainable:,}; total {total:,} (with BatchNormalization's moving statistics)")
         print(f"  multiply-adds per image {models.multiply_adds(network):,}")
         print(f"  last Conv2D {last.name}, grid {last.output.shape[1]}×{last.output.shape[2]}\n")
+    if arguments.json:
+        print(json.dumps(described, indent=2))
     return 0
 
 
@@ -321,11 +382,13 @@ def _focus(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     _load_tensorflow("Focus maps")
     if arguments.published:
         publish.check_measuring(count, len(labels))
+    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TimeRemainingColumn
 
     scaled = data.scale(images)
     kinds = (*arguments.methods, *looking.BASELINES)
-    with Progress(SpinnerColumn(), *Progress.get_default_columns()[:3], TimeRemainingColumn()) as progress:
+    columns = (SpinnerColumn(), *Progress.get_default_columns()[:3], TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=arguments.json)) as progress:
         work = [kind for record in with_weights for kind in looking.missing(record, kinds, count)]
         task = progress.add_task("", total=len(work) * len(list(looking.parts(count))))
         for record in with_weights:
@@ -336,7 +399,8 @@ def _focus(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
             looking.measure(record, scaled, labels, kinds, count, tick)
     table = looking.table(found)
     tables.save_plain(table, arguments.runs / "report" / "focus", "Where models look", [looking.NOTE])
-    print(f"{tables.plain_markdown(table)}\n\n{arguments.runs / 'report' / 'focus.md'}")
+    path = arguments.runs / "report" / "focus.md"
+    print(_json(table) if arguments.json else f"{tables.plain_markdown(table)}\n\n{path}")
     return 0
 
 
@@ -349,7 +413,7 @@ def _load_tensorflow(what: str) -> None:
 
 
 def _findings(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
-    from kerascifar import claims, cleaner, records, tables, why
+    from kerascifar import claims, records, tables
 
     declared = claims.read()
     found = records.current(records.list_records(arguments.runs or records.PUBLISHED))
@@ -358,19 +422,29 @@ def _findings(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
         raise errors.UserError(f"There is no {where}, so no claim can be judged.\nYour own runs: --runs DIR.")
     table = claims.table(found, declared)
     tables.save_plain(table, arguments.out / "findings", "Findings", [claims.RULE])
+    if arguments.json:
+        print(_json(table))
+    with contextlib.redirect_stdout(sys.stderr if arguments.json else sys.stdout):
+        return _explain_findings(found, table, arguments.out)
+
+
+def _explain_findings(found: "list[records.Record]", table: "pd.DataFrame", out: Path) -> int:
+    """What stands beside the verdicts: cleaner test images, classes, reasons."""
+    from kerascifar import claims, cleaner, tables, why
+
     print(f"{tables.plain_markdown(claims.verdicts(table))}\n")
     images = cleaner.table(found)
     if len(images):
-        tables.save_plain(images, arguments.out / "cleaner", "Cleaner test images", [cleaner.remark(images)])
+        tables.save_plain(images, out / "cleaner", "Cleaner test images", [cleaner.remark(images)])
         print(f"{tables.plain_markdown(images)}\n\n{cleaner.remark(images)}\n")
     quiet.load_keras()  # models are built, to count their parameters
     classes = claims.by_class(found)
     if len(classes):
-        tables.save_plain(classes, arguments.out / "classes", "Where M6 and Model4 look, by class", [claims.BY_CLASS])
+        tables.save_plain(classes, out / "classes", "Where M6 and Model4 look, by class", [claims.BY_CLASS])
         print(f"{tables.plain_markdown(classes)}\n")
-    tables.save_plain(why.table(found), arguments.out / "why", "What stands behind the verdicts", [why.NOTE])
+    tables.save_plain(why.table(found), out / "why", "What stands behind the verdicts", [why.NOTE])
     for name in ("findings", "why"):
-        print(arguments.out / f"{name}.md")
+        print(out / f"{name}.md")
     return 0
 
 
@@ -382,7 +456,8 @@ def _compare(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     path = arguments.runs / "report" / "compare"
     tables.save_plain(table, path, "Compared: " + ", ".join(found), [compare.NOTE])
     plots.save(plots.compared(found), path.with_suffix(".png"))
-    print(f"{tables.plain_markdown(table)}\n\n{compare.NOTE}\n\n{path.with_suffix('.png')}")
+    text = f"{tables.plain_markdown(table)}\n\n{compare.NOTE}\n\n{path.with_suffix('.png')}"
+    print(_json(table) if arguments.json else text)
     return 0
 
 
@@ -390,6 +465,10 @@ def _doctor(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     quiet.load_keras()
     from kerascifar import doctor
 
+    if arguments.json:
+        checks = list(doctor.checks(arguments.runs, arguments.data))
+        print(json.dumps([dataclasses.asdict(check) for check in checks], indent=2))
+        return 0 if all(check.right for check in checks) else 1
     wrong = 0
     for check in doctor.checks(arguments.runs, arguments.data):
         print(f"{'✓' if check.right else '✗'} {check.what}: {errors.printable(check.found)}", flush=True)
@@ -430,7 +509,8 @@ def _demo(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
         config.Row("Demo4", "model4", epochs=5, batch_size=8, augment=False),
     )
     runs = config.Experiment("demo", "Demo on synthetic shapes", rows).runs()
-    status, _ = _train(runs, out / "data", out / "runs", [sys.executable, "-m", "kerascifar", *argv])
+    arguments.data, arguments.runs = out / "data", out / "runs"
+    status, _ = _train(runs, arguments, argv)
     for row in rows if status == 0 else ():
         status = status or cam.main(
             ["--all", "--row", row.name, "--runs", str(out / "runs"), "--data", str(out / "data")]

@@ -8,7 +8,7 @@
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import keras
@@ -46,6 +46,7 @@ def train(
     seeds: Iterable[int] = (0,),
     runs: Path | str = "runs",
     console: Console | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> list[Record]:
     """Trains a model as a row says, once per seed, to its early stop; what was trained before is not trained again.
 
@@ -58,6 +59,7 @@ def train(
         row: its name is the run's; its `model` is what tables call the model.
         dataset: what `load` returned.
         console: where progress is shown; standard output by default.
+        callbacks: Keras callbacks that look on; the same ones for each seed.
     Returns:
         One record per seed.
     Raises:
@@ -76,7 +78,15 @@ def train(
     if isinstance(model, str):
         row = dataclasses.replace(row, model=model)
     chosen = Experiment("own", "Trained by a program", (row,)).runs(seeds=seeds)
-    return experiment.run(chosen, dataset, Path(runs), console or Console(), ["your program"], build=builder)
+    return experiment.run(
+        chosen,
+        dataset,
+        Path(runs),
+        console or Console(),
+        ["your program"],
+        build=builder,
+        callbacks=lambda one: callbacks,
+    )
 
 
 def evaluate(model: keras.Sequential, dataset: Dataset) -> Evaluation:

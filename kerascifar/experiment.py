@@ -23,6 +23,7 @@ from kerascifar.errors import UserError
 # Before a row has been trained nobody knows when it will stop: the report's epochs are the guess, else this.
 GUESSED_EPOCHS = 60
 Builder = Callable[..., keras.Sequential]  # of a model's name and options
+Callbacks = Callable[[Run], Sequence[keras.callbacks.Callback]]
 LOCKS = ".locks"  # folder of lock files, beside the runs' folders
 
 
@@ -38,6 +39,7 @@ def run(
     command: Sequence[str],
     deterministic: bool = False,
     build: Builder = models.build,
+    callbacks: Callbacks = lambda one: (),
 ) -> list[records.Record]:
     """Trains every run that is neither finished nor in another command's hands, each into a folder under `folder`.
 
@@ -49,6 +51,7 @@ def run(
         command: how the user can go on after an interruption.
         deterministic: see `train.prepare`.
         build: makes a row's model, new each time, from its name and options.
+        callbacks: makes a run's Keras callbacks, to look on.
     Returns:
         The records of those `runs` that are finished, before or now.
     Raises:
@@ -86,7 +89,7 @@ def run(
                 if not records.finished(folder / one.id):
                     place = f"{waiting.index(one) + 1}/{len(waiting)}"
                     try:
-                        _train(one, build, dataset, folder / one.id, made_with, console, clock, place)
+                        _train(one, build, dataset, folder / one.id, made_with, console, clock, place, callbacks(one))
                     except KeyboardInterrupt:
                         raise Interrupted(
                             f"Stopped in {one.label}. Every finished epoch is kept; go on with the same command:\n"
@@ -190,6 +193,7 @@ def _train(
     console: Console,
     clock: _Clock,
     place: str,
+    callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
     """Trains one run to its end and writes its record."""
     row = one.row
@@ -228,7 +232,7 @@ def _train(
 
     with progress:
         trained = train.train(
-            network, row, one.seed, dataset.images, dataset.labels, split, folder, tell, say, made_with
+            network, row, one.seed, dataset.images, dataset.labels, split, folder, tell, say, made_with, callbacks
         )
     on_validation = evaluate.validation(trained.model, dataset, split[1])
     on_test = evaluate.test(trained.model, dataset)

@@ -240,6 +240,7 @@ def train(
     tell: Tell = lambda values, epoch, seconds, wait: None,
     say: Callable[[str], None] = print,
     environment: Mapping[str, Any] = MappingProxyType({}),
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Trained:
     """Trains `network` as `row` says, going on from the checkpoint in `folder` where there is one.
 
@@ -253,6 +254,7 @@ def train(
         tell: called after each epoch with its metrics, its number from 1, its seconds, and the epochs since the best.
         say: called with what a user should know, e.g. a damaged checkpoint.
         environment: what this process trains with, as JSON holds it; kept beside the epochs.
+        callbacks: to look on, e.g. Keras's TensorBoard; called before an epoch is kept.
     Returns:
         The model with the kept weights, and how it came about.
     """
@@ -289,7 +291,7 @@ def train(
                 validation_data=validation.feed(),
                 initial_epoch=start.epoch if start else 0,
                 epochs=row.epochs,
-                callbacks=[_EpochStart(batches, seed), stopping, keep],
+                callbacks=[_EpochStart(batches, seed), *callbacks, stopping, keep],
                 shuffle=False,  # Batches has its own order
                 verbose=0,
             )

@@ -117,6 +117,27 @@ def test_focus_measures_a_run_once_and_shows_the_table(trained, shapes, tmp_path
 
 
 @pytest.mark.parametrize(
+    "words, key, value",
+    [
+        (("run", "mine.toml", "--epochs", 2, "--data"), "row", "A"),
+        (("data", "--data"), "class", "circle"),
+        (("focus", "--rows", "A", "--data"), "map", "Grad-CAM"),
+        (("findings", "--runs", "runs", "--out", "out"), "claim", "C1"),
+        (("compare", "A"), "run", "A"),
+        (("models", "model4"), "trainable parameters", 42_314),
+        (("doctor", "--data"), "what", "Python"),
+    ],
+)
+def test_tables_are_json_where_it_is_asked_for(trained, shapes, words, key, value, monkeypatch, capsys):
+    """Nothing else stands on standard output, so it can be read by another program."""
+    monkeypatch.chdir(trained[0])
+    words = [*map(str, words), *([str(shapes)] if words[-1] == "--data" else []), "--json"]
+    assert main(words) in ((0, 1) if words[0] == "doctor" else (0,))
+    first = json.loads(capsys.readouterr().out)[0]
+    assert first[key] == value, first
+
+
+@pytest.mark.parametrize(
     "words, answer",
     [
         (("--methods", "gradcan"), 'method "gradcan" is not known.*\n.*Did you mean "gradcam"'),
