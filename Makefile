@@ -17,7 +17,7 @@ WITH_RUNS := $(if $(RUNS),--runs "$$RUNS")
 WITH_ROWS := $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup experiment1 experiment2 choices verify demo test soak bench report serve dashboard notebooks docs lock clean
+.PHONY: help setup experiment1 experiment2 choices verify demo test soak bench report serve dashboard notebooks docs lock clean test-lowest
 
 help:
 	@echo 'make setup         everything that is needed, in $(VENV); the targets below do it by themselves'
@@ -31,6 +31,7 @@ help:
 	@echo 'make dashboard     TensorBoard over the runs that were trained with --tensorboard      RUNS PORT'
 	@echo 'make notebooks     the notebooks in JupyterLab                         DATA'
 	@echo 'make test          lint, format, types and tests                      DATA'
+	@echo 'make test-lowest   the tests on the lowest versions that requirements.txt allows       DATA'
 	@echo 'make soak          kill runs 500 times and compare them with undisturbed ones         KILLS'
 	@echo 'make bench         measure against plain Keras (and PyTorch), side by side: half an hour        DATA'
 	@echo 'make docs          pages about the library, in site/'
@@ -74,6 +75,11 @@ test: $(READY)
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(PY) -m pytest
+
+test-lowest: $(READY)
+	$(PY) -m uv venv --quiet --clear --python $(PY) $(VENV)-lowest
+	$(PY) -m uv pip install --quiet --python $(VENV)-lowest --resolution lowest-direct -e '.[dev,dashboard,notebooks]'
+	$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(VENV)-lowest/bin/python -m pytest
 
 soak: $(READY)
 	$(PY) tests/soak.py --kills $(or $(KILLS),500)
@@ -150,6 +156,6 @@ LOCK = $(PY) -m uv pip compile pyproject.toml --extra dev --extra dashboard --ex
 	--generate-hashes --no-header --no-emit-index-url --quiet $(if $(UPGRADE),--upgrade)
 
 clean:
-	rm -rf $(VENV) build dist kerascifar.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lowest build dist kerascifar.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . \( -path ./.git -o -path ./runs \) -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 	@echo 'Kept: runs/, report/, demo/, experiments/results/ and the data caches.'
