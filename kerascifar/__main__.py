@@ -25,6 +25,27 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 CHOICES = Path(__file__).resolve().parent.parent / "experiments" / "choices.toml"
 
+EXAMPLES = """
+run experiments/experiment1.toml                          all rows, to their early stop
+run experiments/experiment1.toml --rows M1 M6 --epochs 1  two rows, to see them start
+run experiments/experiment2.toml --rows Model4 --seeds 0 1 2 --tensorboard
+choices                                   trains the eight candidates
+verify M3                                 seed 0 of row M3 again, beside the published one
+data --data ~/cifar                       verifies these files
+models                                    all models
+models model4 --json                      one, for another program
+report --out report                       what `make report` does
+focus --published --rows M6 Model4        the published runs of two rows
+focus --rows M6 --methods gradcam scorecam --images 1000
+findings                                  by the published runs
+findings --runs runs                      by yours
+compare M6 Mine                           a published row and your own
+compare runs/experiment1-M6-seed0-7eda230c M1 --json
+publish runs/experiment1-M6-seed0-7eda230c
+doctor                                    before you report a fault
+demo                                      two minutes on two cores
+"""
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -136,6 +157,11 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="a short tour on drawn shapes: no data, no network")
     demo.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: %(default)s")
     demo.set_defaults(action=_demo, deterministic=False, tensorboard=False, json=False)
+
+    for name, command in commands.choices.items():
+        lines = [line for line in EXAMPLES.strip().splitlines() if line.split()[0] == name]
+        command.formatter_class = argparse.RawDescriptionHelpFormatter
+        command.epilog = "\n".join(["examples:", *(f"  python -m kerascifar {line}" for line in lines)])
     return parser
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerascifar import records
+from kerascifar import __main__, records
 from kerascifar.__main__ import main
 
 ROOT = Path(__file__).parent.parent
@@ -100,6 +100,18 @@ def test_the_same_command_again_trains_nothing(trained, shapes):
     again = command("run", "mine.toml", "--data", shapes, "--epochs", 2, cwd=folder)
     assert again.returncode == 0 and "1 of 1 finished already" in again.stdout
     assert [(p, p.stat().st_mtime_ns) for p in sorted((folder / "runs").glob("mine-*/*"))] == before
+
+
+@pytest.mark.parametrize("line", __main__.EXAMPLES.strip().splitlines())
+def test_the_examples_in_help_are_commands(line):
+    words = re.split(r" {2,}", line)[0].split()
+    assert __main__._parser().parse_args(words).command == words[0]
+
+
+def test_every_command_has_an_example():
+    commands = {line.split()[0] for line in __main__.EXAMPLES.strip().splitlines()}
+    told = re.search(r"m kerascifar (.*?)`?\.", __main__.__doc__.replace("\n", " "))[1].split(" | ")
+    assert commands == set(told)
 
 
 def test_focus_measures_a_run_once_and_shows_the_table(trained, shapes, tmp_path):
