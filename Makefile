@@ -78,7 +78,7 @@ test: $(READY)
 
 test-lowest: $(READY)
 	$(PY) -m uv venv --quiet --clear --python $(PY) $(VENV)-lowest
-	$(PY) -m uv pip install --quiet --python $(VENV)-lowest --resolution lowest-direct -e '.[dev,dashboard,notebooks]'
+	$(PY) -m uv pip install --quiet --python $(VENV)-lowest --resolution lowest-direct -e '.[dev,cluster,dashboard,notebooks]'
 	$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(VENV)-lowest/bin/python -m pytest
 
 soak: $(READY)
@@ -152,7 +152,7 @@ lock: $(READY)
 	$(LOCK) -o requirements.lock
 	$(LOCK) --extra gpu --constraints requirements.lock -o requirements-gpu.lock
 
-LOCK = $(PY) -m uv pip compile pyproject.toml --extra dev --extra dashboard --extra notebooks --universal --python $(PY) --python-version 3.11 \
+LOCK = $(PY) -m uv pip compile pyproject.toml --extra dev --extra cluster --extra dashboard --extra notebooks --universal --python $(PY) --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url --quiet $(if $(UPGRADE),--upgrade)
 
 clean:

@@ -7,6 +7,7 @@ Arguments only.
 import argparse
 import contextlib
 import dataclasses
+import functools
 import json
 import sys
 import time
@@ -17,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from kerascifar import __version__, errors, quiet
 
 if TYPE_CHECKING:
-    import keras
     import pandas as pd
 
     from kerascifar import config, records
@@ -29,6 +29,7 @@ EXAMPLES = """
 run experiments/experiment1.toml                          all rows, to their early stop
 run experiments/experiment1.toml --rows M1 M6 --epochs 1  two rows, to see them start
 run experiments/experiment2.toml --rows Model4 --seeds 0 1 2 --tensorboard
+run experiments/experiment1.toml --executor ray --address auto --cpus-per-run 2
 choices                                   trains the eight candidates
 verify M3                                 seed 0 of row M3 again, beside the published one
 data --data ~/cifar                       verifies these files
@@ -74,6 +75,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--tensorboard", action="store_true", help="log curves, graph and focus maps by epoch for TensorBoard"
     )
+    run.add_argument(
+        "--executor", choices=["local", "ray"], default="local", help="ray: runs side by side, on one machine or many"
+    )
+    run.add_argument("--address", help="of a Ray cluster, e.g. auto (default: one is started on this machine)")
+    run.add_argument("--cpus-per-run", type=float, default=1, metavar="N", help="with ray (default: %(default)s)")
+    run.add_argument("--gpus-per-run", type=float, default=0, metavar="N", help="with ray, e.g. 0.25 (default: 0)")
     _add_places(run, data=True)
     _add_json(run)
     run.set_defaults(action=_run)
@@ -84,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     choices.add_argument("--epochs", type=int, metavar="N", help="at most N epochs: to try it, decides nothing")
     _add_places(choices, data=True)
     _add_json(choices)
-    choices.set_defaults(action=_choices, deterministic=False, tensorboard=False)
+    choices.set_defaults(action=_choices, deterministic=False, tensorboard=False, executor="local")
 
     verify = commands.add_parser("verify", help="train a published run again and compare")
     verify.add_argument("row", metavar="ROW", help="e.g. M3")
@@ -156,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="a short tour on drawn shapes: no data, no network")
     demo.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: %(default)s")
-    demo.set_defaults(action=_demo, deterministic=False, tensorboard=False, json=False)
+    demo.set_defaults(action=_demo, deterministic=False, tensorboard=False, json=False, executor="local")
 
     for name, command in commands.choices.items():
         lines = [line for line in EXAMPLES.strip().splitlines() if line.split()[0] == name]
@@ -240,6 +247,11 @@ def _train(
     folder = arguments.runs
     dataset = data.load(arguments.data)
     files.check_writable(folder / "report")  # a read-only place is told before hours of training, not after
+    execute = None
+    if arguments.executor == "ray":
+        from kerascifar import cluster
+
+        execute = cluster.connect(arguments.address, arguments.cpus_per_run, arguments.gpus_per_run)
 
     quiet.load_keras()
     from rich.console import Console
@@ -248,17 +260,17 @@ def _train(
 
     # A file is as wide as the table.
     console = Console(width=None if sys.stdout.isatty() else 160, stderr=arguments.json)
+    watching: dict[str, experiment.Callbacks] = {}
     if arguments.tensorboard:
         from kerascifar import dashboard
 
         dashboard.check()
-
-    def callbacks(one: "config.Run") -> "list[keras.callbacks.Callback]":
-        return dashboard.callbacks(one, dataset, folder) if arguments.tensorboard else []
-
+        watching["callbacks"] = functools.partial(dashboard.callbacks, runs=folder)
     command = [sys.executable, "-m", "kerascifar", *argv]
     try:
-        own = experiment.run(runs, dataset, folder, console, command, arguments.deterministic, callbacks=callbacks)
+        own = experiment.run(
+            runs, dataset, folder, console, command, arguments.deterministic, execute=execute, **watching
+        )
     except experiment.Interrupted as stop:
         console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
         return errors.INTERRUPTED, []

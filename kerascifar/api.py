@@ -85,7 +85,7 @@ def train(
         console or Console(),
         ["your program"],
         build=builder,
-        callbacks=lambda one: callbacks,
+        callbacks=lambda one, dataset: callbacks,
     )
 
 

@@ -1,6 +1,7 @@
 """Runs an experiment: rows × seeds, skips what is finished, shows progress and time left, goes on after a stop.
 
-Several commands may work on the same runs: each run is locked while it is trained.
+Several commands may work on the same runs: each run is locked while it is trained. What trains them is an executor:
+`here`, one after the other in this process, or Ray's (kerascifar/cluster.py).
 """
 
 import dataclasses
@@ -23,8 +24,34 @@ from kerascifar.errors import UserError
 # Before a row has been trained nobody knows when it will stop: the report's epochs are the guess, else this.
 GUESSED_EPOCHS = 60
 Builder = Callable[..., keras.Sequential]  # of a model's name and options
-Callbacks = Callable[[Run], Sequence[keras.callbacks.Callback]]
+Callbacks = Callable[[Run, data.Dataset], Sequence[keras.callbacks.Callback]]  # cheap to send to another process
 LOCKS = ".locks"  # folder of lock files, beside the runs' folders
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What an executor is given.
+
+    Attributes:
+        runs: those that are not finished, in the order that was asked for, with their basis.
+        costs: by run id, multiply-adds per image.
+        dataset, folder, console, command, deterministic, build, callbacks: as `run` takes them.
+        made_with: see `environment.describe`.
+    """
+
+    runs: Sequence[Run]
+    costs: dict[str, float]
+    dataset: data.Dataset
+    folder: Path
+    console: Console
+    command: Sequence[str]
+    deterministic: bool
+    build: Builder
+    callbacks: Callbacks
+    made_with: dict[str, Any]
+
+
+Executor = Callable[[Work], list[str]]  # trains the runs, returns the labels of those that another command has
 
 
 class Interrupted(KeyboardInterrupt):
@@ -39,7 +66,8 @@ def run(
     command: Sequence[str],
     deterministic: bool = False,
     build: Builder = models.build,
-    callbacks: Callbacks = lambda one: (),
+    callbacks: Callbacks = lambda one, dataset: (),
+    execute: "Executor | None" = None,
 ) -> list[records.Record]:
     """Trains every run that is neither finished nor in another command's hands, each into a folder under `folder`.
 
@@ -52,6 +80,7 @@ def run(
         deterministic: see `train.prepare`.
         build: makes a row's model, new each time, from its name and options.
         callbacks: makes a run's Keras callbacks, to look on.
+        execute: what trains the runs: `here` unless given.
     Returns:
         The records of those `runs` that are finished, before or now.
     Raises:
@@ -73,10 +102,25 @@ def run(
             _clean(folder / one.id)
     _announce(runs, waiting, dataset, folder, device, console)
     if others:
-        _say(
-            console, f"Trained earlier by other code; move their folders away to train them anew: {', '.join(others)}."
-        )
-    clock = _Clock({one.id: cost for one, cost in examined}, waiting)
+        say(console, f"Trained earlier by other code; move their folders away to train them anew: {', '.join(others)}.")
+    costs = {one.id: cost for one, cost in examined}
+    work = Work(waiting, costs, dataset, folder, console, command, deterministic, build, callbacks, made_with)
+    if elsewhere := (execute or here)(work):
+        say(console, f"In the hands of another command, so not trained here: {', '.join(elsewhere)}.")
+    return [records.read(folder / one.id) for one in runs if records.finished(folder / one.id)]
+
+
+def interrupted(what: str, command: Sequence[str]) -> Interrupted:
+    """What to raise at Ctrl-C."""
+    return Interrupted(
+        f"Stopped in {what}. Every finished epoch is kept; go on with the same command:\n  {shlex.join(command)}"
+    )
+
+
+def here(work: Work) -> list[str]:
+    """Trains one run after the other in this process."""
+    clock = Clock(work.costs, work.runs)
+    folder, waiting = work.folder, list(work.runs)
     left, before = list(waiting), len(waiting) + 1
     while left and len(left) < before:  # again as long as it helps: another command may have been stopped meanwhile
         before = len(left)
@@ -89,21 +133,16 @@ def run(
                 if not records.finished(folder / one.id):
                     place = f"{waiting.index(one) + 1}/{len(waiting)}"
                     try:
-                        _train(one, build, dataset, folder / one.id, made_with, console, clock, place, callbacks(one))
+                        _train(one, work, clock, place)
                     except KeyboardInterrupt:
-                        raise Interrupted(
-                            f"Stopped in {one.label}. Every finished epoch is kept; go on with the same command:\n"
-                            f"  {shlex.join(command)}"
-                        ) from None
+                        raise interrupted(one.label, work.command) from None
                 _clean(folder / one.id)
             clock.finished(one)
-    if left:
-        names = ", ".join(one.label for one in left)
-        _say(console, f"In the hands of another command, so not trained here: {names}.")
-    return [records.read(folder / one.id) for one in runs if records.finished(folder / one.id)]
+    return [one.label for one in left]
 
 
-def _say(console: Console, text: str) -> None:
+def say(console: Console, text: str) -> None:
+    """Prints `text` as it stands."""
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -150,10 +189,10 @@ def _announce(
     if dataset.is_synthetic:
         lines.insert(0, "SYNTHETIC DATA: nothing below is a result on CIFAR-10.")
     for line in lines:
-        _say(console, line)
+        say(console, line)
 
 
-class _Clock:
+class Clock:
     """Time left, from the seconds per epoch seen so far, scaled by each model's multiply-adds, and guessed epochs."""
 
     def __init__(self, costs: dict[str, float], waiting: Sequence[Run]) -> None:
@@ -167,6 +206,10 @@ class _Clock:
     def finished(self, one: Run) -> None:
         self.waiting.remove(one)
 
+    def expected(self, one: Run) -> float:
+        """Multiply-adds per training image until the guessed end: how long a run takes beside others."""
+        return self.guess[one.id] * self.costs[one.id]
+
     def left(self, one: Run, seconds: Sequence[float], wait: int) -> tuple[float, float]:
         """Seconds left for this run and for everything; wait: epochs since the best one."""
         steady = seconds[1:] or seconds  # the first epoch holds the compilation
@@ -174,33 +217,24 @@ class _Clock:
         rate = per_epoch / self.costs[one.id]  # seconds per epoch and multiply-add
         least = min(one.row.patience - wait, one.row.epochs - len(seconds))
         epochs = max(self.guess[one.id] - len(seconds), least, 0)
-        others = sum(self.guess[o.id] * self.costs[o.id] * rate for o in self.waiting if o is not one)
+        others = sum(self.expected(o) * rate for o in self.waiting if o is not one)
         return epochs * per_epoch, epochs * per_epoch + others
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """For people: "1 h 02 min", "3 min 04 s", "5 s"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
-def _train(
-    one: Run,
-    build: Builder,
-    dataset: data.Dataset,
-    folder: Path,
-    made_with: dict[str, Any],
-    console: Console,
-    clock: _Clock,
-    place: str,
-    callbacks: Sequence[keras.callbacks.Callback],
-) -> None:
+def _train(one: Run, work: Work, clock: Clock, place: str) -> None:
     """Trains one run to its end and writes its record."""
-    row = one.row
+    row, dataset, console, made_with, folder = one.row, work.dataset, work.console, work.made_with, work.folder / one.id
     keras.backend.clear_session()
     keras.config.set_dtype_policy(row.precision)
     keras.utils.set_random_seed(one.seed)
-    network = build(row.model, **row.model_options)
+    network = work.build(row.model, **row.model_options)
     split = data.split(dataset.labels)
     files.make_folder(folder)
     seconds: list[float] = []
@@ -217,7 +251,7 @@ def _train(
     def tell(values: dict[str, float], epoch: int, took: float, wait: int) -> None:
         seconds.append(took)
         run_left, all_left = clock.left(one, seconds, wait)
-        left = f"left about {_duration(run_left)} for the run, {_duration(all_left)} for everything"
+        left = f"left about {duration(run_left)} for the run, {duration(all_left)} for everything"
         on_validation = f"validation {values['val_loss']:.3f} {100 * values['val_accuracy']:.2f} %"
         if console.is_terminal:
             text = f"epoch {epoch}: {on_validation} | {left}"
@@ -225,14 +259,15 @@ def _train(
         else:
             on_training = f"loss {values['loss']:.3f} accuracy {100 * values['accuracy']:.2f} %"
             text = f"{one.label} ({place}) epoch {epoch}: {on_training} | {on_validation} | {took:.1f} s; {left}"
-            _say(console, text)
+            say(console, text)
 
-    def say(text: str) -> None:
-        _say(console, f"{one.label}: {text}")
+    def tell_user(text: str) -> None:
+        say(console, f"{one.label}: {text}")
 
     with progress:
+        callbacks = work.callbacks(one, dataset)
         trained = train.train(
-            network, row, one.seed, dataset.images, dataset.labels, split, folder, tell, say, made_with, callbacks
+            network, row, one.seed, dataset.images, dataset.labels, split, folder, tell, tell_user, made_with, callbacks
         )
     on_validation = evaluate.validation(trained.model, dataset, split[1])
     on_test = evaluate.test(trained.model, dataset)
@@ -280,7 +315,7 @@ def _train(
     final.set_weights(trained.model.get_weights())
     records.write(record, trained.history, predictions, final)
     result = record.results
-    _say(
+    say(
         console,
         f"{one.label}: {record.stop} after epoch {record.epochs_trained}, kept epoch {record.epoch_kept}; "
         f"validation {100 * result['validation']['accuracy']:.2f} %, test {100 * result['test']['accuracy']:.2f} %",

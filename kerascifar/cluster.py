@@ -1,0 +1,135 @@
+"""Trains the runs of a command by Ray, on one machine or many: `run --executor ray`.
+
+A task trains one run as the command itself would, in a folder of runs that all nodes share. What makes that safe is
+what makes a single machine safe: a run is locked while it is trained, goes on from its last checkpoint when Ray starts
+it again, and is skipped when its record is there.
+"""
+
+import dataclasses
+import logging
+import os
+import socket
+import time
+import urllib.parse
+from typing import TYPE_CHECKING
+
+from kerascifar.config import Run
+from kerascifar.errors import UserError
+
+if TYPE_CHECKING:
+    from kerascifar import data, experiment
+
+IN_FLIGHT = 1000  # tasks handed to Ray at once: enough for any cluster, few enough to be looked through
+RETRIES = 100  # of a run whose worker or node died; each goes on where the one before was stopped
+
+
+def connect(address: str | None = None, cpus_per_run: float = 1, gpus_per_run: float = 0) -> "experiment.Executor":
+    """An executor on the Ray cluster at `address`, or on one that is started on this machine and ends with it.
+
+    Call it before Keras is loaded: afterwards this process sees no GPU, so that it takes none from the runs.
+
+    Args:
+        address: "auto" for the cluster that this machine belongs to, or "HOST:6379" of its head, or None.
+        cpus_per_run: processor cores of a run; it is trained with so many threads.
+        gpus_per_run: GPUs of a run; with 0.25 four runs share one.
+    Raises:
+        UserError: Ray is missing, or there is no cluster at `address`.
+    """
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # every run's lines, though they look alike
+    try:
+        import ray
+    except ImportError:
+        raise UserError("--executor ray needs Ray.\nInstall it: pip install 'kerascifar[cluster]'") from None
+    try:
+        if address is not None and address not in ("auto", "local"):  # Ray tries for minutes
+            place = urllib.parse.urlsplit(address if "//" in address else f"//{address}")
+            socket.create_connection((place.hostname or "", place.port or 0), timeout=20).close()
+        ray.init(address, logging_level=logging.ERROR, include_dashboard=False if address is None else None)
+    except Exception as problem:  # Ray raises many kinds, and that class itself
+        what = "Ray did not start on this machine" if address is None else f"There is no Ray cluster at {address}"
+        do = "Try again when it has less to do." if address is None else "Start one: ray start --head"
+        raise UserError(f"{what}: {problem}\n{do}") from None
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+    def execute(work: "experiment.Work") -> list[str]:
+        return _execute(work, cpus_per_run, gpus_per_run)
+
+    return execute
+
+
+def _execute(work: "experiment.Work", cpus: float, gpus: float) -> list[str]:
+    import numpy as np
+    import ray
+
+    from kerascifar import experiment
+
+    clock = experiment.Clock(work.costs, work.runs)
+    # The longest first, so that none is left over when the others are done.
+    waiting = sorted(work.runs, key=clock.expected)
+    # Once per node, in memory that its runs share; as plain arrays, since a file's may be in no file there.
+    images, labels = np.asarray(work.dataset.images), np.asarray(work.dataset.labels)
+    dataset = ray.put(dataclasses.replace(work.dataset, images=images, labels=labels))
+    variables = {
+        "TF_NUM_INTRAOP_THREADS": str(max(int(cpus), 1)),
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # runs may share a GPU
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    }
+    # A process per run: its thread settings and its GPU memory end with it.
+    task = ray.remote(
+        num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES, max_calls=1, runtime_env={"env_vars": variables}
+    )(_train_one)
+    has = ray.cluster_resources()
+    experiment.say(
+        work.console,
+        f"Ray: {len(ray.nodes())} nodes, {has.get('CPU', 0):g} cores, {has.get('GPU', 0):g} GPUs; "
+        f"{cpus:g} cores and {gpus:g} GPUs a run",
+    )
+    # Packed, as unpacking imports Keras, which the worker does quietly.
+    folder = work.folder.resolve()  # a worker starts in another folder
+    bare = dataclasses.replace(work, runs=(), costs={}, dataset=None, console=None, folder=folder)  # type: ignore[arg-type]
+    sent = ray.cloudpickle.dumps(bare)
+    pending: dict[object, Run] = {}
+    elsewhere: list[str] = []
+    failed: list[Exception] = []
+    began, total, done = time.monotonic(), sum(map(clock.expected, work.runs)), 0.0
+    try:
+        while waiting or pending:
+            while waiting and len(pending) < IN_FLIGHT:
+                one = waiting.pop()
+                pending[task.remote(sent, one, work.costs[one.id], dataset)] = one
+            (ready,), _ = ray.wait(list(pending))
+            one = pending.pop(ready)
+            try:
+                elsewhere += ray.get(ready)
+            except ray.exceptions.RayError as problem:
+                failed.append(getattr(problem, "cause", None) or problem)
+            done += clock.expected(one)
+            left = experiment.duration((time.monotonic() - began) * (total / done - 1))
+            finished = len(work.runs) - len(waiting) - len(pending)
+            experiment.say(work.console, f"{finished} of {len(work.runs)} runs done; left about {left}")
+    except KeyboardInterrupt:
+        ray.shutdown()
+        raise experiment.interrupted(", ".join(one.label for one in pending.values()), work.command) from None
+    if failed:
+        raise failed[0]
+    return elsewhere
+
+
+def _train_one(packed: bytes, one: Run, cost: float, dataset: "data.Dataset") -> list[str]:
+    """In a worker: trains the run, or goes on with it."""
+    from kerascifar import quiet
+
+    quiet.load_keras()
+    import ray
+    from rich.console import Console
+
+    from kerascifar import environment, experiment, train
+
+    work: experiment.Work = ray.cloudpickle.loads(packed)
+    made_with = environment.describe(train.prepare(work.deterministic), work.deterministic)
+    console = Console(width=160)  # Ray brings its lines to the command's terminal
+    return experiment.here(
+        dataclasses.replace(
+            work, runs=[one], costs={one.id: cost}, dataset=dataset, console=console, made_with=made_with
+        )
+    )
