@@ -29,6 +29,7 @@ EXAMPLES = """
 run experiments/experiment1.toml                          all rows, to their early stop
 run experiments/experiment1.toml --rows M1 M6 --epochs 1  two rows, to see them start
 run experiments/experiment2.toml --rows Model4 --seeds 0 1 2 --tensorboard
+run experiments/experiment2.toml --devices all
 run experiments/experiment1.toml --executor ray --address auto --cpus-per-run 2
 choices                                   trains the eight candidates
 verify M3                                 seed 0 of row M3 again, beside the published one
@@ -76,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
         "--tensorboard", action="store_true", help="log curves, graph and focus maps by epoch for TensorBoard"
     )
     run.add_argument(
+        "--devices", choices=["one", "all"], default="one", help="all: each run on all GPUs, which share its batches"
+    )
+    run.add_argument(
         "--executor", choices=["local", "ray"], default="local", help="ray: runs side by side, on one machine or many"
     )
     run.add_argument("--address", help="of a Ray cluster, e.g. auto (default: one is started on this machine)")
@@ -91,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     choices.add_argument("--epochs", type=int, metavar="N", help="at most N epochs: to try it, decides nothing")
     _add_places(choices, data=True)
     _add_json(choices)
-    choices.set_defaults(action=_choices, deterministic=False, tensorboard=False, executor="local")
+    choices.set_defaults(action=_choices, deterministic=False, tensorboard=False, executor="local", devices="one")
 
     verify = commands.add_parser("verify", help="train a published run again and compare")
     verify.add_argument("row", metavar="ROW", help="e.g. M3")
@@ -163,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="a short tour on drawn shapes: no data, no network")
     demo.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: %(default)s")
-    demo.set_defaults(action=_demo, deterministic=False, tensorboard=False, json=False, executor="local")
+    demo.set_defaults(action=_demo, deterministic=False, tensorboard=False, json=False, executor="local", devices="one")
 
     for name, command in commands.choices.items():
         lines = [line for line in EXAMPLES.strip().splitlines() if line.split()[0] == name]
@@ -260,7 +264,7 @@ def _train(
 
     # A file is as wide as the table.
     console = Console(width=None if sys.stdout.isatty() else 160, stderr=arguments.json)
-    watching: dict[str, experiment.Callbacks] = {}
+    watching: dict[str, Any] = {}
     if arguments.tensorboard:
         from kerascifar import dashboard
 
@@ -269,7 +273,15 @@ def _train(
     command = [sys.executable, "-m", "kerascifar", *argv]
     try:
         own = experiment.run(
-            runs, dataset, folder, console, command, arguments.deterministic, execute=execute, **watching
+            runs,
+            dataset,
+            folder,
+            console,
+            command,
+            arguments.deterministic,
+            execute=execute,
+            devices=arguments.devices,
+            **watching,
         )
     except experiment.Interrupted as stop:
         console.print(str(stop), markup=False, highlight=False, soft_wrap=True)

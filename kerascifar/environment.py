@@ -17,7 +17,18 @@ SOURCE = Path(__file__).resolve().parent.parent
 # What decides a result; records, pictures and documents may change without making it another program.
 CODE = ["kerascifar", "experiments/*.toml", "pyproject.toml", "requirements*"]
 # The modules that a trained model depends on, and the variables of the machine's that change the order of sums.
-TRAINING = ["config", "data", "augment", "models", "batches", "checkpoint", "train", "evaluate", "experiment"]
+TRAINING = [
+    "config",
+    "data",
+    "augment",
+    "models",
+    "batches",
+    "checkpoint",
+    "devices",
+    "train",
+    "evaluate",
+    "experiment",
+]
 VARIABLES = [
     "OMP_NUM_THREADS",
     "TF_NUM_INTRAOP_THREADS",

@@ -17,7 +17,7 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from kerascifar import checkpoint, data, environment, evaluate, files, models, records, tables, train
+from kerascifar import checkpoint, data, devices, environment, evaluate, files, models, records, tables, train
 from kerascifar.config import Run
 from kerascifar.errors import UserError
 
@@ -35,7 +35,7 @@ class Work:
     Attributes:
         runs: those that are not finished, in the order that was asked for, with their basis.
         costs: by run id, multiply-adds per image.
-        dataset, folder, console, command, deterministic, build, callbacks: as `run` takes them.
+        dataset, folder, console, command, deterministic, build, callbacks, devices: as `run` takes them.
         made_with: see `environment.describe`.
     """
 
@@ -48,6 +48,7 @@ class Work:
     deterministic: bool
     build: Builder
     callbacks: Callbacks
+    devices: str
     made_with: dict[str, Any]
 
 
@@ -68,6 +69,7 @@ def run(
     build: Builder = models.build,
     callbacks: Callbacks = lambda one, dataset: (),
     execute: "Executor | None" = None,
+    devices: str = "one",
 ) -> list[records.Record]:
     """Trains every run that is neither finished nor in another command's hands, each into a folder under `folder`.
 
@@ -81,6 +83,7 @@ def run(
         build: makes a row's model, new each time, from its name and options.
         callbacks: makes a run's Keras callbacks, to look on.
         execute: what trains the runs: `here` unless given.
+        devices: "one", or "all" for each run on all that there are.
     Returns:
         The records of those `runs` that are finished, before or now.
     Raises:
@@ -104,7 +107,7 @@ def run(
     if others:
         say(console, f"Trained earlier by other code; move their folders away to train them anew: {', '.join(others)}.")
     costs = {one.id: cost for one, cost in examined}
-    work = Work(waiting, costs, dataset, folder, console, command, deterministic, build, callbacks, made_with)
+    work = Work(waiting, costs, dataset, folder, console, command, deterministic, build, callbacks, devices, made_with)
     if elsewhere := (execute or here)(work):
         say(console, f"In the hands of another command, so not trained here: {', '.join(elsewhere)}.")
     return [records.read(folder / one.id) for one in runs if records.finished(folder / one.id)]
@@ -234,7 +237,6 @@ def _train(one: Run, work: Work, clock: Clock, place: str) -> None:
     keras.backend.clear_session()
     keras.config.set_dtype_policy(row.precision)
     keras.utils.set_random_seed(one.seed)
-    network = work.build(row.model, **row.model_options)
     split = data.split(dataset.labels)
     files.make_folder(folder)
     seconds: list[float] = []
@@ -264,13 +266,22 @@ def _train(one: Run, work: Work, clock: Clock, place: str) -> None:
     def tell_user(text: str) -> None:
         say(console, f"{one.label}: {text}")
 
-    with progress:
+    with progress, devices.parallel(work.devices) as count:
+        if count > 1:
+            made_with = {**made_with, "device": f"{count} x {made_with['device']}"}
+        network = work.build(row.model, **row.model_options)
+        devices.synchronize(network, count > 1)
+        images, labels = dataset.images, dataset.labels
         callbacks = work.callbacks(one, dataset)
         trained = train.train(
-            network, row, one.seed, dataset.images, dataset.labels, split, folder, tell, tell_user, made_with, callbacks
+            network, row, one.seed, images, labels, split, folder, tell, tell_user, made_with, callbacks, count
         )
-    on_validation = evaluate.validation(trained.model, dataset, split[1])
-    on_test = evaluate.test(trained.model, dataset)
+    devices.synchronize(trained.model, False)
+    # Without the optimizer, which clone_model would keep: model.keras is for looking at and predicting.
+    final = keras.Sequential.from_config(trained.model.get_config())
+    final.set_weights(trained.model.get_weights())
+    on_validation = evaluate.validation(final, dataset, split[1])
+    on_test = evaluate.test(final, dataset)
     kept = trained.epoch_kept - 1
     record = records.Record(
         schema=records.SCHEMA,
@@ -310,9 +321,6 @@ def _train(one: Run, work: Work, clock: Clock, place: str) -> None:
         "test_predicted": on_test.logits.argmax(axis=1).astype("uint8"),
         "test_logits": on_test.logits.astype("float16"),
     }
-    # Without the optimizer, which clone_model would keep: model.keras is for looking at and predicting.
-    final = keras.Sequential.from_config(trained.model.get_config())
-    final.set_weights(trained.model.get_weights())
     records.write(record, trained.history, predictions, final)
     result = record.results
     say(

@@ -18,12 +18,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerascifar import checkpoint
+from kerascifar import checkpoint, devices
 from kerascifar.batches import DROPOUT, Batches, random_stream
 from kerascifar.config import Row
 from kerascifar.errors import UserError
 
 VALIDATION_BATCH = 500  # divides 10,000: no odd batch at the end to compile a second graph for
+SHARED_VALIDATION_BATCH = 400  # 2, 4, 5, 8, 10 or 16 devices can share it
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}
 
 Tell = Callable[[dict[str, float], int, float, int], None]
@@ -241,6 +242,7 @@ def train(
     say: Callable[[str], None] = print,
     environment: Mapping[str, Any] = MappingProxyType({}),
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    count: int = 1,
 ) -> Trained:
     """Trains `network` as `row` says, going on from the checkpoint in `folder` where there is one.
 
@@ -255,15 +257,19 @@ def train(
         say: called with what a user should know, e.g. a damaged checkpoint.
         environment: what this process trains with, as JSON holds it; kept beside the epochs.
         callbacks: to look on, e.g. Keras's TensorBoard; called before an epoch is kept.
+        count: devices that share each batch (see `devices.parallel`).
     Returns:
         The model with the kept weights, and how it came about.
     """
+    per_validation = VALIDATION_BATCH if count == 1 else SHARED_VALIDATION_BATCH
+    rest = len(split[0]) % row.batch_size or row.batch_size
+    devices.check_batches({row.batch_size, rest, per_validation, len(split[1]) % per_validation}, count)
     compiled(network, row)
     network.optimizer.build(network.trainable_variables)
     batches = Batches(
         images, labels, split[0], row.batch_size, seed, row.augmentation if row.augment else None, on_gpu()
     )
-    validation = Batches(images, labels, split[1], VALIDATION_BATCH)
+    validation = Batches(images, labels, split[1], per_validation)
     stopping = keras.callbacks.EarlyStopping(
         monitor=row.monitor,
         mode="min" if row.monitor == "val_loss" else "max",  # said, as Keras's "auto" needs metrics that fit has built
