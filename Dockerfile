@@ -2,7 +2,7 @@
 # GPU:  docker build -t kerascifar --build-arg LOCK=requirements-gpu.lock . && docker run --gpus all -it … kerascifar …
 FROM python:3.12-slim-bookworm
 ARG LOCK=requirements.lock
-RUN apt-get update && apt-get install -y --no-install-recommends git graphviz make && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends git graphviz make wget && rm -rf /var/lib/apt/lists/*
 WORKDIR /kerascifar
 COPY requirements*.lock requirements.txt pyproject.toml README.md LICENSE Makefile ./
 COPY kerascifar/__init__.py kerascifar/__init__.py
@@ -11,4 +11,7 @@ RUN python -m venv .venv && .venv/bin/pip install --no-cache-dir --require-hashe
 COPY . .
 RUN .venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation -e . && \
     echo "Ready: installed from $LOCK in an image." > .venv/ready
+# Also for who starts the image with another PATH or with Ray's own commands (docs/cluster.md).
+ENV PATH=/kerascifar/.venv/bin:$PATH
+RUN ln -s /kerascifar/.venv/bin/ray /kerascifar/.venv/bin/kerascifar /usr/local/bin/
 CMD ["make"]

@@ -83,8 +83,8 @@ def _parser() -> argparse.ArgumentParser:
         "--executor", choices=["local", "ray"], default="local", help="ray: runs side by side, on one machine or many"
     )
     run.add_argument("--address", help="of a Ray cluster, e.g. auto (default: one is started on this machine)")
-    run.add_argument("--cpus-per-run", type=float, default=1, metavar="N", help="with ray (default: %(default)s)")
-    run.add_argument("--gpus-per-run", type=float, default=0, metavar="N", help="with ray, e.g. 0.25 (default: 0)")
+    run.add_argument("--cpus-per-run", type=float, metavar="N", help="with ray (default: 1)")
+    run.add_argument("--gpus-per-run", type=float, metavar="N", help="with ray, e.g. 0.25 (default: 0)")
     _add_places(run, data=True)
     _add_json(run)
     run.set_defaults(action=_run)
@@ -192,6 +192,10 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     from kerascifar import config
 
+    if arguments.executor != "ray":
+        for name in ("address", "cpus_per_run", "gpus_per_run"):
+            if getattr(arguments, name) is not None:
+                raise errors.UserError(f"--{name.replace('_', '-')} needs --executor ray.")
     # The configuration is checked before the data, and both before TensorFlow is loaded.
     runs = config.read(arguments.experiment).runs(
         arguments.rows, arguments.seeds, arguments.epochs, arguments.precision
@@ -255,7 +259,8 @@ def _train(
     if arguments.executor == "ray":
         from kerascifar import cluster
 
-        execute = cluster.connect(arguments.address, arguments.cpus_per_run, arguments.gpus_per_run)
+        cpus = 1 if arguments.cpus_per_run is None else arguments.cpus_per_run
+        execute = cluster.connect(arguments.address, cpus, arguments.gpus_per_run or 0)
 
     quiet.load_keras()
     from rich.console import Console
@@ -269,7 +274,7 @@ def _train(
         from kerascifar import dashboard
 
         dashboard.check()
-        watching["callbacks"] = functools.partial(dashboard.callbacks, runs=folder)
+        watching["callbacks"] = functools.partial(dashboard.callbacks, runs=folder.resolve())
     command = [sys.executable, "-m", "kerascifar", *argv]
     try:
         own = experiment.run(
@@ -287,6 +292,8 @@ def _train(
         console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
         return errors.INTERRUPTED, []
     if not own:
+        if arguments.json and show:
+            print("[]")
         return 0, []
     name = own[0].experiment
     everything = [] if dataset.is_synthetic else records.current(records.list_records(records.PUBLISHED))

@@ -19,6 +19,7 @@ from kerascifar.errors import UserError
 if TYPE_CHECKING:
     from kerascifar import data, experiment
 
+PATIENCE = 180.0  # seconds until a lock counts as another command's: a dead node's may be held so long by a file server
 IN_FLIGHT = 1000  # tasks handed to Ray at once: enough for any cluster, few enough to be looked through
 RETRIES = 100  # of a run whose worker or node died; each goes on where the one before was stopped
 
@@ -29,12 +30,17 @@ def connect(address: str | None = None, cpus_per_run: float = 1, gpus_per_run: f
     Call it before Keras is loaded: afterwards this process sees no GPU, so that it takes none from the runs.
 
     Args:
-        address: "auto" for the cluster that this machine belongs to, or "HOST:6379" of its head, or None.
+        address: "auto" for the cluster that this machine belongs to, or "HOST:6379" of its head; None starts one.
         cpus_per_run: processor cores of a run; it is trained with so many threads.
         gpus_per_run: GPUs of a run; with 0.25 four runs share one.
     Raises:
-        UserError: Ray is missing, or there is no cluster at `address`.
+        UserError: Ray is missing, there is no cluster at `address`, or no such share of a GPU.
     """
+    if cpus_per_run <= 0 or gpus_per_run < 0 or (gpus_per_run > 1 and gpus_per_run % 1):
+        raise UserError(
+            f"--cpus-per-run {cpus_per_run:g} --gpus-per-run {gpus_per_run:g} makes no sense.\n"
+            "Expected cores above 0, and GPUs from 0 to 1 or a whole number."
+        )
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # every run's lines, though they look alike
     try:
         import ray
@@ -44,7 +50,7 @@ def connect(address: str | None = None, cpus_per_run: float = 1, gpus_per_run: f
         if address is not None and address not in ("auto", "local"):  # Ray tries for minutes
             place = urllib.parse.urlsplit(address if "//" in address else f"//{address}")
             socket.create_connection((place.hostname or "", place.port or 0), timeout=20).close()
-        ray.init(address, logging_level=logging.ERROR, include_dashboard=False if address is None else None)
+        ray.init(address or "local", logging_level=logging.ERROR, include_dashboard=False if address is None else None)
     except Exception as problem:  # Ray raises many kinds, and that class itself
         what = "Ray did not start on this machine" if address is None else f"There is no Ray cluster at {address}"
         do = "Try again when it has less to do." if address is None else "Start one: ray start --head"
@@ -58,10 +64,11 @@ def connect(address: str | None = None, cpus_per_run: float = 1, gpus_per_run: f
 
 
 def _execute(work: "experiment.Work", cpus: float, gpus: float) -> list[str]:
+    import keras
     import numpy as np
     import ray
 
-    from kerascifar import experiment
+    from kerascifar import environment, experiment, records
 
     clock = experiment.Clock(work.costs, work.runs)
     # The longest first, so that none is left over when the others are done.
@@ -69,16 +76,22 @@ def _execute(work: "experiment.Work", cpus: float, gpus: float) -> list[str]:
     # Once per node, in memory that its runs share; as plain arrays, since a file's may be in no file there.
     images, labels = np.asarray(work.dataset.images), np.asarray(work.dataset.labels)
     dataset = ray.put(dataclasses.replace(work.dataset, images=images, labels=labels))
-    variables = {
+    # What decides a result is the command's, not that of the node's start.
+    variables = {name: os.environ[name] for name in environment.VARIABLES if name in os.environ} | {
+        "KERAS_BACKEND": keras.backend.backend(),
         "TF_NUM_INTRAOP_THREADS": str(max(int(cpus), 1)),
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # runs may share a GPU
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     }
+    if not gpus:  # Ray itself hides none
+        variables |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
     # A process per run: its thread settings and its GPU memory end with it.
     task = ray.remote(
         num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES, max_calls=1, runtime_env={"env_vars": variables}
     )(_train_one)
     has = ray.cluster_resources()
+    if has.get("CPU", 0) < cpus or has.get("GPU", 0) < gpus:
+        experiment.say(work.console, "The cluster has not what a run asks for. Waiting for nodes that have.")
     experiment.say(
         work.console,
         f"Ray: {len(ray.nodes())} nodes, {has.get('CPU', 0):g} cores, {has.get('GPU', 0):g} GPUs; "
@@ -89,33 +102,39 @@ def _execute(work: "experiment.Work", cpus: float, gpus: float) -> list[str]:
     bare = dataclasses.replace(work, runs=(), costs={}, dataset=None, console=None, folder=folder)  # type: ignore[arg-type]
     sent = ray.cloudpickle.dumps(bare)
     pending: dict[object, Run] = {}
-    elsewhere: list[str] = []
-    failed: list[Exception] = []
+    held: dict[str, float] = {}  # by run id, since when another process has it
+    failed: list[str] = []
     began, total, done = time.monotonic(), sum(map(clock.expected, work.runs)), 0.0
     try:
         while waiting or pending:
             while waiting and len(pending) < IN_FLIGHT:
                 one = waiting.pop()
-                pending[task.remote(sent, one, work.costs[one.id], dataset)] = one
+                pending[task.remote(sent, one, work.costs[one.id], gpus, dataset)] = one
             (ready,), _ = ray.wait(list(pending))
             one = pending.pop(ready)
             try:
-                elsewhere += ray.get(ready)
+                if ray.get(ready) and time.monotonic() < held.setdefault(one.id, time.monotonic()) + PATIENCE:
+                    waiting.insert(0, one)
+                    time.sleep(1)
+                    continue
             except ray.exceptions.RayError as problem:
-                failed.append(getattr(problem, "cause", None) or problem)
+                cause = getattr(problem, "cause", None) or problem
+                failed.append(f"{one.label}: {str(cause).strip().splitlines()[-1]}")
+                experiment.say(work.console, f"{one.label} failed: {cause}")
             done += clock.expected(one)
             left = experiment.duration((time.monotonic() - began) * (total / done - 1))
             finished = len(work.runs) - len(waiting) - len(pending)
             experiment.say(work.console, f"{finished} of {len(work.runs)} runs done; left about {left}")
     except KeyboardInterrupt:
         ray.shutdown()
-        raise experiment.interrupted(", ".join(one.label for one in pending.values()), work.command) from None
+        raise experiment.interrupted(f"{len(waiting) + len(pending)} runs", work.command) from None
     if failed:
-        raise failed[0]
-    return elsewhere
+        lines = "\n".join(failed[:5])
+        raise UserError(f"{len(failed)} of {len(work.runs)} runs failed; the others are kept.\n{lines}")
+    return [one.label for one in work.runs if one.id in held and not records.finished(work.folder / one.id)]
 
 
-def _train_one(packed: bytes, one: Run, cost: float, dataset: "data.Dataset") -> list[str]:
+def _train_one(packed: bytes, one: Run, cost: float, gpus: float, dataset: "data.Dataset") -> list[str]:
     """In a worker: trains the run, or goes on with it."""
     from kerascifar import quiet
 
@@ -126,8 +145,12 @@ def _train_one(packed: bytes, one: Run, cost: float, dataset: "data.Dataset") ->
     from kerascifar import environment, experiment, train
 
     work: experiment.Work = ray.cloudpickle.loads(packed)
-    made_with = environment.describe(train.prepare(work.deterministic), work.deterministic)
-    console = Console(width=160)  # Ray brings its lines to the command's terminal
+    device = train.prepare(work.deterministic)
+    if gpus and device.startswith("CPU"):
+        raise UserError(f"Keras sees no GPU on this node ({device}): set up there with GPUs, or --gpus-per-run 0.")
+    experiment.check_precision(one, device)
+    made_with = environment.describe(device, work.deterministic)
+    console = Console(width=160, stderr=True)  # Ray brings its lines to the command's terminal
     return experiment.here(
         dataclasses.replace(
             work, runs=[one], costs={one.id: cost}, dataset=dataset, console=console, made_with=made_with

@@ -49,12 +49,13 @@ class FocusByEpoch(keras.callbacks.Callback):
         import tensorflow as tf
 
         self.writer = tf.summary.create_file_writer(str(self.folder / "focus"))
+        self.can = bool(maps.convolutions(self.model))  # a model without convolutions has no map, but is trained
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         import tensorflow as tf
 
-        if not np.isfinite(np.asarray(self.model(self.images, training=False))).all():
-            return  # there is no map of a loss that is not finite; training ends with this epoch
+        if not self.can or not np.isfinite(np.asarray(self.model(self.images, training=False))).all():
+            return  # there is no map either where the loss is not finite; training ends with this epoch
         found = maps.focus_maps(self.model, self.images, self.labels)
         with self.writer.as_default():
             tf.summary.image("where it looks", sheet(self.images, found)[np.newaxis], step=epoch)

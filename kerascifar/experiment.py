@@ -92,7 +92,7 @@ def run(
     """
     device = train.prepare(deterministic)
     made_with = environment.describe(device, deterministic)  # now, as the source may change while a run trains
-    examined = [_examine(one, dataset, device, build) for one in runs]
+    examined = [_examine(one, dataset, None if execute else device, build) for one in runs]
     runs = [one for one, _ in examined]
     files.make_folder(folder)
     waiting = [one for one in runs if not records.finished(folder / one.id)]
@@ -103,7 +103,7 @@ def run(
             if records.read(folder / one.id).environment.get("source") != made_with["source"]:
                 others.append(one.label)
             _clean(folder / one.id)
-    _announce(runs, waiting, dataset, folder, device, console)
+    _announce(runs, waiting, dataset, folder, "the cluster's" if execute else device, console)
     if others:
         say(console, f"Trained earlier by other code; move their folders away to train them anew: {', '.join(others)}.")
     costs = {one.id: cost for one, cost in examined}
@@ -155,7 +155,16 @@ def _clean(folder: Path) -> None:
     files.remove_unfinished(folder)
 
 
-def _examine(one: Run, dataset: data.Dataset, device: str, build: Builder) -> tuple[Run, float]:
+def check_precision(one: Run, device: str) -> None:
+    """Raises a `UserError` where the run's precision makes no sense on the device."""
+    if one.row.precision == "mixed_float16" and device.startswith("CPU"):
+        raise UserError(
+            "precision mixed_float16 needs a GPU; this CPU has no fast half precision.\n"
+            "Use mixed_bfloat16 or float32 here (--precision, or the row's precision)."
+        )
+
+
+def _examine(one: Run, dataset: data.Dataset, device: str | None, build: Builder) -> tuple[Run, float]:
     """The run with its basis, and its multiply-adds per image.
 
     Done for all runs before the first is trained, so that a model that cannot be trained is told at once.
@@ -163,11 +172,8 @@ def _examine(one: Run, dataset: data.Dataset, device: str, build: Builder) -> tu
     keras.backend.clear_session()  # layer names start anew, so the same model has the same configuration
     keras.utils.set_random_seed(one.seed)  # some layers draw a seed of their own
     try:
-        if one.row.precision == "mixed_float16" and device.startswith("CPU"):
-            raise UserError(
-                "precision mixed_float16 needs a GPU; this CPU has no fast half precision.\n"
-                "Use mixed_bfloat16 or float32 here (--precision, or the row's precision)."
-            )
+        if device is not None:
+            check_precision(one, device)
         keras.config.set_dtype_policy(one.row.precision)
         network = train.compiled(build(one.row.model, **one.row.model_options), one.row)
         models.check_shapes(network)

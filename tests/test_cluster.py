@@ -10,11 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kerascifar import records
+from kerascifar import experiment, records
 
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 ROOT = Path(__file__).parent.parent
 EPOCHS = 30
+HOLDER = """
+import sys, time
+from pathlib import Path
+from kerascifar import files
+while True:
+    with files.locked(Path(sys.argv[1])) as mine:
+        if mine:
+            time.sleep(25)
+            break
+"""
 TABLE = f'[defaults]\nmodel = "model1"\nbatch_size = 100\nepochs = {EPOCHS}\npatience = {EPOCHS}\n[[row]]\nname = "A"\n'
 
 
@@ -67,9 +77,13 @@ def test_a_dead_node_and_a_killed_command_lose_nothing(folder, shapes):
         first.kill()
         told = first.communicate()[0]
         assert first.returncode == -signal.SIGKILL
+        # Nor does a lock that a dead node's file server lets go of only later.
+        lock = folder / "by-ray" / experiment.LOCKS / f"{min(begun(folder / 'by-ray'))}.lock"
+        holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(lock)], env={**os.environ})
         again = command(folder, shapes, "by-ray", *words)
         told += (more := again.communicate(timeout=240)[0])
         assert again.returncode == 0, more
+        assert holder.wait(60) == 0
         assert "0 of 3 finished already" not in more and "runs done; left about 0 s" in more, more
         assert "goes on after epoch" in told
     finally:

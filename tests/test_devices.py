@@ -61,8 +61,7 @@ def test_two_devices_learn_what_one_does(backend, shapes, tmp_path):
     (one,), (two,) = (records.list_records(tmp_path / name) for name in ("1", "2"))
     assert two.environment["device"].startswith("2 x CPU") and one.environment["device"].startswith("CPU")
     for name, values in one.history.items():
-        np.testing.assert_allclose(two.history[name], values, rtol=2e-3, atol=0.02 if "accuracy" in name else 0)
-    assert two.history != one.history or backend == "jax"  # it was another order of sums
+        np.testing.assert_allclose(two.history[name], values, rtol=2e-5)
     assert records.load_model(two).layers[1].synchronized is False
 
 
