@@ -227,7 +227,7 @@ def per_class(groups: "Sequence[Sequence[Record]]") -> Figure:
     axes.set_ylabel("test accuracy (%)")
     axes.set_ylim(0, 100)
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(fontsize=9, loc="lower right")
+    figure.legend(fontsize=9, ncols=len(groups), loc="outside upper right")  # inside it would hide bars
     _mark_synthetic(figure, [run for group in groups for run in group])
     return figure
 

@@ -182,9 +182,9 @@ def test_classes_are_averaged_over_seeds():
     group = [
         made(seed=s, per_class={"test": dict.fromkeys(data.CLASS_NAMES, share)}) for s, share in ((0, 0.5), (1, 0.7))
     ]
-    axes = plots.per_class([group, [made(row={"name": "Model4"})]]).axes[0]
-    assert axes.containers[0][0].get_height() == pytest.approx(60.0)
-    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["M6, 2 seeds", "Model4, 1 seed"]
+    figure = plots.per_class([group, [made(row={"name": "Model4"})]])
+    assert figure.axes[0].containers[0][0].get_height() == pytest.approx(60.0)
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["M6, 2 seeds", "Model4, 1 seed"]
 
 
 def test_a_comparison_with_synthetic_data_is_marked():
