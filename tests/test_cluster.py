@@ -28,7 +28,7 @@ while True:
 TABLE = f'[defaults]\nmodel = "model1"\nbatch_size = 100\nepochs = {EPOCHS}\npatience = {EPOCHS}\n[[row]]\nname = "A"\n'
 
 
-def command(folder, shapes, runs, *words, **options):
+def command(folder, shapes, runs, *words):
     """Starts `python -m kerascifar run` as its own process, with one thread for TensorFlow."""
     words = ["run", "mine.toml", "--seeds", "0", "1", "2", "--data", str(shapes), "--runs", runs, *words]
     environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
@@ -36,10 +36,9 @@ def command(folder, shapes, runs, *words, **options):
         [sys.executable, "-m", "kerascifar", *words],
         cwd=folder,
         env={**environment, "PYTHONPATH": str(ROOT), "TF_NUM_INTRAOP_THREADS": "1"},
-        stdout=options.pop("out", subprocess.PIPE),
+        stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        **options,
     )
 
 
@@ -79,7 +78,7 @@ def test_a_dead_node_and_a_killed_command_lose_nothing(folder, shapes):
         assert first.returncode == -signal.SIGKILL
         # Nor does a lock that a dead node's file server lets go of only later.
         lock = folder / "by-ray" / experiment.LOCKS / f"{min(begun(folder / 'by-ray'))}.lock"
-        holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(lock)], env={**os.environ})
+        holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(lock)])
         again = command(folder, shapes, "by-ray", *words)
         told += (more := again.communicate(timeout=240)[0])
         assert again.returncode == 0, more

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 RUN = """
 import os, sys
 from pathlib import Path
-backend, count, shapes, runs, wanted = sys.argv[1:]
+backend, count, shapes, runs = sys.argv[1:]
 os.environ["KERAS_BACKEND"] = backend
 os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={count}"
 from kerascifar import quiet
@@ -35,15 +35,15 @@ def build(name):
 row = config.Row("A", "mine", epochs=4, batch_size=int(os.environ.get("BATCH", "40")))
 try:
     experiment.run([config.Run("own", row, 0)], data.load(Path(shapes)), Path(runs), Console(), ["python"], build=build,
-                   devices=wanted)
+                   devices="all")
 except api.UserError as mistake:
     sys.exit(f"{mistake}")
 """
 
 
-def run(backend, count, shapes, runs, wanted="all", **environment):
+def run(backend, count, shapes, runs, **environment):
     return subprocess.run(
-        [sys.executable, "-c", RUN, backend, str(count), str(shapes), str(runs), wanted],
+        [sys.executable, "-c", RUN, backend, str(count), str(shapes), str(runs)],
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
