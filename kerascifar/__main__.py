@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--address", help="of a Ray cluster, e.g. auto (default: one is started on this machine)")
     run.add_argument("--cpus-per-run", type=float, metavar="N", help="with ray (default: 1)")
     run.add_argument("--gpus-per-run", type=float, metavar="N", help="with ray, e.g. 0.25 (default: 0)")
+    run.add_argument("--storage", metavar="URI", help="with ray, where nodes share no folder, e.g. s3://bucket/runs")
     _add_places(run, data=True)
     _add_json(run)
     run.set_defaults(action=_run)
@@ -193,9 +194,13 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     from kerascifar import config
 
     if arguments.executor != "ray":
-        for name in ("address", "cpus_per_run", "gpus_per_run"):
+        for name in ("address", "cpus_per_run", "gpus_per_run", "storage"):
             if getattr(arguments, name) is not None:
                 raise errors.UserError(f"--{name.replace('_', '-')} needs --executor ray.")
+    if arguments.storage is not None and arguments.tensorboard:
+        raise errors.UserError(
+            "--tensorboard needs a folder that all nodes share; --storage is for where there is none."
+        )
     # The configuration is checked before the data, and both before TensorFlow is loaded.
     runs = config.read(arguments.experiment).runs(
         arguments.rows, arguments.seeds, arguments.epochs, arguments.precision
@@ -260,7 +265,7 @@ def _train(
         from kerascifar import cluster
 
         cpus = 1 if arguments.cpus_per_run is None else arguments.cpus_per_run
-        execute = cluster.connect(arguments.address, cpus, arguments.gpus_per_run or 0)
+        execute = cluster.connect(arguments.address, cpus, arguments.gpus_per_run or 0, arguments.storage)
 
     quiet.load_keras()
     from rich.console import Console

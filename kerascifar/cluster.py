@@ -2,29 +2,40 @@
 
 A task trains one run as the command itself would, in a folder of runs that all nodes share. What makes that safe is
 what makes a single machine safe: a run is locked while it is trained, goes on from its last checkpoint when Ray starts
-it again, and is skipped when its record is there.
+it again, and is skipped when its record is there. Where no folder is shared, a storage takes its place; it knows no
+locks, and needs none: two tasks with the same run would write the same.
 """
 
 import dataclasses
+import functools
 import logging
 import os
 import socket
+import sys
+import tempfile
 import time
 import urllib.parse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerascifar.config import Run
 from kerascifar.errors import UserError
 
 if TYPE_CHECKING:
+    import keras
+
     from kerascifar import data, experiment
+    from kerascifar.storage import Storage
 
 PATIENCE = 180.0  # seconds until a lock counts as another command's: a dead node's may be held so long by a file server
 IN_FLIGHT = 1000  # tasks handed to Ray at once: enough for any cluster, few enough to be looked through
 RETRIES = 100  # of a run whose worker or node died; each goes on where the one before was stopped
+EVERY = 20.0  # seconds between two copies to a storage of a run that is trained: what a node that dies can lose
 
 
-def connect(address: str | None = None, cpus_per_run: float = 1, gpus_per_run: float = 0) -> "experiment.Executor":
+def connect(
+    address: str | None = None, cpus_per_run: float = 1, gpus_per_run: float = 0, storage: str | None = None
+) -> "experiment.Executor":
     """An executor on the Ray cluster at `address`, or on one that is started on this machine and ends with it.
 
     Call it before Keras is loaded: afterwards this process sees no GPU, so that it takes none from the runs.
@@ -33,14 +44,21 @@ def connect(address: str | None = None, cpus_per_run: float = 1, gpus_per_run: f
         address: "auto" for the cluster that this machine belongs to, or "HOST:6379" of its head; None starts one.
         cpus_per_run: processor cores of a run; it is trained with so many threads.
         gpus_per_run: GPUs of a run; with 0.25 four runs share one.
+        storage: URI of a folder of runs, where the nodes share none.
     Raises:
-        UserError: Ray is missing, there is no cluster at `address`, or no such share of a GPU.
+        UserError: Ray is missing, there is no cluster at `address`, no such share of a GPU, or no such storage.
     """
     if cpus_per_run <= 0 or gpus_per_run < 0 or (gpus_per_run > 1 and gpus_per_run % 1):
         raise UserError(
             f"--cpus-per-run {cpus_per_run:g} --gpus-per-run {gpus_per_run:g} makes no sense.\n"
             "Expected cores above 0, and GPUs from 0 to 1 or a whole number."
         )
+    kept = None
+    if storage is not None:
+        from kerascifar.storage import Storage
+
+        kept = Storage(storage)
+        kept.check()
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # every run's lines, though they look alike
     try:
         import ray
@@ -57,18 +75,15 @@ def connect(address: str | None = None, cpus_per_run: float = 1, gpus_per_run: f
         raise UserError(f"{what}: {problem}\n{do}") from None
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
-    def execute(work: "experiment.Work") -> list[str]:
-        return _execute(work, cpus_per_run, gpus_per_run)
-
-    return execute
+    return functools.partial(_execute, cpus=cpus_per_run, gpus=gpus_per_run, kept=kept)
 
 
-def _execute(work: "experiment.Work", cpus: float, gpus: float) -> list[str]:
+def _execute(work: "experiment.Work", cpus: float, gpus: float, kept: "Storage | None") -> list[str]:
     import keras
     import numpy as np
     import ray
 
-    from kerascifar import environment, experiment, records
+    from kerascifar import environment, experiment, files, records
 
     clock = experiment.Clock(work.costs, work.runs)
     # The longest first, so that none is left over when the others are done.
@@ -109,7 +124,7 @@ def _execute(work: "experiment.Work", cpus: float, gpus: float) -> list[str]:
         while waiting or pending:
             while waiting and len(pending) < IN_FLIGHT:
                 one = waiting.pop()
-                pending[task.remote(sent, one, work.costs[one.id], gpus, dataset)] = one
+                pending[task.remote(sent, one, work.costs[one.id], gpus, dataset, kept)] = one
             (ready,), _ = ray.wait(list(pending))
             one = pending.pop(ready)
             try:
@@ -117,7 +132,10 @@ def _execute(work: "experiment.Work", cpus: float, gpus: float) -> list[str]:
                     waiting.insert(0, one)
                     time.sleep(1)
                     continue
-            except ray.exceptions.RayError as problem:
+                if kept:
+                    with files.locked(work.folder / experiment.LOCKS / f"{one.id}.lock"):
+                        kept.pull(work.folder / one.id)
+            except (ray.exceptions.RayError, OSError) as problem:  # OSError: of the storage
                 cause = getattr(problem, "cause", None) or problem
                 failed.append(f"{one.label}: {str(cause).strip().splitlines()[-1]}")
                 experiment.say(work.console, f"{one.label} failed: {cause}")
@@ -134,7 +152,9 @@ def _execute(work: "experiment.Work", cpus: float, gpus: float) -> list[str]:
     return [one.label for one in work.runs if one.id in held and not records.finished(work.folder / one.id)]
 
 
-def _train_one(packed: bytes, one: Run, cost: float, gpus: float, dataset: "data.Dataset") -> list[str]:
+def _train_one(
+    packed: bytes, one: Run, cost: float, gpus: float, dataset: "data.Dataset", kept: "Storage | None" = None
+) -> list[str]:
     """In a worker: trains the run, or goes on with it."""
     from kerascifar import quiet
 
@@ -151,8 +171,33 @@ def _train_one(packed: bytes, one: Run, cost: float, gpus: float, dataset: "data
     experiment.check_precision(one, device)
     made_with = environment.describe(device, work.deterministic)
     console = Console(width=160, stderr=True)  # Ray brings its lines to the command's terminal
-    return experiment.here(
-        dataclasses.replace(
-            work, runs=[one], costs={one.id: cost}, dataset=dataset, console=console, made_with=made_with
-        )
+    work = dataclasses.replace(
+        work, runs=[one], costs={one.id: cost}, dataset=dataset, console=console, made_with=made_with
     )
+    if kept is None:
+        return experiment.here(work)
+    with tempfile.TemporaryDirectory() as own:
+        folder = Path(own) / one.id
+        kept.pull(folder)
+        callbacks = [*work.callbacks(one, dataset), _pushing(kept, folder)]
+        experiment.here(dataclasses.replace(work, folder=folder.parent, callbacks=lambda *_: callbacks))
+        kept.push(folder)
+        return []
+
+
+def _pushing(kept: "Storage", folder: Path) -> "keras.callbacks.Callback":
+    """Copies the run's folder to the storage before an epoch, when the last copy is `EVERY` seconds old."""
+    import keras
+
+    last = time.monotonic()
+
+    def push(epoch: int, logs: object) -> None:
+        nonlocal last
+        if time.monotonic() >= last + EVERY:
+            try:
+                kept.push(folder)
+            except OSError as problem:  # the next time will do
+                print(f"{folder.name} was not copied to the storage: {problem}", file=sys.stderr)
+            last = time.monotonic()
+
+    return keras.callbacks.LambdaCallback(on_epoch_begin=push)
