@@ -1,0 +1,120 @@
+"""Kills workers, nodes and the command of a sweep on a real Ray cluster, and compares what it leaves with a local one.
+
+`make soak` runs it with 60 kills, the tests with one of each kind. Needs no data: it trains on drawn shapes.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import soak
+from ray.cluster_utils import Cluster
+
+from kerascifar import synthetic
+
+SEEDS = ("0", "1", "2")
+KINDS = ("worker", "node", "command")
+
+
+def command(folder: Path, runs: str, *words: str) -> subprocess.Popen[bytes]:
+    """The real command, which trains with one thread, as a run with one core on the cluster does."""
+    words = ("run", "soak.toml", "--data", str(folder / "shapes"), "--runs", runs, "--seeds", *SEEDS, *words)
+    env = {**os.environ, "PYTHONPATH": str(soak.ROOT), "TF_NUM_INTRAOP_THREADS": "1"}
+    env.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    with open(folder / "log", "ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "kerascifar", *words], cwd=folder, env=env, stdout=log, stderr=log
+        )
+
+
+def training(node: object) -> list[psutil.Process]:
+    """The node's processes that train a run."""
+    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    return [child for child in raylet.children(recursive=True) if "ray::_train_one" in " ".join(child.cmdline())]
+
+
+def progress(process: subprocess.Popen[bytes], runs: Path, seconds: float) -> None:
+    """Waits until the sweep has got on, then for a moment more."""
+    before, end = soak.names(runs), None
+    while process.poll() is None and (end is None or time.monotonic() < end):
+        if end is None and any("checkpoint" in name or "record" in name for name in soak.names(runs) - before):
+            end = time.monotonic() + seconds
+        time.sleep(0.02)
+
+
+def sweep(kinds: list[str], folder: Path, cluster: Cluster, nodes: list, n: soak.Count, chance: random.Random) -> None:
+    """One sweep in `folder`, disturbed by as many of `kinds` as it lives through; those are taken from the list."""
+    words = ("--executor", "ray", "--address", cluster.address)
+    process = command(folder, "runs", *words)
+    while process.poll() is None:
+        progress(process, folder / "runs", chance.uniform(0, 3))
+        if process.poll() is not None or not kinds:
+            process.wait()
+            continue
+        before = soak.finished(folder / "runs")
+        if kinds[-1] == "worker":
+            busy = [child for node in nodes for child in training(node)]
+            if not busy:
+                continue
+            chance.choice(busy).kill()
+        elif kinds[-1] == "node":
+            cluster.remove_node(nodes.pop(chance.randrange(len(nodes))), allow_graceful=False)
+            nodes.append(cluster.add_node(num_cpus=1))
+        else:
+            process.kill()
+            process.wait()
+            process = command(folder, "runs", *words)
+        kinds.pop()
+        n.kills += 1
+        n.with_progress += any(folder.glob("runs/*/checkpoint-*")) or bool(before)
+        after = soak.finished(folder / "runs")
+        n.lost += [f"{name}: {files}" for name, files in before.items() if after.get(name) != files]
+    if process.returncode:
+        n.differences.append(f"status {process.returncode}: {(folder / 'log').read_text()[-2000:]}")
+
+
+def soak_cluster(kills: int, base: Path, seed: int = 0) -> soak.Count:
+    """Kills `kills` times in all, the three kinds in turn, on a cluster of two nodes with a core each."""
+    synthetic.write(base / "shapes", train=500, test=100, seed=1)
+    (base / "soak.toml").write_text(soak.ROWS, encoding="utf-8")
+    if command(base, "local").wait():
+        raise SystemExit((base / "log").read_text())
+    expected = {path.name: soak.content(path) for path in (base / "local").glob("soak-*")}
+    assert len(expected) == 2 * len(SEEDS)
+    n, began, chance = soak.Count(), time.monotonic(), random.Random(seed)
+    kinds = [KINDS[i % len(KINDS)] for i in range(kills)]
+    os.environ["PYTHONPATH"] = str(soak.ROOT)  # of the nodes' workers
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+        while kinds:
+            sweep(kinds, base, cluster, nodes, n, chance)
+            soak.compare(base / "runs", expected, n)
+            if n.differences or n.lost:
+                break
+            shutil.rmtree(base / "runs")
+            print(f"{time.monotonic() - began:5.0f} s: {n}", flush=True)
+    finally:
+        cluster.shutdown()
+        del os.environ["PYTHONPATH"]
+    return n
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as base:
+        return soak.verdict(soak_cluster(arguments.kills, Path(base), arguments.seed), arguments.kills)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
