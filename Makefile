@@ -16,8 +16,12 @@ WITH_DATA := $(if $(DATA),--data "$$DATA")
 WITH_RUNS := $(if $(RUNS),--runs "$$RUNS")
 WITH_ROWS := $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
+# A file of tests shares what it trained, so it stays in one process.
+PARALLEL := -n logical --maxprocesses=4 --dist loadfile
+
 .DEFAULT_GOAL := help
-.PHONY: help setup experiment1 experiment2 choices verify demo test soak bench report serve dashboard notebooks docs lock clean test-lowest
+.PHONY: help setup experiment1 experiment2 choices verify demo report serve dashboard notebooks \
+	test test-lowest soak bench docs lock clean
 
 help:
 	@echo 'make setup         everything that is needed, in $(VENV); the targets below do it by themselves'
@@ -32,7 +36,7 @@ help:
 	@echo 'make notebooks     the notebooks in JupyterLab                         DATA'
 	@echo 'make test          lint, format, types and tests                      DATA'
 	@echo 'make test-lowest   the tests on the lowest versions that requirements.txt allows       DATA'
-	@echo 'make soak          kill runs 500 times and compare them with undisturbed ones         KILLS'
+	@echo 'make soak          kill runs 500 times, those of a Ray cluster 60 times, and compare      KILLS'
 	@echo 'make bench         measure against plain Keras (and PyTorch), side by side: half an hour        DATA'
 	@echo 'make docs          pages about the library, in site/'
 	@echo 'make lock          resolve requirements.txt into the lock files again'
@@ -74,15 +78,16 @@ test: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(PY) -m pytest
+	$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(PY) -m pytest $(PARALLEL)
 
 test-lowest: $(READY)
 	$(PY) -m uv venv --quiet --clear --python $(PY) $(VENV)-lowest
 	$(PY) -m uv pip install --quiet --python $(VENV)-lowest --resolution lowest-direct -e '.[dev,cluster,dashboard,notebooks]'
-	$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(VENV)-lowest/bin/python -m pytest
+	$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(VENV)-lowest/bin/python -m pytest $(PARALLEL)
 
 soak: $(READY)
 	$(PY) tests/soak.py --kills $(or $(KILLS),500)
+	$(PY) tests/soak_cluster.py --kills $(or $(KILLS),60)
 
 bench: $(READY)
 	$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(PY) benchmarks/bench.py
@@ -152,7 +157,8 @@ lock: $(READY)
 	$(LOCK) -o requirements.lock
 	$(LOCK) --extra gpu --constraints requirements.lock -o requirements-gpu.lock
 
-LOCK = $(PY) -m uv pip compile pyproject.toml --extra dev --extra cluster --extra dashboard --extra notebooks --universal --python $(PY) --python-version 3.11 \
+LOCK = $(PY) -m uv pip compile pyproject.toml --extra dev --extra cluster --extra dashboard --extra notebooks \
+	--universal --python $(PY) --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url --quiet $(if $(UPGRADE),--upgrade)
 
 clean:

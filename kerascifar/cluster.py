@@ -128,7 +128,11 @@ def _execute(work: "experiment.Work", cpus: float, gpus: float, kept: "Storage |
             (ready,), _ = ray.wait(list(pending))
             one = pending.pop(ready)
             try:
-                if ray.get(ready) and time.monotonic() < held.setdefault(one.id, time.monotonic()) + PATIENCE:
+                if ray.get(ready) and time.monotonic() < held.get(one.id, time.monotonic()) + PATIENCE:
+                    if one.id not in held:
+                        held[one.id] = time.monotonic()
+                        told = f"{one.label}: another process has its lock, so it is tried again for {PATIENCE:.0f} s"
+                        experiment.say(work.console, told)
                     waiting.insert(0, one)
                     time.sleep(1)
                     continue

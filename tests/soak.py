@@ -74,9 +74,7 @@ def start(folder: Path, shapes: Path) -> subprocess.Popen[bytes]:
 def content(folder: Path) -> dict[str, object]:
     """What must be the same to the bit in a finished run's folder: all but the clock."""
     record = json.loads((folder / "record.json").read_text())
-    del record["seconds"], record["sha256"]
-    for key in ("finished", "earlier", "commit", "uncommitted"):  # somebody may be working on the source meanwhile
-        del record["environment"][key]
+    del record["seconds"], record["sha256"], record["environment"]
     with zipfile.ZipFile(folder / "model.keras") as file:
         weights = file.read("model.weights.h5")
     with np.load(folder / "predictions.npz") as file:
@@ -154,15 +152,26 @@ def worker(
         if process.returncode != 0:
             n.differences.append(f"{folder.name}: status {process.returncode}: {(folder / 'log').read_text()[-2000:]}")
             return
-        for name, right in expected.items():
-            try:
-                mine = content(folder / "runs" / name)
-                n.differences += [f"{folder.name}/{name}: {key}" for key in right if mine[key] != right[key]]
-                n.runs += 1
-            except Exception as error:  # a file that is missing, torn or of another form
-                n.lost.append(f"{folder.name}/{name}: {error!r}")
-        n.lost += [f"left over: {path}" for path in folder.glob("runs/soak-*/.unfinished-*")]
+        compare(folder / "runs", expected, n)
         shutil.rmtree(folder)
+
+
+def compare(runs: Path, expected: dict, n: Count) -> None:
+    """Counts what differs in the finished runs from what they should be, and what is missing or left over."""
+    for name, right in expected.items():
+        try:
+            mine = content(runs / name)
+            n.differences += [f"{runs.parent.name}/{name}: {key}" for key in right if mine[key] != right[key]]
+            n.runs += 1
+        except Exception as error:  # a file that is missing, torn or of another form
+            n.lost.append(f"{runs.parent.name}/{name}: {error!r}")
+    n.lost += [f"left over: {path}" for path in runs.glob("soak-*/.unfinished-*")]
+
+
+def verdict(count: Count, kills: int) -> int:
+    """Prints what came of it; returns the exit status."""
+    print(count, *count.differences, *count.lost, sep="\n")
+    return 1 if count.differences or count.lost or count.kills < kills else 0
 
 
 def soak(kills: int, base: Path, seed: int = 0, workers: int = 2) -> Count:
@@ -196,10 +205,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as base:
-        count = soak(arguments.kills, Path(base), arguments.seed)
-    print(count)
-    print(*count.differences, *count.lost, sep="\n")
-    return 1 if count.differences or count.lost or count.kills < arguments.kills else 0
+        return verdict(soak(arguments.kills, Path(base), arguments.seed), arguments.kills)
 
 
 if __name__ == "__main__":

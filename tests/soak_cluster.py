@@ -4,6 +4,7 @@
 """
 
 import argparse
+import contextlib
 import os
 import random
 import shutil
@@ -34,10 +35,14 @@ def command(folder: Path, runs: str, *words: str) -> subprocess.Popen[bytes]:
         )
 
 
-def training(node: object) -> list[psutil.Process]:
-    """The node's processes that train a run."""
-    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-    return [child for child in raylet.children(recursive=True) if "ray::_train_one" in " ".join(child.cmdline())]
+def training(pid: int) -> list[psutil.Process]:
+    """The processes below `pid` that train a run."""
+    found = []
+    for child in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+            if "ray::_train_one" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 def progress(process: subprocess.Popen[bytes], runs: Path, seconds: float) -> None:
@@ -60,7 +65,8 @@ def sweep(kinds: list[str], folder: Path, cluster: Cluster, nodes: list, n: soak
             continue
         before = soak.finished(folder / "runs")
         if kinds[-1] == "worker":
-            busy = [child for node in nodes for child in training(node)]
+            raylets = [node.all_processes["raylet"][0].process.pid for node in nodes]
+            busy = [child for pid in raylets for child in training(pid)]
             if not busy:
                 continue
             chance.choice(busy).kill()

@@ -199,7 +199,11 @@ def damage(folder, name, change):
     (folder / name).write_bytes(content)
 
 
-@pytest.mark.parametrize("place", [1, 30_729_999, *np.random.default_rng().integers(0, 30_730_000, 18).tolist()])
+# Other places each time, under names that stay, so that several processes can share the tests.
+PLACES = [1, 30_729_999, *np.random.default_rng().integers(0, 30_730_000, 18).tolist()]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=range(20))
 def test_a_flipped_bit_in_the_real_images_is_found(linked, place):
     """Fails if anything but every byte is compared."""
     damage(linked, "data_batch_4.bin", lambda content: content.__setitem__(place, content[place] ^ 1))
