@@ -250,6 +250,30 @@ def growth(table: Table) -> None:
     table.add("resident memory after run 41", "after run 21, same process", "MB", "≤ 1", [sizes[40]], [sizes[20]])
 
 
+def cluster(table: Table, rounds: int, folder: Path) -> None:
+    """What Ray adds: itself, once, and a new process with Keras for each run. One run at a time, as here."""
+    cores = str(machine()["cores"])
+    words = ("-m", "kerascifar", "run", str(ROOT / "experiments" / "experiment1.toml"), "--rows", "M6", "--epochs", "3")
+
+    def took(seeds: int, *more: str) -> float:
+        runs = folder / "cluster"
+        shutil.rmtree(runs, ignore_errors=True)
+        return seconds(
+            *words, "--seeds", *map(str, range(seeds)), "--runs", str(runs), *more, TF_NUM_INTRAOP_THREADS=cores
+        )
+
+    ray = ("--executor", "ray", "--cpus-per-run", cores)
+    v = alternately(
+        rounds,
+        one=lambda: took(1),
+        one_by_ray=lambda: took(1, *ray),
+        four=lambda: took(4),
+        four_by_ray=lambda: took(4, *ray),
+    )
+    table.add("1 run of 3 epochs by Ray", "the local executor", "s", "", v["one_by_ray"], v["one"])
+    table.add("4 runs of 3 epochs by Ray", "the local executor", "s", "", v["four_by_ray"], v["four"])
+
+
 def machine() -> dict[str, object]:
     versions = {
         p: importlib.metadata.version(p)
@@ -281,7 +305,7 @@ def write(folder: Path, about: dict, table: Table) -> None:
 
 
 def main() -> int:
-    sections = ["augmentation", "start-up", "data", "growth", "memory", "training"]
+    sections = ["augmentation", "start-up", "data", "growth", "memory", "training", "cluster"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=sections, default=sections)
@@ -301,6 +325,7 @@ def main() -> int:
             "growth": lambda: growth(table),
             "memory": lambda: memory(table, folder),
             "training": lambda: training(table, arguments.rounds),
+            "cluster": lambda: cluster(table, arguments.rounds, folder),
         }.items():
             if section in arguments.only:
                 work()

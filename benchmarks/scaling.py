@@ -9,26 +9,25 @@ the published runs (their spread over rows is what makes the order matter), scal
 """
 
 import argparse
+import datetime
 import heapq
-import statistics
 from collections.abc import Sequence
 
 import numpy as np
 
 from kerascifar import records, tables
 
-HELP = {
-    "seconds-of-a-run": "mean; default: of the published runs, on the machine that their records name",
-    "overhead": "seconds per run outside training: process, TensorFlow, evaluation, records",
-    "shares": "runs that share a GPU",
-    "slowdown": "how much longer a run takes when a GPU is shared by so many",
-    "starts": "tasks that the scheduler starts per second",
-    "data": "seconds until a node has the images, once",
-    "gpus-per-node": "as many GPUs wait for the same copy",
-    "checkpoint": "seconds between checkpoints of a run: one per epoch",
-    "writes": "checkpoints per second that the shared folder takes",
+OPTIONS: dict[str, tuple[int | float | None, str]] = {
+    "seconds-of-a-run": (None, "mean; default: of the published runs, on the machine that their records name"),
+    "overhead": (8.0, "seconds per run outside training: process, TensorFlow, evaluation, records"),
+    "shares": (4, "runs that share a GPU"),
+    "slowdown": (1.6, "how much longer a run takes when a GPU is shared by so many"),
+    "starts": (100.0, "tasks that the scheduler starts per second"),
+    "data": (5.0, "seconds until a node has the images, once"),
+    "gpus-per-node": (8, "as many GPUs wait for the same copy"),
+    "checkpoint": (2.0, "seconds between checkpoints of a run: one per epoch"),
+    "writes": (500.0, "checkpoints per second that the shared folder takes"),
 }
-DEFAULTS = (None, 8.0, 4, 1.6, 100.0, 5.0, 8, 2.0, 500.0)
 
 
 def simulate(seconds: Sequence[float], workers: int, starts: float, ready: Sequence[float]) -> float:
@@ -54,11 +53,15 @@ def expected(durations: np.ndarray, generator: np.random.Generator) -> np.ndarra
     return durations * generator.lognormal(0, 0.35, len(durations))
 
 
+def hours(seconds: float) -> str:
+    return str(datetime.timedelta(seconds=round(seconds)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, nargs="+", default=[10, 1000, 100_000])
     parser.add_argument("--gpus", type=int, nargs="+", default=[1, 8, 512])
-    for (name, text), default in zip(HELP.items(), DEFAULTS, strict=True):
+    for name, (default, text) in OPTIONS.items():
         parser.add_argument(f"--{name}", type=int if isinstance(default, int) else float, default=default, help=text)
     a = parser.parse_args()
     base = np.array(measured())
@@ -73,20 +76,21 @@ def main() -> None:
     lines = []
     for runs in a.runs:
         generator = np.random.default_rng(0)
-        durations = generator.choice(base, runs) * a.slowdown + a.overhead
-        guessed = expected(durations, generator)
+        training = generator.choice(base, runs) * a.slowdown
+        order = np.argsort(-expected(training, generator))
         for gpus in a.gpus:
             workers = gpus * a.shares
             nodes = -(-gpus // a.gpus_per_node)
             ready = [a.data] * workers
+            checkpoints = min(workers, runs) / a.checkpoint / a.slowdown  # per second
+            durations = training * max(1.0, checkpoints / a.writes) + a.overhead  # what writes too often waits
             asked = simulate(durations, workers, a.starts, ready)
-            longest = simulate(durations[np.argsort(-guessed)], workers, a.starts, ready)
-            ideal = durations.sum() / workers
-            busy = min(workers, runs)
+            longest = simulate(durations[order], workers, a.starts, ready)
+            ideal = (training + a.overhead).sum() / workers
             limits = {
                 "GPUs": ideal,
                 "scheduler": runs / a.starts,
-                "storage": runs * statistics.mean(base) / a.checkpoint / a.writes,
+                "storage": runs * base.mean() / a.checkpoint / a.writes,
                 "longest run": durations.max(),
             }
             lines.append(
@@ -94,20 +98,16 @@ def main() -> None:
                     "runs": f"{runs:,}",
                     "GPUs": gpus,
                     "nodes": nodes,
-                    "longest first": _duration(longest),
-                    "as asked": _duration(asked),
-                    "GPUs alone": _duration(ideal),
-                    "checkpoints/s": f"{busy / a.checkpoint / a.slowdown:,.0f}",
+                    "longest first": hours(longest),
+                    "as asked": hours(asked),
+                    "GPUs alone": hours(ideal),
+                    "checkpoints/s": f"{min(checkpoints, a.writes):,.0f}",
                     "limit": max(limits, key=lambda name: limits[name]),
                 }
             )
     import pandas as pd
 
     print(tables.plain_markdown(pd.DataFrame(lines)))
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 3600:,.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
 
 
 if __name__ == "__main__":
