@@ -17,6 +17,9 @@ The rule. d is *above* when its mean is at least what matters, and the sign-flip
 d is above, and does not when it is no higher; "not higher" is the opposite. "other" holds when d is above or below, and
 does not when |d| reaches what matters on neither side. With fewer than six seeds nothing is decided. A claim holds when
 all its comparisons hold, does not hold when one does not, and is undecided otherwise.
+
+What is undecided may still point one way, *so far for* or *so far against* the claim: by the same rule, with two
+standard errors in the place of each p; of one seed only the error that images make is known. That is no verdict.
 """
 
 import math
@@ -41,6 +44,7 @@ LEVEL = 0.05
 FEWEST = 6  # seeds: 2^(1-6) is the first that is at most LEVEL
 RESAMPLES = 9_999
 HOLDS, NOT, UNDECIDED = "holds", "does not hold", "undecided"
+SO_FAR = {HOLDS: "for", NOT: "against", UNDECIDED: ""}
 FIRST_IS = ("higher", "not higher", "other")
 
 
@@ -134,6 +138,12 @@ class Evidence:
         return float(np.mean(self.differences))
 
     @property
+    def error(self) -> float:
+        """The mean's standard error, from seeds and images; of one seed, from images alone."""
+        n = len(self.differences)
+        return math.sqrt((np.var(self.differences, ddof=1) / n if n > 1 else 0.0) + self.image_error**2)
+
+    @property
     def sign_flip(self) -> float:
         """p over seeds."""
         return sign_flip(self.differences)
@@ -153,10 +163,9 @@ class Evidence:
         n = len(self.differences)
         if n < 2:
             return 1.0 if edge > 0 else 0.0 if edge < 0 else 0.5
-        error = math.sqrt(np.var(self.differences, ddof=1) / n + self.image_error**2)
-        if error == 0:
+        if self.error == 0:
             return 0.5 if self.mean == edge else float(self.mean > edge)
-        return float(stats.t.cdf((self.mean - edge) / error, n - 1))
+        return float(stats.t.cdf((self.mean - edge) / self.error, n - 1))
 
 
 def read(path: Path = CLAIMS) -> tuple[Claim, ...]:
@@ -199,14 +208,20 @@ def counted(found: Sequence[Record]) -> list[Record]:
     return [r for r in found if r.experiment in EXPERIMENTS and not r.shortened and not r.is_synthetic]
 
 
-def evidence(comparison: Comparison, found: Sequence[Record]) -> Evidence | None:
-    """What the runs say; None where no seed has both rows."""
+def evidence(comparison: Comparison, found: Sequence[Record], intervals: bool = True) -> Evidence | None:
+    """What the runs say; None where no seed has both rows.
+
+    intervals: also those, which take a second each and decide nothing; NaN otherwise.
+    """
     first, second = ([r for r in found if r.name == name] for name in (comparison.first, comparison.second))
-    return between(first, second, comparison)
+    return between(first, second, comparison, intervals)
 
 
-def between(firsts: Sequence[Record], seconds: Sequence[Record], comparison: Comparison) -> Evidence | None:
+def between(
+    firsts: Sequence[Record], seconds: Sequence[Record], comparison: Comparison, intervals: bool = True
+) -> Evidence | None:
     """As `evidence`, of one row's runs against another's, whatever their names."""
+    unknown = (math.nan, math.nan)
     first, second = ({r.seed: r for r in runs} for runs in (firsts, seconds))
     seeds = sorted(first.keys() & second.keys())
     metric = comparison.metric
@@ -218,7 +233,8 @@ def between(firsts: Sequence[Record], seconds: Sequence[Record], comparison: Com
         values = np.array(list(pairs.values()))
         differences = values[:, 0] - values[:, 1]
         levels = (float(values[:, 0].mean()), float(values[:, 1].mean()))
-        return Evidence(tuple(pairs), levels, tuple(differences.tolist()), _over_seeds(differences), 0.0)
+        interval = _over_seeds(differences) if intervals else unknown
+        return Evidence(tuple(pairs), levels, tuple(differences.tolist()), interval, 0.0)
     if metric in LOOKS:  # not measured for every run
         name = f"gradcam/{metric}"
         seeds = [s for s in seeds if name in looking.read(first[s]) and name in looking.read(second[s])]
@@ -243,7 +259,7 @@ def between(firsts: Sequence[Record], seconds: Sequence[Record], comparison: Com
         tuple(seeds),
         (float(np.nanmean(a, axis=1).mean()), float(np.nanmean(b, axis=1).mean())),
         tuple(differences.tolist()),
-        _over_seeds_and_images(samples),
+        _over_seeds_and_images(samples) if intervals else unknown,
         math.sqrt(sum(np.var(values, ddof=1) / len(values) for values in by_image)),
         tuple(map(mcnemar, a / 100, b / 100)) if metric in RIGHT and not comparison.of else (),
     )
@@ -359,14 +375,31 @@ def decide(comparison: Comparison, found: Evidence | None, p_zero: float, p_reac
     """The verdict on one comparison by the rule at the top; both p by Holm's method."""
     if found is None or len(found.seeds) < FEWEST:
         return UNDECIDED
-    sure = found.sign_flip <= LEVEL and p_zero <= LEVEL
-    above = sure and found.mean >= comparison.matters
-    below = sure and found.mean <= -comparison.matters
-    within = p_reaching <= LEVEL
+    return _rule(comparison, found.mean, found.sign_flip <= LEVEL and p_zero <= LEVEL, p_reaching <= LEVEL)
+
+
+def so_far(comparison: Comparison, found: Evidence | None) -> str:
+    """Where an undecided comparison points, as a verdict; UNDECIDED where it points nowhere or no error is known."""
+    if found is None or (len(found.seeds) < 2 and not found.image_error):
+        return UNDECIDED
+    size = abs(found.mean) if comparison.first_is == "other" else found.mean
+    within = size + 2 * found.error <= comparison.matters
+    return _rule(comparison, found.mean, abs(found.mean) >= 2 * found.error, within)
+
+
+def _rule(comparison: Comparison, mean: float, differs: bool, within: bool) -> str:
+    """differs: surely from 0. within: surely no higher than what matters."""
+    above = differs and mean >= comparison.matters
+    below = differs and mean <= -comparison.matters
     if comparison.first_is == "other":
         return HOLDS if above or below else NOT if within else UNDECIDED
     holds, fails = (above, within) if comparison.first_is == "higher" else (within, above)
     return HOLDS if holds else NOT if fails else UNDECIDED
+
+
+def _all(verdicts: set[str]) -> str:
+    """A claim's, from those of its comparisons."""
+    return NOT if NOT in verdicts else HOLDS if verdicts == {HOLDS} else UNDECIDED
 
 
 def seeds_needed(comparison: Comparison, found: Evidence) -> int | None:
@@ -385,13 +418,13 @@ def seeds_needed(comparison: Comparison, found: Evidence) -> int | None:
     return max(FEWEST, n + 1, math.ceil(4 * float(np.var(found.differences, ddof=1)) / room))
 
 
-def table(found: Sequence[Record], claims: Sequence[Claim]) -> "pd.DataFrame":
+def table(found: Sequence[Record], claims: Sequence[Claim], intervals: bool = True) -> "pd.DataFrame":
     """One line per comparison, with its claim's verdict. Differences are first − second, in the metric's unit."""
     import pandas as pd
 
     found = counted(found)
     declared = [(claim, one) for claim in claims for one in claim.comparisons]
-    seen = {one: evidence(one, found) for _, one in declared}
+    seen = {one: evidence(one, found, intervals) for _, one in declared}
     p_zero: dict[Comparison, float] = {}
     p_reaching: dict[Comparison, float] = {}
     for family in dict.fromkeys(_family(claim) for claim in claims):
@@ -401,11 +434,13 @@ def table(found: Sequence[Record], claims: Sequence[Claim]) -> "pd.DataFrame":
     verdict = {one: decide(one, seen[one], p_zero[one], p_reaching[one]) for one in seen}
     lines: list[dict[str, Any]] = []
     for claim, one in declared:
-        verdicts = {verdict[other] for other in claim.comparisons}
+        judged = _all({verdict[other] for other in claim.comparisons})
+        points = _all({so_far(other, seen[other]) for other in claim.comparisons})
         line = {
             "claim": claim.name,
             "words": claim.words,
-            "verdict": NOT if NOT in verdicts else HOLDS if verdicts == {HOLDS} else UNDECIDED,
+            "verdict": judged,
+            "so far": SO_FAR[points] if judged == UNDECIDED else "",
             "comparison": str(one),
             "matters": one.matters,
             "unit": UNITS.get(one.metric, "points"),
@@ -477,28 +512,30 @@ def _family(claim: Claim) -> str:
 
 
 def verdicts(table: "pd.DataFrame", between: str = "; ") -> "pd.DataFrame":
-    """One line per claim: its words, its verdict, and each comparison's difference with its interval.
+    """One line per claim: its words, its verdict, where it points, and each comparison's difference with its interval.
 
     between: what parts the comparisons.
     """
     import pandas as pd
 
     def text(line: dict[str, Any]) -> str:
+        comparison = line["comparison"].replace("_", " ")
         if not line["n"]:
             done = "trained and measured" if line["comparison"].endswith(LOOKS) else "trained"
-            return f"{line['comparison']}: not {done} yet"
+            return f"{comparison}: not {done} yet"
         digits = 4 if line["unit"] == "nats" else 2
         known = not math.isnan(line["low"])
         interval = f"{line['low']:+.{digits}f} … {line['high']:+.{digits}f}" if known else "no interval"
         too_few = f" of at least {FEWEST}" if line["n"] < FEWEST else ""
         difference = f"{line['difference']:+.{digits}f} {line['unit']}"
-        return f"{line['comparison']}: {difference} ({interval}; n = {line['n']}{too_few})"
+        return f"{comparison}: {difference} ({interval}; n = {line['n']}{too_few})"
 
     return pd.DataFrame(
         {
             "claim": name,
             "words": group["words"].iloc[0],
             "verdict": group["verdict"].iloc[0],
+            "so far": group["so far"].iloc[0],
             "evidence": between.join(map(text, group.to_dict("records"))),
         }
         for name, group in table.groupby("claim", sort=False)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerascifar import choices, files, plots, records, report, sensitivity, tables
+from kerascifar import choices, claims, files, plots, records, report, sensitivity, tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,12 +14,20 @@ ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 RESULTS = ROOT / "docs" / "results"
 START, END = "<!-- results -->\n", "<!-- /results -->"
+VERDICTS = (
+    "By a written rule (`kerascifar/claims.py`), which decides nothing with fewer than six seeds. *So far*: where what "
+    "is undecided points, no verdict. The evidence: `python -m kerascifar findings`, or the page of `make report`."
+)
 SHOWN = ("validation.png", "augmentation.png", "classes.png", "confusion-*.png", "focus-*.png")
 
 
 def results(published: Sequence[records.Record]) -> str:
     """What README says of the published runs, as Markdown; empty while there are none."""
     parts: list[str] = []
+    if published:
+        judged = claims.verdicts(claims.table(published, claims.read(), intervals=False))
+        shown = judged.rename(columns={"words": "the report says"}).drop(columns="evidence")
+        parts += ["### Which findings hold", tables.plain_markdown(shown), VERDICTS]
     for experiment, title in report.TITLES.items():
         if runs := [r for r in published if r.experiment == experiment]:
             parts += [f"### {title}", tables.as_markdown(tables.results([], runs)), *tables.notes([], runs)]

@@ -107,6 +107,43 @@ def test_the_rule(first_is, mean, p_zero, p_reaching, verdict):
         assert claims.decide(better(first_is=first_is), mixed, p_zero, p_reaching) == UNDECIDED
 
 
+@pytest.mark.parametrize(
+    "first_is, differences, image_error, points",
+    [
+        ("higher", (1.0,), 0.4, HOLDS),
+        ("higher", (1.0,), 0.6, UNDECIDED),  # two errors reach 0
+        ("higher", (0.4,), 0.1, UNDECIDED),  # surely not 0, but it may not matter
+        ("higher", (-1.0,), 0.6, NOT),
+        ("higher", (9.0,), 0.0, UNDECIDED),  # one seed of what has no images: no error is known
+        ("higher", (1.0, 3.0), 0.0, HOLDS),  # error √(2/2) = 1
+        ("higher", (0.9, 3.0), 0.0, UNDECIDED),
+        ("higher", (1.0, 3.0), 0.1, UNDECIDED),  # both errors count
+        ("not higher", (-1.0,), 0.6, HOLDS),
+        ("not higher", (1.0,), 0.4, NOT),
+        ("other", (-1.0,), 0.4, HOLDS),
+        ("other", (-0.1,), 0.2, NOT),
+        ("other", (-0.2,), 0.2, UNDECIDED),
+    ],
+)
+def test_where_what_is_undecided_points(first_is, differences, image_error, points):
+    e = Evidence(tuple(range(len(differences))), (0.0, 0.0), differences, (0.0, 0.0), image_error)
+    assert claims.so_far(better(first_is=first_is), e) == points
+    assert claims.so_far(better(first_is=first_is), None) == UNDECIDED
+
+
+def test_a_claim_points_where_all_its_comparisons_do(looks):
+    found = [run(n, 0, x) for n, x in (("A", 0.75), ("B", 0.70), ("C", 0.65))]
+    ab, bc, ca = (Comparison(*names, "test_accuracy", "higher", 0.5) for names in ("AB", "BC", "CA"))
+    gap = Comparison("A", "B", "gap", "higher", 0.5)
+    declared = [claims.Claim("X", "w", (ab, bc)), claims.Claim("Y", "w", (ab, ca)), claims.Claim("Z", "w", (ab, gap))]
+    verdicts = claims.verdicts(claims.table(found, declared, intervals=False))
+    assert verdicts["so far"].tolist() == ["for", "against", ""] and set(verdicts["verdict"]) == {UNDECIDED}
+    assert "no interval" in verdicts["evidence"].iloc[0]
+    more = [run(n, s, x) for s in range(6) for n, x in (("A", 0.75), ("B", 0.70))]
+    decided = claims.table(more, [claims.Claim("X", "w", (ab,))])
+    assert decided["verdict"].tolist() == [HOLDS] and decided["so far"].tolist() == [""]
+
+
 def test_nothing_is_decided_with_fewer_than_six_seeds():
     for n in range(1, 6):
         e = Evidence(tuple(range(n)), (79.0, 70.0), (9.0,) * n, (8.9, 9.1), 0.0)

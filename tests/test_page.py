@@ -86,7 +86,20 @@ def test_what_stands_in_the_page_is_what_the_records_give(written, runs):
     verdicts = claims.verdicts(judged, between="\n")
     for column in ("claim", "words", "evidence"):
         assert set(verdicts[column]) <= set(cells)
-    assert sum(cell.endswith("undecided") for cell in cells) >= len(verdicts)
+    assert sum("undecided" in cell for cell in cells) >= len(verdicts)
+
+
+def test_the_page_says_where_undecided_claims_point(tmp_path):
+    """M7 has the same answers as M6, with both seeds: that M6 is higher has all against it."""
+    answers = dict.fromkeys(("test_label", "test_predicted"), np.zeros(10_000, "uint8"))
+    runs = [
+        making.run(tmp_path / f"{name}-{seed}", row={"name": name}, seed=seed, predictions=answers)
+        for name in ("M6", "M7")
+        for seed in (0, 1)
+    ]
+    text = page.write(runs, [], [], None, tmp_path).read_text(encoding="utf-8")
+    assert "(0 so far for, 1 so far against)" in text
+    assert [cell for cell in Cells(text).cells if "so far " in cell] == ["? undecidedso far against"]
 
 
 def test_a_page_is_one_file_of_at_most_5_mb_that_names_no_other(written):

@@ -59,6 +59,7 @@ def test_the_results_hold_both_tables_and_what_a_reader_must_know():
     text = readme.results(one)
     line = next(line for line in text.splitlines() if "published " in line)
     assert "60.50 ± 0.71" in line and "60.00 … 61.00" in line and "nan" not in text
+    assert "| C1 " in text and "Adam is better" in text
     assert "### Experiment 1" in text and "### Experiment 2" not in text and "Trained on: CPU, 2 cores" in text
 
 
@@ -68,14 +69,14 @@ def accuracies(share):
 
 def test_published_runs_reach_readme_and_pictures(tmp_path, monkeypatch):
     page, made = tmp_path / "README.md", tmp_path / "docs" / "results"
-    page.write_text(f"before\n{readme.START}old{readme.END}after\n", encoding="utf-8")
+    page.write_text(f"before\n{readme.START}stale{readme.END}after\n", encoding="utf-8")
     monkeypatch.setattr(readme, "README", page)
     monkeypatch.setattr(readme, "RESULTS", made)
     runs = [run(tmp_path / f"M6-{seed}", row={"name": "M6"}, seed=seed) for seed in (1, 0)]
     drawn = []
     written = readme.write(runs, lambda record: drawn.append(record.label) or Figure())
     text = page.read_text(encoding="utf-8")
-    assert drawn == ["M6 seed 0"] and "old" not in text and text.startswith("before\n") and text.endswith("after\n")
+    assert drawn == ["M6 seed 0"] and "stale" not in text and text.startswith("before\n") and text.endswith("after\n")
     assert "### Experiment 1" in text and "![focus-M6](docs/results/focus-M6.png)" in text
     assert {made / "experiment1.csv", made / "focus-M6.png", page} <= set(written)
     assert "M6 · 2 seeds" in Image.open(made / "curves" / "experiment1-M6.png").text["Description"]
