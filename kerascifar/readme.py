@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerascifar import choices, claims, files, plots, records, report, sensitivity, tables
+from kerascifar import choices, claims, files, looking, plots, records, report, sensitivity, tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +17,10 @@ START, END = "<!-- results -->\n", "<!-- /results -->"
 VERDICTS = (
     "By a written rule (`kerascifar/claims.py`), which decides nothing with fewer than six seeds. *So far*: where what "
     "is undecided points, no verdict. The evidence: `python -m kerascifar findings`, or the page of `make report`."
+)
+LOOKING = (
+    "Means over the test images; `random` and `centred` are maps that know nothing of the model. Higher is more "
+    "faithful for road (chance is 0) and insertion, lower for deletion. What each measure is: `kerascifar/looking.py`."
 )
 SHOWN = ("validation.png", "augmentation.png", "classes.png", "confusion-*.png", "focus-*.png")
 
@@ -33,6 +37,8 @@ def results(published: Sequence[records.Record]) -> str:
             parts += [f"### {title}", tables.as_markdown(tables.results([], runs)), *tables.notes([], runs)]
     for _, title, table, note in comparisons(published):
         parts += [f"### {title}", tables.plain_markdown(table), note]
+    if len(where := looking.table(published)):
+        parts += ["### Where the models look, measured", tables.plain_markdown(where), LOOKING]
     drawn = [path for name in SHOWN for path in sorted(RESULTS.glob(name))]
     parts += [f"![{path.stem}](docs/results/{path.name})" for path in drawn]
     return "\n\n".join(parts) + "\n" if parts else ""

@@ -7,7 +7,7 @@ from making import ROOT, record, run
 from matplotlib.figure import Figure
 from PIL import Image
 
-from kerascifar import plots, readme, records
+from kerascifar import looking, plots, readme, records, tables
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -26,6 +26,11 @@ def test_the_table_of_speeds_is_the_benchmarks():
 def test_the_results_are_those_of_the_records():
     shown = re.search(f"{readme.START}(.*){readme.END}", README, re.S)[1]
     assert shown == readme.results(published())
+
+
+def test_it_shows_where_the_published_models_look():
+    table = looking.table(published())
+    assert len(table) and tables.plain_markdown(table) in README
 
 
 def test_every_published_run_can_be_read():
