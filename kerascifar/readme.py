@@ -22,7 +22,7 @@ LOOKING = (
     "Means over the test images; `random` and `centred` are maps that know nothing of the model. Higher is more "
     "faithful for road (chance is 0) and insertion, lower for deletion. What each measure is: `kerascifar/looking.py`."
 )
-SHOWN = ("validation.png", "augmentation.png", "classes.png", "confusion-*.png", "focus-*.png")
+SHOWN = ("validation.png", "augmentation.png", "classes.png", "confusion-*.png")
 
 
 def results(published: Sequence[records.Record]) -> str:

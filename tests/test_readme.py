@@ -82,7 +82,7 @@ def test_published_runs_reach_readme_and_pictures(tmp_path, monkeypatch):
     written = readme.write(runs, lambda record: drawn.append(record.label) or Figure())
     text = page.read_text(encoding="utf-8")
     assert drawn == ["M6 seed 0"] and "stale" not in text and text.startswith("before\n") and text.endswith("after\n")
-    assert "### Experiment 1" in text and "![focus-M6](docs/results/focus-M6.png)" in text
+    assert "### Experiment 1" in text and "![confusion-M6](docs/results/confusion-M6.png)" in text
     assert {made / "experiment1.csv", made / "focus-M6.png", page} <= set(written)
     assert "M6 · 2 seeds" in Image.open(made / "curves" / "experiment1-M6.png").text["Description"]
     assert page not in readme.write_tables(runs)  # nothing new, so nothing is touched
