@@ -231,6 +231,23 @@ def test_methods_explain_images_one_by_one_and_alike_each_time(method, model, im
     np.testing.assert_allclose(single, whole[3], atol=1e-5)
 
 
+def test_where_grad_cam_plus_plus_divides_by_zero_its_map_is_empty():
+    """Its weights have the denominator 2 + gradient · sum of activations, here 2 − 2/1024 · 1024 for white images."""
+    import keras
+
+    layers = [keras.layers.Conv2D(1, 1), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(10)]
+    model = keras.Sequential([keras.Input((32, 32, 3)), *layers])
+    first = np.zeros((1, 1, 3, 1))
+    first[0, 0, 0] = 1
+    model.set_weights([first, np.zeros(1), np.full((1, 10), -2.0), np.zeros(10)])
+    white, red = np.ones((32, 32, 3), np.float32), np.zeros((32, 32, 3), np.float32)
+    red[8:16, 8:16, 0] = 1
+    images, labels = np.stack([white, red]), np.zeros(2, np.int64)
+    assert not maps.evidence(model, images, labels, method="gradcam++").any(axis=(1, 2)).tolist()[0]
+    model.set_weights([first, np.zeros(1), np.full((1, 10), 2.0), np.zeros(10)])
+    assert maps.evidence(model, images, labels, method="gradcam++").any(axis=(1, 2)).all()
+
+
 def test_saliency_is_the_largest_gradient_of_a_pixels_channels(model, images):
     import tensorflow as tf
 
