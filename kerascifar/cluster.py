@@ -3,12 +3,13 @@
 A task trains one run as the command itself would, in a folder of runs that all nodes share. What makes that safe is
 what makes a single machine safe: a run is locked while it is trained, goes on from its last checkpoint when Ray starts
 it again, and is skipped when its record is there. Where no folder is shared, a storage takes its place; it knows no
-locks, and needs none: two tasks with the same run would write the same.
+locks, so two tasks may train the same run: they write the same, and neither removes what the other has beyond it.
 """
 
 import dataclasses
 import functools
 import logging
+import math
 import os
 import socket
 import sys
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from kerascifar.storage import Storage
 
 PATIENCE = 180.0  # seconds until a lock counts as another command's: a dead node's may be held so long by a file server
-IN_FLIGHT = 1000  # tasks handed to Ray at once: enough for any cluster, few enough to be looked through
+IN_FLIGHT = 1000  # tasks handed to Ray at once, or twice what runs at once; few enough to be looked through
 RETRIES = 100  # of a run whose worker or node died; each goes on where the one before was stopped
 EVERY = 20.0  # seconds between two copies to a storage of a run that is trained: what a node that dies can lose
 
@@ -105,8 +106,11 @@ def _execute(work: "experiment.Work", cpus: float, gpus: float, kept: "Storage |
         num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES, max_calls=1, runtime_env={"env_vars": variables}
     )(_train_one)
     has = ray.cluster_resources()
-    if has.get("CPU", 0) < cpus or has.get("GPU", 0) < gpus:
+    slots = int(min(has.get("CPU", 0) / cpus, has.get("GPU", 0) / gpus if gpus else math.inf))
+    if not slots:
         experiment.say(work.console, "The cluster has not what a run asks for. Waiting for nodes that have.")
+    if has.get("GPU", 0) and not gpus:
+        experiment.say(work.console, "Its GPUs are not used: --gpus-per-run 0.25, for example, uses them.")
     experiment.say(
         work.console,
         f"Ray: {len(ray.nodes())} nodes, {has.get('CPU', 0):g} cores, {has.get('GPU', 0):g} GPUs; "
@@ -122,13 +126,13 @@ def _execute(work: "experiment.Work", cpus: float, gpus: float, kept: "Storage |
     began, total, done = time.monotonic(), sum(map(clock.expected, work.runs)), 0.0
     try:
         while waiting or pending:
-            while waiting and len(pending) < IN_FLIGHT:
+            while waiting and len(pending) < max(IN_FLIGHT, 2 * slots):
                 one = waiting.pop()
                 pending[task.remote(sent, one, work.costs[one.id], gpus, dataset, kept)] = one
             (ready,), _ = ray.wait(list(pending))
             one = pending.pop(ready)
             try:
-                if ray.get(ready) and time.monotonic() < held.get(one.id, time.monotonic()) + PATIENCE:
+                if (locked := ray.get(ready)) and time.monotonic() < held.get(one.id, time.monotonic()) + PATIENCE:
                     if one.id not in held:
                         held[one.id] = time.monotonic()
                         told = f"{one.label}: another process has its lock, so it is tried again for {PATIENCE:.0f} s"
@@ -139,12 +143,17 @@ def _execute(work: "experiment.Work", cpus: float, gpus: float, kept: "Storage |
                 if kept:
                     with files.locked(work.folder / experiment.LOCKS / f"{one.id}.lock"):
                         kept.pull(work.folder / one.id)
+                if not locked and not _arrives(work.folder / one.id):
+                    raise FileNotFoundError(
+                        f"trained, but its record is not in {folder}: do all nodes see that folder?"
+                    )
             except (ray.exceptions.RayError, OSError) as problem:  # OSError: of the storage
                 cause = getattr(problem, "cause", None) or problem
                 failed.append(f"{one.label}: {str(cause).strip().splitlines()[-1]}")
                 experiment.say(work.console, f"{one.label} failed: {cause}")
             done += clock.expected(one)
-            left = experiment.duration((time.monotonic() - began) * (total / done - 1))
+            running = sum(sorted(map(clock.expected, pending.values()))[-slots:]) / 2  # half done, on average
+            left = experiment.duration((time.monotonic() - began) * max(total / (done + running) - 1, 0))
             finished = len(work.runs) - len(waiting) - len(pending)
             experiment.say(work.console, f"{finished} of {len(work.runs)} runs done; left about {left}")
     except KeyboardInterrupt:
@@ -154,6 +163,17 @@ def _execute(work: "experiment.Work", cpus: float, gpus: float, kept: "Storage |
         lines = "\n".join(failed[:5])
         raise UserError(f"{len(failed)} of {len(work.runs)} runs failed; the others are kept.\n{lines}")
     return [one.label for one in work.runs if one.id in held and not records.finished(work.folder / one.id)]
+
+
+def _arrives(folder: Path) -> bool:
+    """Whether the record can be read here; a network's file system may show it a moment later."""
+    from kerascifar import records
+
+    for _ in range(20):
+        if records.finished(folder):
+            return True
+        time.sleep(0.5)
+    return False
 
 
 def _train_one(
@@ -166,7 +186,7 @@ def _train_one(
     import ray
     from rich.console import Console
 
-    from kerascifar import environment, experiment, train
+    from kerascifar import environment, experiment, records, train
 
     work: experiment.Work = ray.cloudpickle.loads(packed)
     device = train.prepare(work.deterministic)
@@ -174,6 +194,11 @@ def _train_one(
         raise UserError(f"Keras sees no GPU on this node ({device}): set up there with GPUs, or --gpus-per-run 0.")
     experiment.check_precision(one, device)
     made_with = environment.describe(device, work.deterministic)
+    for key in records.DECISIVE:
+        if made_with[key] != work.made_with[key]:
+            raise UserError(
+                f"This node has another {key} than the command: {made_with[key]}, not {work.made_with[key]}."
+            )
     console = Console(width=160, stderr=True)  # Ray brings its lines to the command's terminal
     work = dataclasses.replace(
         work, runs=[one], costs={one.id: cost}, dataset=dataset, console=console, made_with=made_with
@@ -185,7 +210,14 @@ def _train_one(
         kept.pull(folder)
         callbacks = [*work.callbacks(one, dataset), _pushing(kept, folder)]
         experiment.here(dataclasses.replace(work, folder=folder.parent, callbacks=lambda *_: callbacks))
-        kept.push(folder)
+        for left in (2, 1, 0):  # what was trained for hours is not given up for a moment's failure
+            try:
+                kept.push(folder)
+                break
+            except OSError:
+                if not left:
+                    raise
+                time.sleep(EVERY)
         return []
 
 

@@ -73,8 +73,13 @@ class Storage:
             files.write(folder / name, lambda path, content=content: path.write_bytes(content))  # type: ignore[misc]
 
     def push(self, folder: Path) -> None:
-        """Copies the run's files to the storage, each whole or not at all, and removes there what is gone here."""
+        """Copies the run's files to the storage, each whole or not at all, and removes there what is outdated.
+
+        Somebody else may have got further with the same run: nothing of that is touched, least of all a result.
+        """
         remote, there = f"{self._path}/{folder.name}", self._names(folder.name)
+        if records.RECORD in there:
+            return
         names = {path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith(files.TEMPORARY)}
         self._system.create_dir(remote)
         for name in sorted(names, key=_order):
@@ -82,7 +87,10 @@ class Storage:
                 continue
             self._write(f"{remote}/{files.TEMPORARY}{name}", (folder / name).read_bytes())
             self._system.move(f"{remote}/{files.TEMPORARY}{name}", f"{remote}/{name}")
-        for name in there - names:
+        newest = max(names.difference(RESULT), default="")  # checkpoints' names are in the order of their epochs
+        for name in (there - names).difference(RESULT):
+            if records.RECORD not in names and name >= newest:
+                continue
             with contextlib.suppress(FileNotFoundError):
                 self._system.delete_file(f"{remote}/{name}")
 

@@ -112,6 +112,24 @@ def test_what_is_gone_in_the_folder_goes_in_the_storage_and_the_record_comes_las
     assert {path.read_text() for path in back.iterdir()} == {"new"}
 
 
+def test_what_another_task_has_beyond_this_one_is_kept(uri, tmp_path):
+    """Two train the same run, as a node that is thought dead and its successor do: fails if one removes the other's."""
+    storage, ahead, behind = Storage(uri), tmp_path / "ahead" / "run", tmp_path / "behind" / "run"
+    for folder, names in ((ahead, ["checkpoint-000009.bin"]), (behind, ["checkpoint-000005.bin"])):
+        folder.mkdir(parents=True)
+        for name in names:
+            (folder / name).write_text(name)
+        storage.push(folder)
+    assert "checkpoint-000009.bin" in kept(storage, tmp_path / "seen" / "run")
+    (ahead / "checkpoint-000009.bin").unlink()
+    whole = ["history.csv", "model.keras", "predictions.npz", "record.json"]
+    for name in whole:
+        (ahead / name).write_text(name)
+    storage.push(ahead)
+    storage.push(behind)
+    assert kept(storage, tmp_path / "back" / "run") == whole
+
+
 @pytest.mark.parametrize("wrong", ["nowhere", "ftp://host/runs", "file:///proc/none/runs"])
 def test_a_storage_that_cannot_be_used_is_told(wrong):
     with pytest.raises(UserError, match=f"--storage {wrong} cannot be used: .*\nExpected"):
