@@ -17,7 +17,7 @@ WITH_RUNS := $(if $(RUNS),--runs "$$RUNS")
 WITH_ROWS := $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
 # A file of tests shares what it trained, so it stays in one process.
-PARALLEL := -n logical --maxprocesses=4 --dist loadfile
+PARALLEL := -n logical --maxprocesses=4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup experiment1 experiment2 choices verify demo report serve dashboard notebooks \

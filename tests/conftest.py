@@ -7,6 +7,12 @@ import pytest
 
 from kerascifar import synthetic
 
+LONGEST = ("test_soak.py", "test_cluster.py")  # minutes each: begun first, so that no process is left alone with them
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory):
