@@ -76,6 +76,13 @@ def connect(
         raise UserError(f"{what}: {problem}\n{do}") from None
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
+    if address is None and (
+        ray.cluster_resources().get("GPU", 0) < gpus_per_run or (os.cpu_count() or 1) < cpus_per_run
+    ):
+        raise UserError(
+            f"This machine has not the {cpus_per_run:g} cores and {gpus_per_run:g} GPUs that a run asks for.\n"
+            "Ask for less (--cpus-per-run, --gpus-per-run), or name a cluster: --address."
+        )
     return functools.partial(_execute, cpus=cpus_per_run, gpus=gpus_per_run, kept=kept)
 
 

@@ -57,6 +57,12 @@ def test_a_lock_that_a_dead_node_holds_for_a_while_is_waited_for(folder):
     assert len(records.list_records(folder / "runs")) == 1
 
 
+def test_what_this_machine_has_not_is_not_waited_for(folder):
+    process = soak_cluster.command(folder, "runs", "--executor", "ray", "--gpus-per-run", "100")
+    assert process.wait(120) == 2
+    assert "has not the 1 cores and 100 GPUs" in (folder / "log").read_text()
+
+
 def test_a_mistake_is_told_without_a_traceback(folder):
     process = soak_cluster.command(folder, "runs", "--executor", "ray", "--address", "127.0.0.1:1")
     assert process.wait(240) == 2
