@@ -492,9 +492,11 @@ def _findings(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
 
 def _explain_findings(found: "list[records.Record]", table: "pd.DataFrame", out: Path) -> int:
     """What stands beside the verdicts: cleaner test images, classes, reasons."""
+    from rich.console import Console
+
     from kerascifar import claims, cleaner, tables, why
 
-    print(f"{tables.plain_markdown(claims.verdicts(table))}\n")
+    Console().print(tables.wrapped(claims.verdicts(table, between="\n")))
     images = cleaner.table(found)
     if len(images):
         tables.save_plain(images, out / "cleaner", "Cleaner test images", [cleaner.remark(images)])

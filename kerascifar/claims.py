@@ -526,9 +526,9 @@ def verdicts(table: "pd.DataFrame", between: str = "; ") -> "pd.DataFrame":
         digits = 4 if line["unit"] == "nats" else 2
         known = not math.isnan(line["low"])
         interval = f"{line['low']:+.{digits}f} … {line['high']:+.{digits}f}" if known else "no interval"
-        too_few = f" of at least {FEWEST}" if line["n"] < FEWEST else ""
-        difference = f"{line['difference']:+.{digits}f} {line['unit']}"
-        return f"{comparison}: {difference} ({interval}; n = {line['n']}{too_few})"
+        needed = line["seeds to decide"] or (FEWEST if line["n"] < FEWEST else "")
+        seeds = f"n = {line['n']}" + (f" of {needed}" if needed else "")
+        return f"{comparison}: {line['difference']:+.{digits}f} {line['unit']} ({interval}; {seeds})"
 
     return pd.DataFrame(
         {

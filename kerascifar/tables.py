@@ -20,7 +20,7 @@ SETTINGS = ["aug", "loss", "opt", "bs", "lr"]
 MEASURES = ["use epoch", "Train_loss", "Train_acc", "Valid_loss", "Valid_acc", "Test_acc"]
 _REPORTED_KEYS = ["epochs", "train_loss", "train_acc", "valid_loss", "valid_acc", "test_acc"]
 _OPTIMIZERS = {"adam": "Adam", "rmsprop": "RMSp", "sgd": "SGD"}  # in the report's words
-BEST = "◀ best validation accuracy"
+BEST = "◀ best Valid_acc"
 
 
 @cache
@@ -231,6 +231,18 @@ def as_rich(table: "pd.DataFrame", title: str) -> "rich.table.Table":
         drawn.add_column(column, justify="left" if column in ("row", "source", "") else "right", no_wrap=column != "")
     for line in text.itertuples(index=False):
         drawn.add_row(*[Text(cell) for cell in line], style="bold" if line[-1] else None)
+    return drawn
+
+
+def wrapped(table: "pd.DataFrame") -> "rich.table.Table":
+    """A table of texts for a terminal, whose long cells take several lines."""
+    import rich.box
+    import rich.table
+    from rich.text import Text
+
+    drawn = rich.table.Table(*table.columns, box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), leading=1)
+    for line in table.itertuples(index=False):
+        drawn.add_row(*map(Text, line))
     return drawn
 
 
