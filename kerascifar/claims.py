@@ -1,25 +1,29 @@
 """The report's claims (`experiments/claims.toml`), each decided by a written rule from the published records.
 
-Only full runs on CIFAR-10 of experiments 1 and 2 count. They are compared in pairs: same seed, same images. For every
-comparison d = first − second:
+Only full runs on CIFAR-10 of experiments 1 and 2 with the seeds 0 to 5 count: their number was fixed before they were
+trained, as whoever trains until something is decided will find something. They are compared in pairs: same seed, same
+images. For every comparison d = first − second:
 
-- the interval: BCa bootstrap, 95 %, over seeds and test images together; over seeds for what a run has one number of.
-  Over few seeds it is too narrow, so it is shown, and decides nothing;
 - the sign-flip p over seeds: two-sided, exact. Over n seeds it is at least 2^(1−n): with five or fewer never 0.05;
 - Student's t with n − 1 degrees of freedom, of the mean of d over its standard error √(s²/n + v²), s over seeds and v
   that of the mean over images: p of d = 0, two-sided, and p of |d| reaching what matters, one-sided. Both by Holm's
   method over all declared comparisons, also those without runs; a claim about where models look is a family of its own,
-  as it has a comparison for every class;
-- McNemar's exact test within each seed, on the images that one row has right and the other wrong.
+  as it has a comparison for every class. The noise that belongs to a seed and an image together is in both s and v, so
+  the error is rather too large, which makes for "undecided";
+- its 95 % interval by the same t and error, for itself alone; of one seed, from the images alone;
+- McNemar's exact test within each seed, on the images that one row has right and the other wrong, and an interval by
+  BCa bootstrap over seeds and images together, which over few seeds is too narrow. They are shown, and decide nothing.
 
 The rule. d is *above* when its mean is at least what matters, and the sign-flip p and the first p are at most 0.05;
 *below* likewise on the other side; *no higher* when the second p is at most 0.05 on the upper side. "higher" holds when
 d is above, and does not when it is no higher; "not higher" is the opposite. "other" holds when d is above or below, and
 does not when |d| reaches what matters on neither side. With fewer than six seeds nothing is decided. A claim holds when
-all its comparisons hold, does not hold when one does not, and is undecided otherwise.
+all its comparisons hold, does not hold when one does not, and is undecided otherwise. So "higher holds" says that there
+is a difference, and that the best estimate of it is at least what matters.
 
-What is undecided may still point one way, *so far for* or *so far against* the claim: by the same rule, with two
-standard errors in the place of each p; of one seed only the error that images make is known. That is no verdict.
+What is undecided may still point one way, *so far for* or *so far against* the claim: with three seeds or more, by the
+same rule with the 95 % interval in the place of each p, and nothing for the number of comparisons. That is no verdict.
+How many seeds would decide it is told for a difference that stays, with the whole family counted against it.
 """
 
 import math
@@ -31,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerascifar import data, looking
+from kerascifar import data, looking, tables
 from kerascifar.errors import UserError, suggest
 from kerascifar.records import EXPERIMENTS, Record
 
@@ -41,7 +45,10 @@ if TYPE_CHECKING:
 RULE = (__doc__ or "").partition("\n\n")[2].strip()  # what the tables say of themselves
 CLAIMS = Path(__file__).resolve().parent.parent / "experiments" / "claims.toml"
 LEVEL = 0.05
+SEEDS = range(6)  # those that count
 FEWEST = 6  # seeds: 2^(1-6) is the first that is at most LEVEL
+POINTING = 3  # seeds, from which on what is undecided may point one way
+MOST = 100  # seeds: more are not told
 RESAMPLES = 9_999
 HOLDS, NOT, UNDECIDED = "holds", "does not hold", "undecided"
 SO_FAR = {HOLDS: "for", NOT: "against", UNDECIDED: ""}
@@ -74,13 +81,14 @@ METRICS: dict[str, Callable[[Record], float]] = {
 RIGHT = {"test_accuracy": "test", "validation_accuracy": "validation"}  # means over images, right or wrong
 # Of `looking.py`: means of Grad-CAM's maps over the test images that are predicted right.
 LOOKS = ("border", "pointing", "background")
+BETWEEN_MODELS = ("pointing", "background")  # what does not depend on where a layer's cells lie
 UNITS = {"epochs": "epochs", "variation": "nats"}  # others: points
 OTHERS = "other classes"
 BY_CLASS = (
     "M6 against Model4, Grad-CAM's maps of the test images that both predict right, in percent: the evidence in the "
-    "image's outermost four pixels, the evidence in the right quarter of a mosaic, and the images that stay right when "
-    "the half with the least evidence is another image's. Interval: BCa bootstrap over seeds and images; p: Student's "
-    "t, by Holm's method over the ten classes."
+    "right quarter of a mosaic of which the image is a part (few mosaics are themselves predicted as that image's "
+    "class), and the images that stay right when the half with the least evidence is another image's. 95 % interval "
+    "and p: Student's t over seeds and images, of one seed from images alone; p by Holm's method over the ten classes."
 )
 
 
@@ -121,7 +129,7 @@ class Evidence:
         seeds: those that both rows have.
         levels: the mean of `first` and of `second`, over what is compared.
         differences: one per seed.
-        interval: of the mean; NaN where it cannot be computed (one seed of a metric without images).
+        bootstrap: BCa interval of the mean; NaN where it cannot be computed (one seed of a metric without images).
         image_error: the mean's standard error from the images; 0 for what a run has one number of.
         mcnemar: p per seed; empty for metrics without images.
     """
@@ -129,7 +137,7 @@ class Evidence:
     seeds: tuple[int, ...]
     levels: tuple[float, float]
     differences: tuple[float, ...]
-    interval: tuple[float, float]
+    bootstrap: tuple[float, float]
     image_error: float
     mcnemar: tuple[float, ...] = ()
 
@@ -142,6 +150,17 @@ class Evidence:
         """The mean's standard error, from seeds and images; of one seed, from images alone."""
         n = len(self.differences)
         return math.sqrt((np.var(self.differences, ddof=1) / n if n > 1 else 0.0) + self.image_error**2)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 %, of the mean by Student's t; of one seed, from images alone, and NaN where it has none."""
+        from scipy import stats
+
+        n = len(self.differences)
+        if n == 1 and not self.image_error:
+            return math.nan, math.nan
+        half = self.error * float(stats.t.ppf(1 - LEVEL / 2, n - 1) if n > 1 else stats.norm.ppf(1 - LEVEL / 2))
+        return self.mean - half, self.mean + half
 
     @property
     def sign_flip(self) -> float:
@@ -204,21 +223,35 @@ def read(path: Path = CLAIMS) -> tuple[Claim, ...]:
 
 
 def counted(found: Sequence[Record]) -> list[Record]:
-    """The runs that claims are decided by: full ones on CIFAR-10, of the report's experiments."""
-    return [r for r in found if r.experiment in EXPERIMENTS and not r.shortened and not r.is_synthetic]
+    """The runs that claims are decided by: full ones on CIFAR-10, of the report's experiments, with these seeds."""
+    return [
+        r for r in found if r.experiment in EXPERIMENTS and r.seed in SEEDS and not r.shortened and not r.is_synthetic
+    ]
 
 
-def evidence(comparison: Comparison, found: Sequence[Record], intervals: bool = True) -> Evidence | None:
+def reported(comparison: Comparison) -> float:
+    """The same difference by the report's own figures; NaN where it gives none."""
+    first, second = (tables.reported().get(name) for name in (comparison.first, comparison.second))
+    of = {
+        "test_accuracy": lambda line: float(line["test_acc"]),
+        "validation_accuracy": lambda line: float(line["valid_acc"]),
+        "gap": lambda line: float(line["train_acc"]) - float(line["valid_acc"]),
+        "epochs": lambda line: float(line["epochs"]),
+    }.get(comparison.metric)
+    return of(first) - of(second) if first and second and of and not comparison.of else math.nan
+
+
+def evidence(comparison: Comparison, found: Sequence[Record], bootstrap: bool = True) -> Evidence | None:
     """What the runs say; None where no seed has both rows.
 
-    intervals: also those, which take a second each and decide nothing; NaN otherwise.
+    bootstrap: also its intervals, which take a second each and decide nothing; NaN otherwise.
     """
     first, second = ([r for r in found if r.name == name] for name in (comparison.first, comparison.second))
-    return between(first, second, comparison, intervals)
+    return between(first, second, comparison, bootstrap)
 
 
 def between(
-    firsts: Sequence[Record], seconds: Sequence[Record], comparison: Comparison, intervals: bool = True
+    firsts: Sequence[Record], seconds: Sequence[Record], comparison: Comparison, bootstrap: bool = True
 ) -> Evidence | None:
     """As `evidence`, of one row's runs against another's, whatever their names."""
     unknown = (math.nan, math.nan)
@@ -233,7 +266,7 @@ def between(
         values = np.array(list(pairs.values()))
         differences = values[:, 0] - values[:, 1]
         levels = (float(values[:, 0].mean()), float(values[:, 1].mean()))
-        interval = _over_seeds(differences) if intervals else unknown
+        interval = _over_seeds(differences) if bootstrap else unknown
         return Evidence(tuple(pairs), levels, tuple(differences.tolist()), interval, 0.0)
     if metric in LOOKS:  # not measured for every run
         name = f"gradcam/{metric}"
@@ -259,7 +292,7 @@ def between(
         tuple(seeds),
         (float(np.nanmean(a, axis=1).mean()), float(np.nanmean(b, axis=1).mean())),
         tuple(differences.tolist()),
-        _over_seeds_and_images(samples) if intervals else unknown,
+        _over_seeds_and_images(samples) if bootstrap else unknown,
         math.sqrt(sum(np.var(values, ddof=1) / len(values) for values in by_image)),
         tuple(map(mcnemar, a / 100, b / 100)) if metric in RIGHT and not comparison.of else (),
     )
@@ -379,12 +412,12 @@ def decide(comparison: Comparison, found: Evidence | None, p_zero: float, p_reac
 
 
 def so_far(comparison: Comparison, found: Evidence | None) -> str:
-    """Where an undecided comparison points, as a verdict; UNDECIDED where it points nowhere or no error is known."""
-    if found is None or (len(found.seeds) < 2 and not found.image_error):
+    """Where an undecided comparison points, as a verdict; UNDECIDED where it points nowhere or seeds are too few."""
+    if found is None or len(found.seeds) < POINTING:
         return UNDECIDED
-    size = abs(found.mean) if comparison.first_is == "other" else found.mean
-    within = size + 2 * found.error <= comparison.matters
-    return _rule(comparison, found.mean, abs(found.mean) >= 2 * found.error, within)
+    low, high = found.interval
+    within = max(high, -low) if comparison.first_is == "other" else high
+    return _rule(comparison, found.mean, low > 0 or high < 0, within <= comparison.matters)
 
 
 def _rule(comparison: Comparison, mean: float, differs: bool, within: bool) -> str:
@@ -402,33 +435,39 @@ def _all(verdicts: set[str]) -> str:
     return NOT if NOT in verdicts else HOLDS if verdicts == {HOLDS} else UNDECIDED
 
 
-def seeds_needed(comparison: Comparison, found: Evidence) -> int | None:
-    """How many seeds would about decide an undecided comparison, were mean and spread to stay; None: no number would.
+def seeds_needed(comparison: Comparison, found: Evidence, family: int = 1) -> int | None:
+    """How many seeds would decide an undecided comparison, were mean and spread to stay; None: more than `MOST`.
 
-    Two standard errors must fit between the mean and the edge that it has to clear: 0 where it is at least what
-    matters, else what matters. The part of the error that images make does not shrink with seeds.
+    p of the distance between the mean and the edge that it has to clear (0 where it is at least what matters, else what
+    matters) must be small enough for a family of so many comparisons. The images' part of the error is taken to stay.
     """
+    from scipy import stats
+
     n = len(found.seeds)
     if n < 2:
         return None
     mean = abs(found.mean) if comparison.first_is == "other" else found.mean
-    room = (mean if mean >= comparison.matters else comparison.matters - mean) ** 2 - (2 * found.image_error) ** 2
-    if room <= 0:
-        return None
-    return max(FEWEST, n + 1, math.ceil(4 * float(np.var(found.differences, ddof=1)) / room))
+    distance, sides = (mean, 2) if mean >= comparison.matters else (comparison.matters - mean, 1)
+    seeds = np.arange(max(FEWEST, n + 1), MOST + 1)
+    error = np.sqrt(np.var(found.differences, ddof=1) / seeds + found.image_error**2)
+    with np.errstate(divide="ignore"):
+        p = family * sides * stats.t.sf(distance / error, seeds - 1)
+    return next(map(int, seeds[p <= LEVEL]), None)
 
 
-def table(found: Sequence[Record], claims: Sequence[Claim], intervals: bool = True) -> "pd.DataFrame":
+def table(found: Sequence[Record], claims: Sequence[Claim], bootstrap: bool = True) -> "pd.DataFrame":
     """One line per comparison, with its claim's verdict. Differences are first − second, in the metric's unit."""
     import pandas as pd
 
     found = counted(found)
     declared = [(claim, one) for claim in claims for one in claim.comparisons]
-    seen = {one: evidence(one, found, intervals) for _, one in declared}
+    seen = {one: evidence(one, found, bootstrap) for _, one in declared}
+    family_of: dict[Comparison, int] = {}
     p_zero: dict[Comparison, float] = {}
     p_reaching: dict[Comparison, float] = {}
     for family in dict.fromkeys(_family(claim) for claim in claims):
         those = list(dict.fromkeys(one for claim, one in declared if _family(claim) == family))
+        family_of |= dict.fromkeys(those, len(those))
         p_zero |= zip(those, holm([e.p_zero() if (e := seen[one]) else 1.0 for one in those]), strict=True)
         p_reaching |= zip(those, holm([_p_reaching(one, seen[one]) for one in those]), strict=True)
     verdict = {one: decide(one, seen[one], p_zero[one], p_reaching[one]) for one in seen}
@@ -445,10 +484,11 @@ def table(found: Sequence[Record], claims: Sequence[Claim], intervals: bool = Tr
             "matters": one.matters,
             "unit": UNITS.get(one.metric, "points"),
             "decided": verdict[one],
+            "reported": reported(one),
             "n": 0,
         }
         if (e := seen[one]) is not None:
-            needed = seeds_needed(one, e) if verdict[one] == UNDECIDED else None
+            needed = seeds_needed(one, e, family_of[one]) if verdict[one] == UNDECIDED else None
             line |= {
                 "n": len(e.seeds),
                 "first": e.levels[0],
@@ -456,6 +496,8 @@ def table(found: Sequence[Record], claims: Sequence[Claim], intervals: bool = Tr
                 "difference": e.mean,
                 "low": e.interval[0],
                 "high": e.interval[1],
+                "BCa low": e.bootstrap[0],
+                "BCa high": e.bootstrap[1],
                 "by seed": "; ".join(f"{d:+.3g}" for d in e.differences),
                 "sign-flip p": e.sign_flip,
                 "p, no difference (Holm)": p_zero[one],
@@ -475,16 +517,16 @@ def _p_reaching(comparison: Comparison, found: Evidence | None) -> float:
 
 
 def by_class(found: Sequence[Record], first: str = "M6", second: str = "Model4") -> "pd.DataFrame":
-    """Where two rows look, by class: each measure of `LOOKS` on the test images that both predict right.
+    """Where two rows look, by class: each of `BETWEEN_MODELS` on the test images that both predict right.
 
     p: Student's t over seeds and images, by Holm's method over the ten classes; empty for a single seed.
     """
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    for metric in LOOKS:
+    for metric in BETWEEN_MODELS:
         pairs = {
-            name: evidence(Comparison(first, second, metric, "other", 0.0, of=name), counted(found))
+            name: evidence(Comparison(first, second, metric, "other", 0.0, of=name), counted(found), bootstrap=False)
             for name in data.CLASS_NAMES
         }
         seen = {name: e for name, e in pairs.items() if e is not None}
@@ -512,23 +554,24 @@ def _family(claim: Claim) -> str:
 
 
 def verdicts(table: "pd.DataFrame", between: str = "; ") -> "pd.DataFrame":
-    """One line per claim: its words, its verdict, where it points, and each comparison's difference with its interval.
+    """One line per claim: its words, verdict, where it points, seeds, and each comparison's difference and interval.
 
-    between: what parts the comparisons.
+    between: what parts the comparisons. Seeds: the fewest of its comparisons.
     """
     import pandas as pd
 
     def text(line: dict[str, Any]) -> str:
         comparison = line["comparison"].replace("_", " ")
+        digits = 4 if line["unit"] == "nats" else 0 if line["unit"] == "epochs" else 2
+        theirs = "" if math.isnan(line["reported"]) else f"; the report's own {line['reported']:+.{digits}f}"
         if not line["n"]:
             done = "trained and measured" if line["comparison"].endswith(LOOKS) else "trained"
-            return f"{comparison}: not {done} yet"
-        digits = 4 if line["unit"] == "nats" else 2
+            return f"{comparison}: not {done} yet{theirs}"
         known = not math.isnan(line["low"])
         interval = f"{line['low']:+.{digits}f} … {line['high']:+.{digits}f}" if known else "no interval"
-        needed = line["seeds to decide"] or (FEWEST if line["n"] < FEWEST else "")
+        needed = line["seeds to decide"] or (f"at least {FEWEST}" if line["n"] < FEWEST else "")
         seeds = f"n = {line['n']}" + (f" of {needed}" if needed else "")
-        return f"{comparison}: {line['difference']:+.{digits}f} {line['unit']} ({interval}; {seeds})"
+        return f"{comparison}: {line['difference']:+.{digits}f} {line['unit']} ({interval}; {seeds}){theirs}"
 
     return pd.DataFrame(
         {
@@ -536,6 +579,7 @@ def verdicts(table: "pd.DataFrame", between: str = "; ") -> "pd.DataFrame":
             "words": group["words"].iloc[0],
             "verdict": group["verdict"].iloc[0],
             "so far": group["so far"].iloc[0],
+            "seeds": str(group["n"].min()),
             "evidence": between.join(map(text, group.to_dict("records"))),
         }
         for name, group in table.groupby("claim", sort=False)

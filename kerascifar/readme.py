@@ -16,11 +16,14 @@ RESULTS = ROOT / "docs" / "results"
 START, END = "<!-- results -->\n", "<!-- /results -->"
 VERDICTS = (
     "By a written rule (`kerascifar/claims.py`), which decides nothing with fewer than six seeds. *So far*: where what "
-    "is undecided points, no verdict. The evidence: `python -m kerascifar findings`, or the page of `make report`."
+    "is undecided points, from three seeds on; no verdict. The evidence: `python -m kerascifar findings`, or the page "
+    "of `make report`."
 )
 LOOKING = (
     "Means over the test images; `random` and `centred` are maps that know nothing of the model. Higher is more "
-    "faithful for road (chance is 0) and insertion, lower for deletion. What each measure is: `kerascifar/looking.py`."
+    "faithful for road (chance is 0) and insertion, lower for deletion. Border and likeness compare maps of one row, "
+    "not rows: Model4's last convolution has no cells at the image's edges. What each measure is: "
+    "`kerascifar/looking.py`."
 )
 SHOWN = ("validation.png", "augmentation.png", "classes.png", "confusion-*.png")
 
@@ -29,7 +32,7 @@ def results(published: Sequence[records.Record]) -> str:
     """What README says of the published runs, as Markdown; empty while there are none."""
     parts: list[str] = []
     if published:
-        judged = claims.verdicts(claims.table(published, claims.read(), intervals=False))
+        judged = claims.verdicts(claims.table(published, claims.read(), bootstrap=False))
         shown = judged.rename(columns={"words": "the report says"}).drop(columns="evidence")
         parts += ["### Which findings hold", tables.plain_markdown(shown), VERDICTS]
     for experiment, title in report.TITLES.items():

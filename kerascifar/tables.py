@@ -188,7 +188,8 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
     shown = [*own, *(r for r in published if not own or r.name in names)]
     lines = [
         "Accuracies in percent, losses in nats, at the kept epoch. Train figures are means over the epoch, with "
-        "augmentation and dropout on. Differences: percentage points, nats, epochs."
+        "augmentation and dropout on. n runs, one per seed: mean ± their standard deviation. Differences: percentage "
+        "points, nats, epochs."
     ]
     if shown and not shown[0].is_synthetic:
         share, images = shown[0].results["test"]["accuracy"], 10_000

@@ -62,19 +62,31 @@ def test_a_plain_difference_is_found_with_its_interval():
     found = [run(name, seed, share) for seed in range(6) for name, share in (("A", 0.75), ("B", 0.70))]
     e = claims.evidence(better(), found)
     assert e.seeds == tuple(range(6)) and e.mean == pytest.approx(5, abs=0.3)
-    assert 3.5 < e.interval[0] < e.mean < e.interval[1] < 6
+    assert 3.5 < e.interval[0] < e.mean < e.interval[1] < 6.2
+    assert 3.5 < e.bootstrap[0] < e.mean < e.bootstrap[1] < 6
     assert e.sign_flip == 2 / 64 and e.p_zero() < 0.001 and max(e.mcnemar) < 1e-10
     assert e.levels == pytest.approx([100 * np.mean([r.right() for r in found if r.name == name]) for name in "AB"])
     for first_is, verdict in (("higher", HOLDS), ("not higher", NOT), ("other", HOLDS)):
         assert claims.decide(better(first_is=first_is), e, e.p_zero(), e.p_reaching(0.5)[0]) == verdict
 
 
-def test_the_interval_holds_what_images_and_seeds_both_blur():
+def test_the_bootstrap_holds_what_images_and_seeds_both_blur():
     """Fails if only seeds are resampled: all six differ by the same, but of 2,000 images."""
     found = [run(name, seed, share) for seed in range(6) for name, share in (("A", 0.75), ("B", 0.70))]
-    low, high = claims.evidence(better(), found).interval
+    low, high = claims.evidence(better(), found).bootstrap
     expected = 2 * 1.96 * 100 * math.sqrt(0.05 * 0.95 / 2000)
     assert high - low == pytest.approx(expected, rel=0.15)
+
+
+def test_the_interval_is_students_t_of_seeds_and_images():
+    """By hand: error √(4/4 + 0.25), 3 degrees of freedom; it holds 0 just where the two-sided p is above 0.05."""
+    e = Evidence((0, 1, 2, 3), (0.0, 0.0), (2 - 3**0.5, 2 + 3**0.5, 2 - 3**0.5, 2 + 3**0.5), (0.0, 0.0), 0.5)
+    half = 3.182 * math.sqrt(1.25)
+    assert e.interval == pytest.approx((2 - half, 2 + half), abs=0.002)
+    edge = Evidence(e.seeds, e.levels, tuple(d + half - 2 for d in e.differences), e.bootstrap, 0.5)
+    assert edge.interval[0] == pytest.approx(0, abs=0.002) and edge.p_zero() == pytest.approx(0.05, abs=0.001)
+    assert Evidence((0,), (0.0, 0.0), (9.0,), (0.0, 0.0), 1.0).interval == pytest.approx((7.04, 10.96), abs=0.001)
+    assert np.isnan(Evidence((0,), (0.0, 0.0), (9.0,), (0.0, 0.0), 0.0).interval).all()
 
 
 def test_only_seeds_that_both_have_are_paired():
@@ -110,19 +122,19 @@ def test_the_rule(first_is, mean, p_zero, p_reaching, verdict):
 @pytest.mark.parametrize(
     "first_is, differences, image_error, points",
     [
-        ("higher", (1.0,), 0.4, HOLDS),
-        ("higher", (1.0,), 0.6, UNDECIDED),  # two errors reach 0
-        ("higher", (0.4,), 0.1, UNDECIDED),  # surely not 0, but it may not matter
-        ("higher", (-1.0,), 0.6, NOT),
-        ("higher", (9.0,), 0.0, UNDECIDED),  # one seed of what has no images: no error is known
-        ("higher", (1.0, 3.0), 0.0, HOLDS),  # error √(2/2) = 1
-        ("higher", (0.9, 3.0), 0.0, UNDECIDED),
-        ("higher", (1.0, 3.0), 0.1, UNDECIDED),  # both errors count
-        ("not higher", (-1.0,), 0.6, HOLDS),
-        ("not higher", (1.0,), 0.4, NOT),
-        ("other", (-1.0,), 0.4, HOLDS),
-        ("other", (-0.1,), 0.2, NOT),
-        ("other", (-0.2,), 0.2, UNDECIDED),
+        ("higher", (9.0, 9.0), 0.1, UNDECIDED),  # two seeds may well be alike by chance
+        ("higher", (1.0, 1.0, 1.0), 0.2, HOLDS),  # 4.303 errors are less than 1
+        ("higher", (1.0, 1.0, 1.0), 0.24, UNDECIDED),
+        ("higher", (0.4, 0.4, 0.4), 0.05, UNDECIDED),  # surely not 0, but it may not matter
+        ("higher", (-1.0, -1.0, -1.0), 0.3, NOT),  # up to 0.29
+        ("higher", (1.0, 2.0, 3.0), 0.0, UNDECIDED),  # error 1/√3: 2 − 2.48
+        ("higher", (2.0, 3.0, 4.0), 0.0, HOLDS),
+        ("higher", (2.0, 3.0, 4.0), 0.5, UNDECIDED),  # both errors count
+        ("not higher", (-1.0, -1.0, -1.0), 0.3, HOLDS),
+        ("not higher", (1.0, 1.0, 1.0), 0.2, NOT),
+        ("other", (-1.0, -1.0, -1.0), 0.2, HOLDS),
+        ("other", (-0.1, -0.1, -0.1), 0.09, NOT),
+        ("other", (-0.1, -0.1, -0.1), 0.1, UNDECIDED),
     ],
 )
 def test_where_what_is_undecided_points(first_is, differences, image_error, points):
@@ -132,13 +144,13 @@ def test_where_what_is_undecided_points(first_is, differences, image_error, poin
 
 
 def test_a_claim_points_where_all_its_comparisons_do(looks):
-    found = [run(n, 0, x) for n, x in (("A", 0.75), ("B", 0.70), ("C", 0.65))]
+    found = [run(n, s, x) for s in range(3) for n, x in (("A", 0.80), ("B", 0.70), ("C", 0.60))]
     ab, bc, ca = (Comparison(*names, "test_accuracy", "higher", 0.5) for names in ("AB", "BC", "CA"))
-    gap = Comparison("A", "B", "gap", "higher", 0.5)
+    gap = Comparison("A", "none", "gap", "higher", 0.5)
     declared = [claims.Claim("X", "w", (ab, bc)), claims.Claim("Y", "w", (ab, ca)), claims.Claim("Z", "w", (ab, gap))]
-    verdicts = claims.verdicts(claims.table(found, declared, intervals=False))
+    verdicts = claims.verdicts(claims.table(found, declared, bootstrap=False))
     assert verdicts["so far"].tolist() == ["for", "against", ""] and set(verdicts["verdict"]) == {UNDECIDED}
-    assert "no interval" in verdicts["evidence"].iloc[0]
+    assert verdicts["seeds"].tolist() == ["3", "3", "0"] and "n = 3 of 6)" in verdicts["evidence"].iloc[0]
     more = [run(n, s, x) for s in range(6) for n, x in (("A", 0.75), ("B", 0.70))]
     decided = claims.table(more, [claims.Claim("X", "w", (ab,))])
     assert decided["verdict"].tolist() == [HOLDS] and decided["so far"].tolist() == [""]
@@ -180,6 +192,7 @@ def test_only_full_runs_on_cifar_of_the_two_experiments_count():
         making.record(shortened=True),
         making.record(dataset=making.SHAPES),
         making.record(experiment="mine"),
+        run("A", 6),  # one more, that someone trained as six did not decide
     ]
     assert claims.counted(found) == [full]
 
@@ -187,7 +200,7 @@ def test_only_full_runs_on_cifar_of_the_two_experiments_count():
 def test_what_a_run_has_one_number_of_is_compared_over_seeds():
     found = [run(n, s, epochs=e + s) for s in range(6) for n, e in (("A", 60), ("B", 50))]
     e = claims.evidence(better(5, metric="epochs"), found)
-    assert e.differences == (10.0,) * 6 and e.mcnemar == () and e.interval == (10.0, 10.0)
+    assert e.differences == (10.0,) * 6 and e.mcnemar == () and e.bootstrap == (10.0, 10.0)
     assert claims.decide(better(5, metric="epochs"), e, e.p_zero(), e.p_reaching(5)[0]) == HOLDS
 
 
@@ -209,18 +222,43 @@ def test_variation_is_what_goes_up_and_down_not_the_fall():
 @pytest.mark.parametrize(
     "first_is, mean, image_error, needed",
     [
-        ("higher", 1.0, 0.0, 8),  # sd √2 between the mean and 0: (2 · 1.414 / 1)²
-        ("higher", 0.4, 0.0, 800),  # … and what matters, 0.5
+        ("higher", 1.0, 0.0, 11),  # sd √2 between the mean and 0, two-sided
+        ("higher", 0.0, 0.0, 24),  # … and what matters, 0.5, one-sided
         ("not higher", -0.5, 0.0, 8),
-        ("other", -1.0, 0.0, 8),
-        ("other", 0.4, 0.0, 800),
+        ("other", -1.0, 0.0, 11),
+        ("other", 0.4, 0.0, None),  # more than 100
         ("higher", 1.0, 0.6, None),  # the images alone blur more than that
         ("higher", 9.0, 0.0, 6),
     ],
 )
 def test_seeds_needed_follow_the_spread_and_the_edge_to_clear(first_is, mean, image_error, needed):
+    """By scipy's own test of just so many values, of this mean and spread."""
     e = Evidence((0, 1), (0.0, 0.0), (mean - 1, mean + 1), (0.0, 2.0), image_error)
-    assert claims.seeds_needed(better(first_is=first_is), e) == pytest.approx(needed)
+    assert claims.seeds_needed(better(first_is=first_is), e) == needed
+    if needed and image_error == 0 and needed > claims.FEWEST:
+        edge, way = (0.0, "two-sided") if abs(mean) >= 0.5 and mean != -0.5 else (0.5, "less")
+        for n, decides in ((needed - 1, False), (needed, True)):
+            values = np.resize([mean - 1, mean + 1, mean], n) if n % 2 else np.resize([mean - 1, mean + 1], n)
+            values = mean + (values - values.mean()) / values.std(ddof=1) * math.sqrt(2)
+            assert (stats.ttest_1samp(values, edge, alternative=way).pvalue <= 0.05) == decides
+
+
+def test_seeds_needed_count_the_family():
+    e = Evidence(tuple(range(6)), (0.0, 0.0), (1.84, 5.43, 4.25, 8.32, 4.89, 1.89), (0.0, 2.0), 0.0)
+    alone, among = (claims.seeds_needed(better(), e, family) for family in (1, 24))
+    assert alone == 7 and among > alone
+    p = stats.t.sf(e.mean / (np.std(e.differences, ddof=1) / math.sqrt(among)), among - 1)
+    assert 24 * 2 * p <= 0.05
+
+
+def test_the_reports_own_difference_stands_beside():
+    comparisons = [c for claim in claims.read() for c in claim.comparisons]
+    own = {str(c): claims.reported(c) for c in comparisons}
+    assert own["M5 higher than M1, epochs"] == 65 - 70
+    assert own["Model2 higher than M6, gap"] == pytest.approx((75.43 - 73.93) - (72.57 - 72.74))
+    assert own["M6 higher than M7, test_accuracy"] == pytest.approx(72.56 - 67.45)
+    of_a_class = Comparison("M6", "M7", "test_accuracy", "higher", 0.5, of="bird")  # the report gives no such figure
+    assert math.isnan(own["M4 higher than M1, variation"]) and math.isnan(claims.reported(of_a_class))
 
 
 def test_a_claim_needs_all_its_comparisons(tmp_path):
@@ -249,7 +287,9 @@ def looking_run(name, seed, border, images=300):
     made.predictions["test_predicted"] = np.where(wrong, 99, made.predictions["test_label"]).astype("uint8")
     noise = np.random.default_rng([seed, ord(name)]).normal(0, 0.01, images)
     shares = border + 0.1 * (made.predictions["test_label"] == 0) + noise
-    made.__dict__["looks"] = {"gradcam/border": np.where(wrong, 9.0, shares).astype("float16")}
+    made.__dict__["looks"] = {
+        f"gradcam/{measure}": np.where(wrong, 9.0, shares).astype("float16") for measure in ("border", "pointing")
+    }
     return made
 
 
@@ -302,7 +342,7 @@ def test_runs_measured_on_fewer_images_are_compared_on_those(looks):
 def test_by_class_has_a_line_for_every_class_and_measure(looks):
     found = [looking_run(n, s, b) for s in range(3) for n, b in (("A", 0.4), ("B", 0.3))]
     table = claims.by_class(found, "A", "B")
-    assert len(table) == 10 and set(table["measure"]) == {"border"}
+    assert len(table) == 10 and set(table["measure"]) == {"pointing"}  # borders depend on where a model has cells
     line = table.set_index("class").loc["airplane"]
     assert line["A"] == pytest.approx(50, abs=0.5) and line["difference"] == pytest.approx(10, abs=0.5)
     assert line["low"] < 10 < line["high"] and line["p (Holm)"] < 0.05
