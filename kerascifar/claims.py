@@ -554,24 +554,26 @@ def _family(claim: Claim) -> str:
 
 
 def verdicts(table: "pd.DataFrame", between: str = "; ") -> "pd.DataFrame":
-    """One line per claim: its words, verdict, where it points, seeds, and each comparison's difference and interval.
+    """One line per claim: its words, verdict, where it points, seeds (the fewest of its comparisons), and evidence.
 
-    between: what parts the comparisons. Seeds: the fewest of its comparisons.
+    The evidence: each comparison's difference, points where nothing else is said, with its 95 % interval, seeds (of how
+    many that would decide), and the report's own difference; `between` parts the comparisons.
     """
     import pandas as pd
 
     def text(line: dict[str, Any]) -> str:
         comparison = line["comparison"].replace("_", " ")
         digits = 4 if line["unit"] == "nats" else 0 if line["unit"] == "epochs" else 2
-        theirs = "" if math.isnan(line["reported"]) else f"; the report's own {line['reported']:+.{digits}f}"
+        theirs = "" if math.isnan(line["reported"]) else f"; report {line['reported']:+.{digits}f}"
         if not line["n"]:
             done = "trained and measured" if line["comparison"].endswith(LOOKS) else "trained"
             return f"{comparison}: not {done} yet{theirs}"
         known = not math.isnan(line["low"])
-        interval = f"{line['low']:+.{digits}f} … {line['high']:+.{digits}f}" if known else "no interval"
-        needed = line["seeds to decide"] or (f"at least {FEWEST}" if line["n"] < FEWEST else "")
+        interval = f" ({line['low']:+.{digits}f} … {line['high']:+.{digits}f})" if known else ""
+        needed = line["seeds to decide"] or (f"≥ {FEWEST}" if line["n"] < FEWEST else "")
         seeds = f"n = {line['n']}" + (f" of {needed}" if needed else "")
-        return f"{comparison}: {line['difference']:+.{digits}f} {line['unit']} ({interval}; {seeds}){theirs}"
+        unit = "" if line["unit"] == "points" else f" {line['unit']}"
+        return f"{comparison}: {line['difference']:+.{digits}f}{unit}{interval}, {seeds}{theirs}"
 
     return pd.DataFrame(
         {

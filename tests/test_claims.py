@@ -150,7 +150,7 @@ def test_a_claim_points_where_all_its_comparisons_do(looks):
     declared = [claims.Claim("X", "w", (ab, bc)), claims.Claim("Y", "w", (ab, ca)), claims.Claim("Z", "w", (ab, gap))]
     verdicts = claims.verdicts(claims.table(found, declared, bootstrap=False))
     assert verdicts["so far"].tolist() == ["for", "against", ""] and set(verdicts["verdict"]) == {UNDECIDED}
-    assert verdicts["seeds"].tolist() == ["3", "3", "0"] and "n = 3 of 6)" in verdicts["evidence"].iloc[0]
+    assert verdicts["seeds"].tolist() == ["3", "3", "0"] and "n = 3 of 6" in verdicts["evidence"].iloc[0]
     more = [run(n, s, x) for s in range(6) for n, x in (("A", 0.75), ("B", 0.70))]
     decided = claims.table(more, [claims.Claim("X", "w", (ab,))])
     assert decided["verdict"].tolist() == [HOLDS] and decided["so far"].tolist() == [""]
