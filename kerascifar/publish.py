@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from kerascifar import files, looking, records
@@ -17,7 +18,8 @@ from kerascifar.records import DECISIVE
 def publish(folders: Sequence[Path], to: Path = records.PUBLISHED) -> list[Path]:
     """Publishes runs: record, history, predictions, what was measured of where they look, and seed 0's weights.
 
-    All are checked before any is copied.
+    All are checked before any is copied. Of a run that was trained again, the same to the bit, only the measurements
+    that its published folder lacks are added: a run published without weights can be measured no other way.
 
     Raises:
         UserError: a run that is unfinished, shortened, synthetic, made from uncommitted code, published already, named
@@ -56,7 +58,7 @@ def _check(record: records.Record, to: Path) -> None:
         "parts of it were trained by other code, versions or another backend": any(
             earlier.get(key) != made.get(key) for earlier in made.get("earlier", []) for key in DECISIVE
         ),
-        f"{to / _name(record)} exists already": (to / _name(record)).exists(),
+        f"{to / _name(record)} exists already": (to / _name(record)).exists() and not _adds(record, to / _name(record)),
         **{f"its {name} is missing": not (record.folder / name).is_file() for name in _files(record)},
     }
     for fault, applies in faults.items():
@@ -84,8 +86,19 @@ def check_measuring(count: int, whole: int) -> None:
         raise UserError("Published runs are measured on all test images, by committed code.\nNothing was measured.")
 
 
+def _adds(record: records.Record, published: Path) -> bool:
+    """Whether this is the published run trained again, the same to the bit, and measured for the first time."""
+    if (published / looking.FOCUS).exists() or not (record.folder / looking.FOCUS).is_file():
+        return False
+    theirs = records.read(published)
+    return (theirs.basis, theirs.history, theirs.results) == (record.basis, record.history, record.results)
+
+
 def _copy(record: records.Record, to: Path) -> Path:
     target = to / _name(record)
+    if target.exists():
+        files.write(target / looking.FOCUS, partial(shutil.copyfile, record.folder / looking.FOCUS))
+        return target
     files.make_folder(to)
     with tempfile.TemporaryDirectory(prefix=files.TEMPORARY, dir=to) as temporary:
         whole = Path(temporary) / target.name

@@ -1,9 +1,10 @@
 """Only whole, committed runs on CIFAR-10 become published results."""
 
 import making
+import numpy as np
 import pytest
 
-from kerascifar import publish
+from kerascifar import looking, publish, records
 from kerascifar.errors import UserError
 
 
@@ -22,6 +23,29 @@ def test_seed_0_is_published_with_its_weights_others_without(tmp_path):
     assert listing == sorted([*(f"a/{n}" for n in [*rest, "model.keras"]), *(f"b/{n}" for n in rest)])
     with pytest.raises(UserError, match="exists already"):
         publish.publish([tmp_path / "runs" / "a"], tmp_path / "results")
+
+
+def test_of_a_run_trained_again_only_its_measurements_are_added_and_only_once(tmp_path):
+    published, again = tmp_path / "results" / "b", tmp_path / "runs" / "b"
+    publish.publish([making.run(again, seed=1).folder], tmp_path / "results")
+    record = records.read(again)
+    values = {"border": np.zeros(3, "float16"), "of": np.array(looking._of(record))}
+    np.savez_compressed(again / looking.FOCUS, **values)
+    publish.publish([again], tmp_path / "results")
+    assert (published / looking.FOCUS).read_bytes() == (again / looking.FOCUS).read_bytes()
+    assert not (published / "model.keras").exists()
+    with pytest.raises(UserError, match="exists already"):
+        publish.publish([again], tmp_path / "results")
+
+
+def test_measurements_of_a_run_that_came_out_otherwise_are_refused(tmp_path):
+    again = tmp_path / "runs" / "b"
+    publish.publish([making.run(again, seed=1).folder], tmp_path / "results")
+    record = making.run(again, seed=1, results={**making.record().results, "train": {"loss": 1.1, "accuracy": 0.7}})
+    np.savez_compressed(again / looking.FOCUS, border=np.zeros(3, "float16"), of=np.array(looking._of(record)))
+    with pytest.raises(UserError, match="exists already"):
+        publish.publish([again], tmp_path / "results")
+    assert not (tmp_path / "results" / "b" / looking.FOCUS).exists()
 
 
 @pytest.mark.parametrize(
