@@ -16,7 +16,8 @@ from kerascifar import train
 SOURCE = Path(__file__).resolve().parent.parent
 # What decides a result; records, pictures and documents may change without making it another program.
 CODE = ["kerascifar", "experiments/*.toml", "pyproject.toml", "requirements*"]
-# The modules that a trained model depends on, and the variables of the machine's that change the order of sums.
+# The modules that a trained model depends on, and the variables of the machine's that change the order of sums, their
+# precision (TensorFloat-32 on a GPU), or the time they take (a fraction of a GPU's memory: other runs have the rest).
 TRAINING = [
     "config",
     "data",
@@ -35,6 +36,9 @@ VARIABLES = [
     "TF_NUM_INTEROP_THREADS",
     "TF_ENABLE_ONEDNN_OPTS",
     "XLA_FLAGS",
+    "JAX_DEFAULT_MATMUL_PRECISION",
+    "NVIDIA_TF32_OVERRIDE",
+    "XLA_PYTHON_CLIENT_MEM_FRACTION",
 ]
 PACKAGES = ["tensorflow", "keras", "numpy", "scipy", "jax", "torch"]
 
