@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 import kerascifar
 from kerascifar import train
@@ -81,12 +82,19 @@ def describe(device: str, deterministic: bool = False) -> dict[str, Any]:
         "deterministic": deterministic,
         "cores": train.cores(),
         "processor": _processor(),
+        "instructions": _instructions(),
         "system": f"{platform.system()} {platform.machine()}",
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
         "source": source(),
         "commit": head,
         "uncommitted": uncommitted,
     }
+
+
+def _instructions() -> str:
+    """The processor's instruction sets, as NumPy names them: TensorFlow, too, chooses its kernels by them."""
+    extensions = np.show_config(mode="dicts")["SIMD Extensions"]
+    return ", ".join([*extensions.get("baseline", []), *extensions.get("found", [])])
 
 
 def _processor() -> str:

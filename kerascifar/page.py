@@ -305,7 +305,7 @@ def _environment(shown: Sequence[Record]) -> list[tuple[str, str]]:
     found: dict[str, list[str]] = {}
     for run in shown:
         made = run.environment
-        values = {key: str(made.get(key) or "") for key in ("device", "processor", "python", "backend", "commit")}
+        values = {key: str(made.get(key) or "") for key in ("device", "processor", "instructions", "backend", "commit")}
         values["versions"] = ", ".join(f"{k} {v}" for k, v in (made.get("versions") or {}).items())
         values["precision"] = str(run.row.get("precision", "float32"))
         values["images"] = (

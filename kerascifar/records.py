@@ -273,7 +273,7 @@ def _check(record: Record) -> None:
         _number("seconds", seconds, 0)
     for key in ("name", "train", "test"):
         _text(f"dataset.{key}", record.dataset[key])
-    for key in ("device", "processor"):
+    for key in ("device", "processor", "instructions"):
         if record.environment.get(key):
             _text(f"environment.{key}", record.environment[key])
     names = record.dataset["class_names"]

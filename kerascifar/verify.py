@@ -43,10 +43,12 @@ def judge(theirs: records.Record, mine: records.Record, spread: Sequence[records
     lines = [f"{theirs.label}: not bit-identical."]
     differing = {
         key: (theirs.environment.get(key), mine.environment.get(key))
-        for key in ("versions", "processor", "device", "backend", "commit")
+        for key in ("versions", "processor", "instructions", "device", "backend", "commit")
         if theirs.environment.get(key) != mine.environment.get(key)
     }
-    lines += [f"  {key}: {a}, published; {b}, here" for key, (a, b) in differing.items()]
+    lines += [
+        f"  {key}: {a or 'not recorded'}, published; {b or 'not recorded'}, here" for key, (a, b) in differing.items()
+    ]
     if mine.basis != theirs.basis:
         lines.append("  the images or the model's layers are others than published")
     inside = True

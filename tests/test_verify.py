@@ -37,8 +37,10 @@ def test_another_last_bit_is_not_identical_but_within_the_spread():
 
 def test_outside_the_spread_is_not_reproduced_and_what_differs_is_named():
     theirs = run(environment={"commit": "a", "processor": "x"})
-    same, lines = verify.judge(theirs, run(0.6, environment={"commit": "b", "processor": "x"}, basis="z"), [theirs])
+    here = {"commit": "b", "processor": "x", "instructions": "AVX2"}
+    same, lines = verify.judge(theirs, run(0.6, environment=here, basis="z"), [theirs])
     assert not same
+    assert "  instructions: not recorded, published; AVX2, here" in lines
     assert "  commit: a, published; b, here" in lines and not any("processor" in line for line in lines)
     assert "  the images or the model's layers are others than published" in lines
     assert "  validation accuracy 0.6000: outside the published 0.7000 … 0.7000 (1 seed)" in lines
