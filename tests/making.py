@@ -7,6 +7,7 @@ import numpy as np
 from kerascifar import data, models, records
 
 ROOT = Path(__file__).resolve().parent.parent
+HANG = 1200  # seconds: on no machine does anything here take so long, unless it hangs
 HISTORY = {name: [0.5, 0.1 + 0.2] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
 # Three images of classes 0, 1, 1, predicted as 0, 1, 2.
 PREDICTIONS = {"test_label": np.array([0, 1, 1], "uint8"), "test_predicted": np.array([0, 1, 2], "uint8")}

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import making
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -44,7 +45,7 @@ def test_training_and_continuation_without_tensorflow(backend, shapes, tmp_path)
     def run(folder, how):
         env = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
         words = [sys.executable, "-c", SCRIPT, str(shapes), str(tmp_path / folder), how]
-        result = subprocess.run(words, env=env, capture_output=True, text=True, check=False, timeout=300)
+        result = subprocess.run(words, env=env, capture_output=True, text=True, check=False, timeout=making.HANG)
         assert result.returncode == 0, result.stderr
 
     run("whole", "go on")

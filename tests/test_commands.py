@@ -15,6 +15,7 @@ import zipfile
 from pathlib import Path
 
 import h5py
+import making
 import numpy as np
 import pytest
 from PIL import Image
@@ -37,7 +38,7 @@ def command(*words, cwd, module="kerascifar", env=(), **options):
         env=variables,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=making.HANG,
         check=False,
         **options,
     )
@@ -176,11 +177,11 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, shapes):
     process = subprocess.Popen(
         words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **listening
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + making.HANG
     while not finished_epochs(tmp_path) >= 3 and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    printed, problems = process.communicate(timeout=60)
+    printed, problems = process.communicate(timeout=making.HANG)
     assert process.returncode == 130 and "Traceback" not in problems
     assert "Stopped in A seed 0." in printed and "go on with the same command:" in printed
     kept = finished_epochs(tmp_path)
@@ -365,7 +366,7 @@ def test_two_commands_at_once_share_the_runs(tmp_path, shapes):
         subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    printed = [process.communicate(timeout=300) for process in both]
+    printed = [process.communicate(timeout=making.HANG) for process in both]
     assert [process.returncode for process in both] == [0, 0] and [problems for _, problems in printed] == ["", ""]
     ends = sorted(re.findall(r"^(\w) seed 0: epoch limit after epoch 12", "".join(out for out, _ in printed), re.M))
     assert ends == ["A", "B", "C", "D"]

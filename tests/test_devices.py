@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import making
 import numpy as np
 import pytest
 
@@ -48,7 +49,7 @@ def run(backend, count, shapes, runs, **environment):
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=making.HANG,
     )
 
 

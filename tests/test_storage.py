@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import making
 import numpy as np
 import pytest
 from rich.console import Console
@@ -78,7 +79,7 @@ def test_a_run_goes_on_on_a_node_that_shares_nothing_with_the_dead_one(uri, tmp_
     first.kill()
     assert "record.json" not in before
     for name in ("node", "local"):
-        told = (process := node(name)).communicate(timeout=240)[0]
+        told = (process := node(name)).communicate(timeout=making.HANG)[0]
         assert process.returncode == 0, told
         assert ("goes on after epoch" in told) == (name == "node")
     assert not (tmp_path / "node").exists()
