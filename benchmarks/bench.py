@@ -300,6 +300,7 @@ def write(folder: Path, about: dict, table: Table) -> None:
     versions = ", ".join(f"{package} {version}" for package, version in about["versions"].items())
     head = f"{about['cores']} cores of {about['processor']}, Python {about['python']}, {versions}. {about['date']}."
     note = "Medians (ranges). Ratios with ≤ are here / there; the others there / here, so above 1 is better here.\n"
+    note += "Epochs of Model4 are of a tenth of the images.\n"
     files.write_text(folder / "bench.json", json.dumps({"machine": about, "lines": table.lines}, indent=1) + "\n")
     files.write_text(folder / "bench.md", f"{head}\n\n{table.markdown()}\n{note}")
 

@@ -506,7 +506,9 @@ def _explain_findings(found: "list[records.Record]", table: "pd.DataFrame", out:
     if len(classes):
         tables.save_plain(classes, out / "classes", "Where M6 and Model4 look, by class", [claims.BY_CLASS])
         print(f"{tables.plain_markdown(classes)}\n")
-    tables.save_plain(why.table(found), out / "why", "What stands behind the verdicts", [why.NOTE])
+    reasons = why.table(found)
+    tables.save_plain(reasons, out / "why", "What stands behind the verdicts", [why.remark(reasons), why.NOTE])
+    print(f"{why.remark(reasons)}\n")
     for name in ("findings", "why"):
         print(out / f"{name}.md")
     return 0

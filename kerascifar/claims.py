@@ -1,8 +1,8 @@
 """The report's claims (`experiments/claims.toml`), each decided by a written rule from the published records.
 
-Only full runs on CIFAR-10 of experiments 1 and 2 with the seeds 0 to 5 count: their number was fixed before they were
-trained, as whoever trains until something is decided will find something. They are compared in pairs: same seed, same
-images. For every comparison d = first − second:
+Only full runs on CIFAR-10 of experiments 1 and 2 with the seeds 0 to 5 count, as whoever trains until something is
+decided will find something. They are compared in pairs: same seed, same images. For every comparison
+d = first − second:
 
 - the sign-flip p over seeds: two-sided, exact. Over n seeds it is at least 2^(1−n): with five or fewer never 0.05;
 - Student's t with n − 1 degrees of freedom, of the mean of d over its standard error √(s²/n + v²), s over seeds and v
@@ -23,7 +23,8 @@ is a difference, and that the best estimate of it is at least what matters.
 
 What is undecided may still point one way, *so far for* or *so far against* the claim: with three seeds or more, by the
 same rule with the 95 % interval in the place of each p, and nothing for the number of comparisons. That is no verdict.
-How many seeds would decide it is told for a difference that stays, with the whole family counted against it.
+About how many seeds would decide it is told, from three on, for a difference that stays, with the whole family counted
+against it: more than six would be a new study, with seeds of its own.
 """
 
 import math
@@ -35,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerascifar import data, looking, tables
+from kerascifar import data, looking, maps, tables
 from kerascifar.errors import UserError, suggest
 from kerascifar.records import EXPERIMENTS, Record
 
@@ -79,7 +80,7 @@ METRICS: dict[str, Callable[[Record], float]] = {
     "variation": variation,
 }
 RIGHT = {"test_accuracy": "test", "validation_accuracy": "validation"}  # means over images, right or wrong
-# Of `looking.py`: means of Grad-CAM's maps over the test images that are predicted right.
+# Of `looking.py`: means of a kind of map over the test images that are predicted right.
 LOOKS = ("border", "pointing", "background")
 BETWEEN_MODELS = ("pointing", "background")  # what does not depend on where a layer's cells lie
 UNITS = {"epochs": "epochs", "variation": "nats"}  # others: points
@@ -88,8 +89,16 @@ BY_CLASS = (
     "M6 against Model4, Grad-CAM's maps of the test images that both predict right, in percent: the evidence in the "
     "right quarter of a mosaic of which the image is a part (few mosaics are themselves predicted as that image's "
     "class), and the images that stay right when the half with the least evidence is another image's. 95 % interval "
-    "and p: Student's t over seeds and images, of one seed from images alone; p by Holm's method over the ten classes."
+    "and p: Student's t over seeds and images, of one seed from images alone; p by Holm's method over the ten classes. "
+    "*by a spot*: the same difference with a spot in the middle of every image in the place of the maps; what it shows "
+    "of a difference is not owed to where the models look."
 )
+AGAINST_CENTRED = (
+    "Each kind of map minus a spot in the middle of every image, which knows nothing of the model, on the same test "
+    "images: road, and in points deletion (lower is better), insertion and background. ± is the half-width of the 95 % "
+    "interval by Student's t over seeds and images, of one seed from images alone, each for itself."
+)
+FAITHFUL = {"road": 1, "deletion": -1, "insertion": 1, "background": 1}  # -1: lower is better
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,7 @@ class Comparison:
     """What a claim says of row `first` against row `second`; see `experiments/claims.toml`.
 
     `of` and `second_of` name the class whose images count, or `OTHERS`; all images by default, and `of` for both.
+    `kind` is the kind of map, of `looking.KINDS`, that is looked at.
     """
 
     first: str
@@ -106,6 +116,7 @@ class Comparison:
     matters: float
     of: str = ""
     second_of: str = ""
+    kind: str = "gradcam"
 
     def __str__(self) -> str:
         first, second = (f"{self.first} {self.of}".strip(), f"{self.second} {self.second_of or self.of}".strip())
@@ -119,6 +130,7 @@ class Claim:
     name: str
     words: str
     comparisons: tuple[Comparison, ...]
+    note: str = ""  # what the comparisons cannot tell
 
 
 @dataclass(frozen=True)
@@ -206,6 +218,7 @@ def read(path: Path = CLAIMS) -> tuple[Claim, ...]:
                     (one.first_is, FIRST_IS),
                     (one.of, classes),
                     (one.second_of, (OTHERS, *classes)),
+                    (one.kind, looking.KINDS),
                 ):
                     if value not in known:
                         raise UserError(
@@ -214,7 +227,7 @@ def read(path: Path = CLAIMS) -> tuple[Claim, ...]:
                 if not (type(one.matters) in (int, float) and one.matters >= 0):
                     raise UserError(f"{path}, claim {block['name']}: matters must be a number from 0 on.")
                 found.append(one)
-            claims.append(Claim(block["name"], block["words"], tuple(found)))
+            claims.append(Claim(block["name"], block["words"], tuple(found), block.get("note", "")))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -269,14 +282,14 @@ def between(
         interval = _over_seeds(differences) if bootstrap else unknown
         return Evidence(tuple(pairs), levels, tuple(differences.tolist()), interval, 0.0)
     if metric in LOOKS:  # not measured for every run
-        name = f"gradcam/{metric}"
+        name = f"{comparison.kind}/{metric}"
         seeds = [s for s in seeds if name in looking.read(first[s]) and name in looking.read(second[s])]
     if not seeds:
         return None
     others = comparison.second_of == OTHERS
     second_of = comparison.of if others else comparison.second_of or comparison.of
-    ours = [_by_image(first[s], metric, comparison.of) for s in seeds]
-    theirs = [_by_image(second[s], metric, second_of, others) for s in seeds]
+    ours = [_by_image(first[s], comparison, comparison.of) for s in seeds]
+    theirs = [_by_image(second[s], comparison, second_of, others) for s in seeds]
     count = min(map(len, ours + theirs))  # some may be measured on fewer images
     a, b = (np.array([values[:count] for values in side]) for side in (ours, theirs))
     if second_of == comparison.of and not others:  # the same images: those that count in both runs
@@ -287,32 +300,38 @@ def between(
     if any((~np.isnan(sample)).sum(axis=1).min() < 2 for sample in samples):
         return None
     differences = sum(np.nanmean(sample, axis=1) for sample in samples)
-    by_image = [np.nanmean(sample, axis=0) for sample in samples]
     return Evidence(
         tuple(seeds),
         (float(np.nanmean(a, axis=1).mean()), float(np.nanmean(b, axis=1).mean())),
         tuple(differences.tolist()),
         _over_seeds_and_images(samples) if bootstrap else unknown,
-        math.sqrt(sum(np.var(values, ddof=1) / len(values) for values in by_image)),
+        _image_error(samples),
         tuple(map(mcnemar, a / 100, b / 100)) if metric in RIGHT and not comparison.of else (),
     )
 
 
-def _by_image(run: Record, metric: str, of: str, others: bool = False) -> np.ndarray:
+def _by_image(run: Record, comparison: Comparison, of: str, others: bool = False) -> np.ndarray:
     """A metric's value for every image, in percent, float64; NaN for images that do not count.
 
     of, others: only this class's images, or only those of all others.
     """
+    metric = comparison.metric
     split = RIGHT.get(metric, "test")
     if metric in RIGHT:
         values = 100.0 * run.right(split)
     else:
-        values = 100.0 * looking.read(run)[f"gradcam/{metric}"].astype("float64")
+        values = 100.0 * looking.read(run)[f"{comparison.kind}/{metric}"].astype("float64")
         values[~run.right()[: len(values)]] = math.nan
     if of:
         is_of = run.predictions[f"{split}_label"][: len(values)] == run.dataset["class_names"].index(of)
         values[is_of == others] = math.nan
     return values
+
+
+def _image_error(samples: Sequence[np.ndarray]) -> float:
+    """The standard error, from the images, of the sum of the samples' means; each (seeds, images)."""
+    by_image = [np.nanmean(sample, axis=0) for sample in samples]
+    return math.sqrt(sum(np.var(values, ddof=1) / len(values) for values in by_image))
 
 
 def _some(values: np.ndarray) -> np.ndarray:
@@ -455,6 +474,14 @@ def seeds_needed(comparison: Comparison, found: Evidence, family: int = 1) -> in
     return next(map(int, seeds[p <= LEVEL]), None)
 
 
+def _needed(comparison: Comparison, found: Evidence, family: int) -> str:
+    """`seeds_needed`, in words; of one or two seeds nothing can be foretold."""
+    if len(found.seeds) < POINTING:
+        return f"at least {FEWEST}"
+    needed = seeds_needed(comparison, found, family)
+    return f"about {needed}" if needed else f"more than {MOST}"
+
+
 def table(found: Sequence[Record], claims: Sequence[Claim], bootstrap: bool = True) -> "pd.DataFrame":
     """One line per comparison, with its claim's verdict. Differences are first − second, in the metric's unit."""
     import pandas as pd
@@ -485,10 +512,10 @@ def table(found: Sequence[Record], claims: Sequence[Claim], bootstrap: bool = Tr
             "unit": UNITS.get(one.metric, "points"),
             "decided": verdict[one],
             "reported": reported(one),
+            "note": claim.note,
             "n": 0,
         }
         if (e := seen[one]) is not None:
-            needed = seeds_needed(one, e, family_of[one]) if verdict[one] == UNDECIDED else None
             line |= {
                 "n": len(e.seeds),
                 "first": e.levels[0],
@@ -503,7 +530,7 @@ def table(found: Sequence[Record], claims: Sequence[Claim], bootstrap: bool = Tr
                 "p, no difference (Holm)": p_zero[one],
                 "p, reaching what matters (Holm)": p_reaching[one],
                 "McNemar p by seed": "; ".join(f"{q:.2g}" for q in e.mcnemar),
-                "seeds to decide": "" if needed is None else str(needed),
+                "seeds to decide": _needed(one, e, family_of[one]) if verdict[one] == UNDECIDED else "",
             }
         lines.append(line)
     return pd.DataFrame(lines)
@@ -525,11 +552,13 @@ def by_class(found: Sequence[Record], first: str = "M6", second: str = "Model4")
 
     lines: list[dict[str, Any]] = []
     for metric in BETWEEN_MODELS:
-        pairs = {
-            name: evidence(Comparison(first, second, metric, "other", 0.0, of=name), counted(found), bootstrap=False)
-            for name in data.CLASS_NAMES
-        }
-        seen = {name: e for name, e in pairs.items() if e is not None}
+
+        def pairs(kind: str, metric: str = metric) -> dict[str, Evidence]:
+            asked = {n: Comparison(first, second, metric, "other", 0.0, of=n, kind=kind) for n in data.CLASS_NAMES}
+            found_of = {n: evidence(one, counted(found), bootstrap=False) for n, one in asked.items()}
+            return {n: e for n, e in found_of.items() if e is not None}
+
+        seen, by_a_spot = pairs("gradcam"), pairs("centred")
         adjusted = holm([e.p_zero() for e in seen.values()])
         for (name, e), p in zip(seen.items(), adjusted, strict=True):
             lines.append(
@@ -542,10 +571,53 @@ def by_class(found: Sequence[Record], first: str = "M6", second: str = "Model4")
                     "difference": e.mean,
                     "low": e.interval[0],
                     "high": e.interval[1],
+                    "by a spot": by_a_spot[name].mean if name in by_a_spot else math.nan,
                     "p (Holm)": p if len(e.seeds) > 1 else math.nan,
                 }
             )
     return pd.DataFrame(lines)
+
+
+def against_centred(found: Sequence[Record]) -> "pd.DataFrame":
+    """Per row and method of `maps.py`: its maps against a spot in the middle; see `AGAINST_CENTRED`."""
+    import pandas as pd
+
+    lines: list[dict[str, Any]] = []
+    for name in dict.fromkeys(r.name for r in counted(found)):
+        runs = {r.seed: looking.read(r) for r in counted(found) if r.name == name}
+        for kind in maps.METHODS:
+            both = (f"{kind}/road", "centred/road")
+            those = {seed: values for seed, values in runs.items() if all(value in values for value in both)}
+            if not those:
+                continue
+            count = min(len(values[value]) for values in those.values() for value in both)
+            line: dict[str, Any] = {"row": name, "map": maps.title(kind), "n": len(those)}
+            for measure in FAITHFUL:
+                pairs = ((values[f"{kind}/{measure}"], values[f"centred/{measure}"]) for values in those.values())
+                scale = 1 if measure == "road" else 100
+                d = scale * np.array([a[:count].astype("float64") - b[:count] for a, b in pairs])
+                e = Evidence(tuple(those), (0, 0), tuple(d.mean(axis=1).tolist()), (0, 0), _image_error([d]))
+                line |= {measure: e.mean, f"{measure} ±": e.interval[1] - e.mean}
+            lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def faithful(table: "pd.DataFrame") -> str:
+    """What `against_centred` comes to: where Grad-CAM tells more than the spot, and which map tells most."""
+    told = []
+    for name, group in table.groupby("row", sort=False) if len(table) else ():
+        better = {way: [] for way in (1, -1)}  # type: dict[int, list[str]]
+        for line in group[group["map"] == maps.title("gradcam")].to_dict("records"):
+            for measure, sign in FAITHFUL.items():
+                if abs(line[measure]) > line[f"{measure} ±"]:
+                    better[1 if sign * line[measure] > 0 else -1].append(measure)
+        words = {way: ", ".join(those) or "none of the four" for way, those in better.items()}
+        best = {m: group.loc[(sign * group[m]).idxmax(), "map"] for m, sign in FAITHFUL.items()}
+        told.append(
+            f"{name}: Grad-CAM is more faithful than a spot in the middle by {words[1]}, and less by {words[-1]}; of "
+            f"the {len(group)} maps measured the best is " + ", ".join(f"{best[m]} by {m}" for m in FAITHFUL) + "."
+        )
+    return " ".join(told)
 
 
 def _family(claim: Claim) -> str:
@@ -556,8 +628,8 @@ def _family(claim: Claim) -> str:
 def verdicts(table: "pd.DataFrame", between: str = "; ") -> "pd.DataFrame":
     """One line per claim: its words, verdict, where it points, seeds (the fewest of its comparisons), and evidence.
 
-    The evidence: each comparison's difference, points where nothing else is said, with its 95 % interval, seeds (of how
-    many that would decide), and the report's own difference; `between` parts the comparisons.
+    The evidence: each comparison's difference, points where nothing else is said, with its 95 % interval, seeds, how
+    many would decide, and the report's own difference; then the claim's note; `between` parts them.
     """
     import pandas as pd
 
@@ -569,9 +641,10 @@ def verdicts(table: "pd.DataFrame", between: str = "; ") -> "pd.DataFrame":
             done = "trained and measured" if line["comparison"].endswith(LOOKS) else "trained"
             return f"{comparison}: not {done} yet{theirs}"
         known = not math.isnan(line["low"])
-        interval = f" ({line['low']:+.{digits}f} … {line['high']:+.{digits}f})" if known else ""
-        needed = line["seeds to decide"] or (f"≥ {FEWEST}" if line["n"] < FEWEST else "")
-        seeds = f"n = {line['n']}" + (f" of {needed}" if needed else "")
+        alone = ", from images alone" if line["n"] == 1 else ""
+        interval = f" ({line['low']:+.{digits}f} … {line['high']:+.{digits}f}{alone})" if known else ""
+        needed = line["seeds to decide"]
+        seeds = f"n = {line['n']}" + (f", {needed} needed" if needed else "")
         unit = "" if line["unit"] == "points" else f" {line['unit']}"
         return f"{comparison}: {line['difference']:+.{digits}f}{unit}{interval}, {seeds}{theirs}"
 
@@ -582,7 +655,7 @@ def verdicts(table: "pd.DataFrame", between: str = "; ") -> "pd.DataFrame":
             "verdict": group["verdict"].iloc[0],
             "so far": group["so far"].iloc[0],
             "seeds": str(group["n"].min()),
-            "evidence": between.join(map(text, group.to_dict("records"))),
+            "evidence": between.join(filter(None, [*map(text, group.to_dict("records")), group["note"].iloc[0]])),
         }
         for name, group in table.groupby("claim", sort=False)
     )

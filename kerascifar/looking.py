@@ -9,8 +9,9 @@ For each kind of map (the methods of `maps.py`, and two baselines that know noth
 - pointing: share of a mosaic's evidence in the label's quarter; chance is 0.25
 - background: whether the label is still predicted after the half of the image with the least evidence was replaced
   by that of an image of another class
-- likeness: rank correlation with the map of the same model with random weights; a map of what was learned has about 0,
-  but where edges without cells are alike in all maps: unrelated maps on Model4's cells have 0.70
+- likeness: rank correlation with the map of the same model with random weights; beside it *by chance*, that of two
+  maps of noise on the same cells, which is above 0 where all maps are empty at the image's edges. A map of what was
+  learned has no more
 
 and once per run `mosaic_right`: whether the label is predicted on the mosaic. All are for the true label, whether it is
 predicted or not. Maps are not normalised, lie on the image where their layer's cells do, and those of cells finer than
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from kerascifar import files, focus, maps, records
+from kerascifar import files, focus, maps, models, records
 from kerascifar.errors import UserError
 from kerascifar.records import Record
 
@@ -160,12 +161,26 @@ def _maps(network: "keras.Sequential", images: np.ndarray, labels: np.ndarray, k
     """float32 (n, 32, 32), on the image, no finer than cells of `CELL` pixels."""
     if kind in BASELINES:
         return BASELINES[kind](len(images))
-    grids = maps.evidence(network, images, labels, method=kind)
+    return _placed(network, maps.evidence(network, images, labels, method=kind), kind)
+
+
+def _placed(network: "keras.Sequential", grids: np.ndarray, kind: str) -> np.ndarray:
+    """(n, grid, grid) of a method's → (n, 32, 32)."""
     on_image = maps.on_image(network, grids, method=kind)
     if grids.shape[1] * CELL <= 32:
         return on_image
-    cells = on_image.reshape(len(images), 32 // CELL, CELL, 32 // CELL, CELL).mean(axis=(2, 4))
+    cells = on_image.reshape(len(grids), 32 // CELL, CELL, 32 // CELL, CELL).mean(axis=(2, 4))
     return maps.placed(cells, (CELL - 1) / 2, CELL)
+
+
+def _by_chance(row: dict[str, Any], kind: str, count: int = 500) -> float:
+    """The likeness of maps that have nothing to do with each other, on the cells that a method has in a row's model."""
+    if kind in BASELINES or row["model"] not in models.BUILDERS:
+        return np.nan
+    network = models.build(row["model"], **row["model_options"])
+    size = 32 if kind in maps.OF_PIXELS else network.get_layer(maps.chosen_layer(network)).output.shape[1]
+    noise = np.random.default_rng(0).random((2, count, size, size), dtype="float32")
+    return float(np.nanmean(focus.likeness(*(_placed(network, grids, kind) for grids in noise))))
 
 
 def _with_random_weights(network: "keras.Sequential") -> "keras.Sequential":
@@ -184,7 +199,7 @@ def table(found: Sequence[Record]) -> "pd.DataFrame":
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    for experiment, name in dict.fromkeys((r.experiment, r.name) for r in found):
+    for (experiment, name), row in {(r.experiment, r.name): r.row for r in found}.items():
         runs = [values for r in found if (r.experiment, r.name) == (experiment, name) and (values := read(r))]
         kinds = [kind for kind in KINDS if any(f"{kind}/road" in run for run in runs)]
         count = min((len(run[f"{kind}/road"]) for run in runs for kind in kinds if f"{kind}/road" in run), default=0)
@@ -200,6 +215,7 @@ def table(found: Sequence[Record]) -> "pd.DataFrame":
             line |= {"n": len(those), "images": count}
             for measure in MEASURES:
                 line[measure] = (1 if measure in ("road", "likeness") else 100) * mean(f"{kind}/{measure}")
+            line["by chance"] = _by_chance(row, kind)
             for column, value in (("empty", "border"), ("empty on mosaics", "pointing")):
                 empty = [np.isnan(run[f"{kind}/{value}"][:count]).mean() for run in those]
                 line[column] = 100 * float(np.mean(empty))

@@ -36,9 +36,11 @@ from kerascifar.errors import UserError
 from kerascifar.records import Record
 
 if TYPE_CHECKING:
+    import keras
     import pandas as pd
 
 EACH = 4  # validation images of a class in the gallery, the first ones in the official order
+LOOKED_AT = 50  # of each class, for one that is predicted wrong
 COLOURS = "cividis"  # told apart with any colour vision, and in grey
 CURVES = {"loss": "loss (cross-entropy, nats)", "accuracy": "accuracy (%)"}
 
@@ -68,11 +70,12 @@ def write(
     )
     judged = claims.table([*published] or [*own], claims.read())
     verdicts = claims.verdicts(judged, between="\n")
-    cleaned = cleaner.table(shown)
+    cleaned, spot, reasons = cleaner.table(shown), claims.against_centred(shown), why.table(shown)
     measures = [
         ("Where the models look, measured", looking.table(shown), looking.NOTE),
+        ("More than a spot in the middle?", spot, f"{claims.faithful(spot)}\n\n{claims.AGAINST_CENTRED}"),
         ("Where the models look, by class", claims.by_class(shown), claims.BY_CLASS),
-        ("What stands behind the verdicts", why.table(shown), why.NOTE),
+        ("What stands behind the verdicts", reasons, f"{why.remark(reasons)}\n\n{why.NOTE}"),
         ("On cleaner test images", cleaned, cleaner.remark(cleaned) if len(cleaned) else ""),
         *(entry[1:] for entry in readme.comparisons(shown)),
     ]
@@ -83,7 +86,7 @@ def write(
         so_far={way: int((verdicts["so far"] == way).sum()) for way in claims.SO_FAR.values()},
         by="the published" if published else "your own",
         rule=_markdown(claims.RULE),
-        judged=_html(judged.drop(columns="words")),
+        judged=_html(judged.drop(columns=["words", "note"])),
         results=_results(own, published),
         chart=_script(curves),
         drawn=vl_convert.vegalite_to_svg(curves),
@@ -206,10 +209,12 @@ def _curves(shown: Sequence[Record]) -> dict[str, Any]:
     ]
     params += [{"name": f"seed{s}", "value": True, "bind": {"input": "checkbox", "name": f"seed {s} "}} for s in seeds]
     on = " || ".join(f"(datum.seed == {s} && seed{s})" for s in seeds)
+    seeds_of = {name: sorted({r.seed for r in shown if r.name == name}) for name in rows}
     axis = {"labelColor": "currentColor", "titleColor": "currentColor", "gridOpacity": 0.3, "tickColor": "currentColor"}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "description": "Training and validation loss and accuracy by epoch, one line per seed",
+        "usermeta": {"seeds": seeds_of},
         "data": {"values": table.getvalue(), "format": {"type": "csv"}},
         "params": params,
         "transform": [{"filter": "datum.row == row"}, {"filter": on}],
@@ -218,7 +223,14 @@ def _curves(shown: Sequence[Record]) -> dict[str, Any]:
                 "width": 380,
                 "height": 260,
                 "mark": {"type": "line", "point": {"size": 8}, "strokeWidth": 1.2},
-                "params": [{"name": f"zoom_{name}", "select": "interval", "bind": "scales"}],
+                "params": [
+                    # The wheel alone goes on scrolling the page.
+                    {
+                        "name": f"zoom_{name}",
+                        "select": {"type": "interval", "zoom": "wheel![event.ctrlKey]"},
+                        "bind": "scales",
+                    }
+                ],
                 "encoding": {
                     "x": {"field": "epoch", "type": "quantitative", "title": "epoch"},
                     "y": {"field": name, "type": "quantitative", "title": title, "scale": {"zero": False}},
@@ -249,18 +261,16 @@ def _curves(shown: Sequence[Record]) -> dict[str, Any]:
 
 
 def gallery(shown: Sequence[Record], dataset: data.Dataset) -> dict[str, Any] | None:
-    """For the explained rows and every method: the first validation images of each class, and their focus maps.
+    """For the explained rows and every method: validation images of each class, and their focus maps.
 
-    Images are chosen by their place in the official order alone. None where no run has weights.
+    The first ones in the official order, and the first one that the row predicts wrong. None where no run has weights.
     """
     usable = [
         r for r in shown if (r.folder / records.MODEL).is_file() and r.dataset["train"] == dataset.fingerprint["train"]
     ]
     explained = [next((r for r in usable if (r.experiment, r.name) == key), None) for key in report.EXPLAINED]
     validation = np.sort(data.split(dataset.labels)[1])
-    indices = np.concatenate([validation[dataset.labels[validation] == label][:EACH] for label in range(10)])
-    labels = dataset.labels[indices]
-    pictures = [_inline(image) for image in dataset.images[indices]]
+    pictures: dict[int, str] = {}
     entries: list[dict[str, Any]] = []
     for record in filter(None, explained):
         try:
@@ -268,8 +278,9 @@ def gallery(shown: Sequence[Record], dataset: data.Dataset) -> dict[str, Any] | 
         except UserError as problem:  # one damaged model must not hide the rest of the page
             print(f"Left out of the gallery: {problem}", file=sys.stderr)
             continue
-        images = data.scale(dataset.images[indices])
-        predicted = np.asarray(model.predict(images, verbose=0)).argmax(axis=1)
+        indices, predicted = _chosen(model, validation, dataset)
+        labels, images = dataset.labels[indices], data.scale(dataset.images[indices])
+        pictures |= {int(index): _inline(dataset.images[index]) for index in indices}
         for method in maps.METHODS:
             found = maps.focus_maps(model, images, labels, method=method)
             entries += [
@@ -281,9 +292,9 @@ def gallery(shown: Sequence[Record], dataset: data.Dataset) -> dict[str, Any] | 
                     "source": cam.describe(dataset, int(index)),
                     "predicted": dataset.class_names[guess],
                     "right": bool(guess == label),
-                    "first": method == "gradcam" and place % EACH == 0,
+                    "first": method == "gradcam" and bool(place == 0 or label != labels[place - 1]),
                     "empty": not shown_map.any(),
-                    "picture": place,
+                    "picture": int(index),
                     "map": _inline(_coloured(shown_map)),
                 }
                 for place, (index, label, guess, shown_map) in enumerate(
@@ -291,6 +302,18 @@ def gallery(shown: Sequence[Record], dataset: data.Dataset) -> dict[str, Any] | 
                 )
             ]
     return {"pictures": pictures, "entries": entries} if entries else None
+
+
+def _chosen(model: "keras.Sequential", validation: np.ndarray, dataset: data.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the images to show, class by class, and what the model predicts for them."""
+    indices, predicted = [], []
+    for label in range(10):
+        group = validation[dataset.labels[validation] == label][:LOOKED_AT]
+        guesses = np.asarray(model.predict(data.scale(dataset.images[group]), verbose=0)).argmax(axis=1)
+        places = np.union1d(np.arange(min(EACH, len(group))), np.flatnonzero(guesses != label)[:1])
+        indices.append(group[places])
+        predicted.append(guesses[places])
+    return np.concatenate(indices), np.concatenate(predicted)
 
 
 def _coloured(values: np.ndarray) -> np.ndarray:
@@ -317,6 +340,14 @@ def _environment(shown: Sequence[Record]) -> list[tuple[str, str]]:
     return [(key, "; ".join(values)) for key, values in found.items() if values]
 
 
+def _measure(run: Record) -> str:
+    """The command that measures where a run looks, by the methods that were measured."""
+    there = looking.read(run)
+    methods = " ".join(kind for kind in maps.METHODS if f"{kind}/road" in there)
+    published = " --published" if run.folder.parent == records.PUBLISHED else ""
+    return f"python -m kerascifar focus{published} --rows {run.name} --seeds {run.seed} --methods {methods}"
+
+
 def _reproduce(shown: Sequence[Record]) -> list[tuple[str, str]]:
     """For every row the command that trains it; then those that measure, judge and draw."""
     found = []
@@ -333,7 +364,7 @@ def _reproduce(shown: Sequence[Record]) -> list[tuple[str, str]]:
         *found,
         ("what the report leaves open", "make choices"),
         ("sensitivity", "python -m kerascifar run experiments/sensitivity.toml"),
-        ("where the models look", "python -m kerascifar focus"),
+        *(("where the models look: " + r.label, _measure(r)) for r in shown if looking.read(r)),
         ("claims and verdicts", "python -m kerascifar findings"),
         ("this page", "make report"),
     ]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerascifar import choices, claims, files, looking, plots, records, report, sensitivity, tables
+from kerascifar import choices, claims, files, looking, plots, records, report, sensitivity, tables, why
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,8 +21,9 @@ VERDICTS = (
 )
 LOOKING = (
     "Means over the test images; `random` and `centred` are maps that know nothing of the model. Higher is more "
-    "faithful for road (chance is 0) and insertion, lower for deletion. Border and likeness compare maps of one row, "
-    "not rows: Model4's last convolution has no cells at the image's edges. What each measure is: "
+    "faithful for road (chance is 0) and insertion, lower for deletion. Border compares maps of one row, not rows: "
+    "Model4's last convolution has no cells at the image's edges. Likeness to the maps of random weights is what it is "
+    "more than by chance. What each measure is: "
     "`kerascifar/looking.py`."
 )
 SHOWN = ("validation.png", "augmentation.png", "classes.png", "confusion-*.png")
@@ -35,6 +36,8 @@ def results(published: Sequence[records.Record]) -> str:
         judged = claims.verdicts(claims.table(published, claims.read(), bootstrap=False))
         shown = judged.rename(columns={"words": "the report says"}).drop(columns="evidence")
         parts += ["### Which findings hold", tables.plain_markdown(shown), VERDICTS]
+        if reasons := why.remark(why.table(published)):
+            parts += [reasons]
     for experiment, title in report.TITLES.items():
         if runs := [r for r in published if r.experiment == experiment]:
             parts += [f"### {title}", tables.as_markdown(tables.results([], runs)), *tables.notes([], runs)]
@@ -42,6 +45,8 @@ def results(published: Sequence[records.Record]) -> str:
         parts += [f"### {title}", tables.plain_markdown(table), note]
     if len(where := looking.table(published)):
         parts += ["### Where the models look, measured", tables.plain_markdown(where), LOOKING]
+        if len(spot := claims.against_centred(published)):
+            parts += [tables.plain_markdown(spot), claims.AGAINST_CENTRED, claims.faithful(spot)]
     drawn = [path for name in SHOWN for path in sorted(RESULTS.glob(name))]
     parts += [f"![{path.stem}](docs/results/{path.name})" for path in drawn]
     return "\n\n".join(parts) + "\n" if parts else ""

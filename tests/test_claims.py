@@ -150,9 +150,10 @@ def test_a_claim_points_where_all_its_comparisons_do(looks):
     declared = [claims.Claim("X", "w", (ab, bc)), claims.Claim("Y", "w", (ab, ca)), claims.Claim("Z", "w", (ab, gap))]
     verdicts = claims.verdicts(claims.table(found, declared, bootstrap=False))
     assert verdicts["so far"].tolist() == ["for", "against", ""] and set(verdicts["verdict"]) == {UNDECIDED}
-    assert verdicts["seeds"].tolist() == ["3", "3", "0"] and "n = 3 of 6" in verdicts["evidence"].iloc[0]
+    assert verdicts["seeds"].tolist() == ["3", "3", "0"] and "n = 3, about 6 needed" in verdicts["evidence"].iloc[0]
     more = [run(n, s, x) for s in range(6) for n, x in (("A", 0.75), ("B", 0.70))]
-    decided = claims.table(more, [claims.Claim("X", "w", (ab,))])
+    decided = claims.table(more, [claims.Claim("X", "w", (ab,), "but")])
+    assert claims.verdicts(decided)["evidence"].iloc[0].endswith(", n = 6; but")
     assert decided["verdict"].tolist() == [HOLDS] and decided["so far"].tolist() == [""]
 
 
@@ -346,6 +347,35 @@ def test_by_class_has_a_line_for_every_class_and_measure(looks):
     line = table.set_index("class").loc["airplane"]
     assert line["A"] == pytest.approx(50, abs=0.5) and line["difference"] == pytest.approx(10, abs=0.5)
     assert line["low"] < 10 < line["high"] and line["p (Holm)"] < 0.05
+    assert np.isnan(line["by a spot"])
+    for made in found:  # the spot finds six points of the ten
+        ours = made.__dict__["looks"]
+        ours["centred/pointing"] = ours["gradcam/pointing"] - np.float16(0.04 if made.name == "A" else 0)
+    line = claims.by_class(found, "A", "B").set_index("class").loc["airplane"]
+    assert line["by a spot"] == pytest.approx(6, abs=0.5) and line["difference"] == pytest.approx(10, abs=0.5)
+
+
+def test_a_map_is_compared_with_a_spot_in_the_middle_on_the_same_images(looks):
+    """Fails if lower deletion is worse, or if images, which differ by up to 100 %, are not paired."""
+    found = [run("M6", s, 0.8, images=400) for s in range(2)]
+    for seed, made in enumerate(found):
+        random = np.random.default_rng(seed)
+        spot = {measure: random.random(400) for measure in claims.FAITHFUL}
+        by = {"gradcam": (0.1, 0.2, 0.0, 0.0), "layercam": (0.2, -0.2, 0.1, -0.1)}
+        made.__dict__["looks"] = {f"centred/{measure}": values for measure, values in spot.items()} | {
+            f"{kind}/{measure}": spot[measure] + more + random.normal(0, 0.01, 400)
+            for kind, all_more in by.items()
+            for measure, more in zip(spot, all_more, strict=True)
+        }
+    found[1].__dict__["looks"] = {n: v for n, v in found[1].__dict__["looks"].items() if "layercam" not in n}
+    table = claims.against_centred([*found, run("M7", 0, 0.8)])
+    assert table["map"].tolist() == ["Grad-CAM", "Layer-CAM"] and table["n"].tolist() == [2, 1]
+    first = table.iloc[0]
+    assert first["road"] == pytest.approx(0.1, abs=0.005) and first["deletion"] == pytest.approx(20, abs=0.5)
+    assert 0 < first["road ±"] < 0.02 and abs(first["insertion"]) < first["insertion ±"]
+    told = claims.faithful(table)
+    assert told.startswith("M6: Grad-CAM is more faithful than a spot in the middle by road, and less by deletion;")
+    assert "Layer-CAM by road, Layer-CAM by deletion, Layer-CAM by insertion, Grad-CAM by background." in told
 
 
 BLOCK = """[[claim]]
@@ -360,6 +390,7 @@ comparisons = [{ first = "A", second = "B", metric = "test_accuracy", first_is =
     [
         ("test_accuracy", "test_acuracy", "test_accuracy"),
         ('"higher"', '"hihger"', "higher"),
+        ("matters", 'kind = "gradcan", matters', "gradcam"),
         ("0.5", "-1", "from 0 on"),
         ("0.5", '"x"', "from 0 on"),
         ("second", "secnd", "secnd"),
@@ -370,7 +401,7 @@ comparisons = [{ first = "A", second = "B", metric = "test_accuracy", first_is =
 def test_a_mistake_in_the_file_is_told(tmp_path, old, new, told):
     path = tmp_path / "claims.toml"
     path.write_text(BLOCK, encoding="utf-8")
-    assert claims.read(path)[0].comparisons[0].matters == 0.5
+    assert claims.read(path)[0].comparisons[0].matters == 0.5 and claims.read(path)[0].note == ""
     path.write_text(BLOCK.replace(old, new), encoding="utf-8")
     with pytest.raises(UserError, match=told):
         claims.read(path)

@@ -119,8 +119,17 @@ def test_the_table_has_means_over_images_and_empty_maps_counted(measured):
     assert line["road"] == pytest.approx(found["gradcam/road"].astype("float64").mean())
     assert line["border"] == pytest.approx(100 * np.nanmean(found["gradcam/border"].astype("float64")))
     assert line["empty"] == pytest.approx(100 * np.isnan(found["gradcam/border"]).mean()) and line["empty"] > 50
-    assert np.isnan(table.loc["centred", "likeness"])
+    assert np.isnan(table.loc["centred", "likeness"]) and np.isnan(table.loc["random", "by chance"])
+    assert abs(line["by chance"]) < 0.05  # Model1's cells cover the image
     assert looking.table([making.record()]).empty
+
+
+def test_maps_that_leave_the_edges_empty_are_alike_by_chance():
+    """Model4's last convolution has no cells there; its pixels are everywhere."""
+    row = making.record(row={"model": "model4"}).row
+    assert looking._by_chance(row, "gradcam") == pytest.approx(0.70, abs=0.02)
+    assert abs(looking._by_chance(row, "saliency")) < 0.05
+    assert np.isnan(looking._by_chance({**row, "model": "gone"}, "gradcam"))
 
 
 def test_the_published_files_say_what_they_are():

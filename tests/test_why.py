@@ -4,7 +4,7 @@ import making
 import numpy as np
 import pytest
 
-from kerascifar import why
+from kerascifar import tables, why
 
 
 def run(name, losses, accuracies, kept, **changes):
@@ -18,26 +18,31 @@ def run(name, losses, accuracies, kept, **changes):
     )
 
 
-def test_a_row_is_compared_at_the_epoch_where_model2_stopped():
-    """M6 would have kept epoch 2 of the three that Model2 trained, not its own best one."""
+def test_a_row_is_compared_at_the_epoch_where_the_reports_model2_stopped(monkeypatch):
+    """M6 would have kept epoch 2 of the three, not its own best one."""
+    assert int(tables.reported()[why.LIKE]["epochs"]) == why.STOP
+    monkeypatch.setattr(why, "STOP", 3)
     two = run("Model2", [2.0, 1.5, 1.6], [0.3, 0.5, 0.45], 2, experiment="experiment2")
     six = run("M6", [2.0, 1.6, 1.8, 1.2, 1.0], [0.3, 0.4, 0.35, 0.6, 0.7], 5)
     other = run("M6", [2.0, 1.0, 0.9], [0.3, 0.4, 0.9], 3, seed=1)
-    table = why.table([six, other, two]).set_index("row")
+    found = why.table([six, other, two])
+    table = found.set_index("row")
     line = table.loc["M6"]
-    assert line["at Model2's stop"] == pytest.approx(40)
-    assert (line["kept then"], line["kept"]) == pytest.approx((70, 80))  # seed 0 alone; both
-    assert table.loc["Model2", "at Model2's stop"] == pytest.approx(50)
+    assert (line["stopped early"], line["kept"]) == pytest.approx((65, 80))  # means of 40 and 90, 70 and 90
+    assert table.loc["Model2", "stopped early"] == pytest.approx(50)
     assert line["gap"] == pytest.approx(0) and table.loc["Model2", "gap"] == pytest.approx(30)
     assert table.loc["Model2", "parameters"] == 42_506  # the report's figure
-    assert np.isnan(why.table([six]).iloc[0]["at Model2's stop"])
+    told = why.remark(found)
+    assert "Model2 was trained for 3 epochs here (n = 1), in the report for 3." in told
+    assert "kept 50.00 % on the validation images instead of 50.00, M6 65.00 instead of 80.00" in told
+    assert "M6 has 163,690 trainable parameters, the models with more convolutions 42,506 to 42,506." in told
+    assert "momentum" not in told and why.remark(why.table([six])) == ""
 
 
 def test_a_run_that_watches_accuracy_is_stopped_by_it():
-    two = run("Model2", [2.0, 1.5, 1.6], [0.3, 0.5, 0.45], 2, experiment="experiment2")
     six = run("M6", [1.0, 1.6, 1.8], [0.3, 0.4, 0.35], 2)
     six.row["monitor"] = "val_accuracy"
-    assert why.table([six, two]).set_index("row").loc["M6", "at Model2's stop"] == pytest.approx(40)
+    assert why.table([six]).set_index("row").loc["M6", "stopped early"] == pytest.approx(40)
 
 
 def test_the_first_five_epochs_are_no_rise_and_the_last_ten_are_the_last_fall():
