@@ -373,6 +373,7 @@ def test_a_map_is_compared_with_a_spot_in_the_middle_on_the_same_images(looks):
     first = table.iloc[0]
     assert first["road"] == pytest.approx(0.1, abs=0.005) and first["deletion"] == pytest.approx(20, abs=0.5)
     assert 0 < first["road ±"] < 0.02 and abs(first["insertion"]) < first["insertion ±"]
+    assert table.iloc[1]["road ±"] == pytest.approx(1.96 * 0.01 / 400**0.5, rel=0.15)  # one seed: images alone
     told = claims.faithful(table)
     assert told.startswith("M6: Grad-CAM is more faithful than a spot in the middle by road, and less by deletion;")
     assert "Layer-CAM by road, Layer-CAM by deletion, Layer-CAM by insertion, Grad-CAM by background." in told
