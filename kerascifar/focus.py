@@ -9,6 +9,7 @@ Everywhere: images float32 (n, 32, 32, 3) in 0..1; labels int (n,), 0..9, the cl
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from scipy import integrate, ndimage, special, stats
@@ -98,13 +99,18 @@ def filled(images: np.ndarray, missing: np.ndarray, seed: int = 0, tolerance: fl
     """
     result = images.copy()
     random = np.random.default_rng(seed)
-    for part in _parts(len(images)):
+
+    def fill(part: slice, noise: np.ndarray) -> None:
         # Pixels first: one stencil then serves all images, and the innermost loop is long.
         mask = np.ascontiguousarray(missing[part].transpose(1, 2, 0))[..., None].astype("float32")
         known = np.ascontiguousarray(images[part].transpose(1, 2, 0, 3)) * (1 - mask)
         solved = _solved(known, mask, tolerance)
-        noise = NOISE * random.standard_normal(solved.shape, dtype="float32")
-        result[part] = (known + mask * (solved + noise)).transpose(2, 0, 1, 3)
+        result[part] = (known + mask * (solved + NOISE * noise)).transpose(2, 0, 1, 3)
+
+    parts = list(_parts(len(images)))
+    noises = [random.standard_normal((SIDE, SIDE, len(images[p]), 3), dtype="float32") for p in parts]
+    with ThreadPoolExecutor() as pool:  # NumPy lets other threads work while it computes
+        list(pool.map(fill, parts, noises))
     return np.clip(result, 0, 1)
 
 
