@@ -170,9 +170,13 @@ def _maker(model: "keras.Sequential", layer: str, method: str) -> tuple[Any, dic
 
 
 def _score(labels: np.ndarray) -> Any:
-    from tf_keras_vis.utils.scores import CategoricalScore
+    """What is explained: each image's logit of its label.
 
-    return CategoricalScore(labels.tolist())
+    tf-keras-vis's `CategoricalScore` gives the same, one image after the other: more than half of Grad-CAM's time.
+    """
+    import tensorflow as tf
+
+    return lambda logits: tf.gather(logits, labels, axis=1, batch_dims=1)
 
 
 def _quietly(make: Any) -> Any:
