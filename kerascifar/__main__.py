@@ -447,16 +447,25 @@ def _focus(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TimeRemainingColumn
 
+    from kerascifar.experiment import duration
+
     scaled = data.scale(images)
     kinds = (*arguments.methods, *looking.BASELINES)
+    console = Console(stderr=True)  # standard output is the table's
     columns = (SpinnerColumn(), *Progress.get_default_columns()[:3], TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=arguments.json)) as progress:
+    # A thousand images may take longer than the half minute that Rich looks back to tell the time left.
+    with Progress(*columns, console=console, speed_estimate_period=600, disable=not console.is_terminal) as progress:
         work = [kind for record in with_weights for kind in looking.missing(record, kinds, count)]
         task = progress.add_task("", total=len(work) * len(list(looking.parts(count))))
         for record in with_weights:
 
             def tick(kind: str, record: "records.Record" = record) -> None:
                 progress.update(task, advance=1, description=f"{record.label}, {kind}")
+                if not console.is_terminal:
+                    at = progress.tasks[0]
+                    left = "" if at.time_remaining is None else f"; left about {duration(at.time_remaining)}"
+                    done = f"{at.completed:.0f} of {at.total:.0f} parts{left}"
+                    print(f"{at.description}: {done}", file=sys.stderr, flush=True)
 
             looking.measure(record, scaled, labels, kinds, count, tick)
     table = looking.table(found)
