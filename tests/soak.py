@@ -23,6 +23,7 @@ import numpy as np
 from kerascifar import synthetic
 
 ROOT = Path(__file__).resolve().parent.parent
+IMAGES = 150  # to train and validate: 120 in three batches, the last one smaller; more would only take longer
 # Everything that a continuation could lose: BatchNormalization, Dropout, augmentation, both kinds of momentum, the
 # patience of EarlyStopping (row A stops early), and a second run after the first.
 ROWS = """
@@ -177,7 +178,7 @@ def verdict(count: Count, kills: int) -> int:
 def soak(kills: int, base: Path, seed: int = 0, workers: int = 2) -> Count:
     """Kills `kills` times in all, by `workers` at once, each with folders of its own."""
     shapes = base / "shapes"
-    synthetic.write(shapes, train=500, test=100, seed=1)
+    synthetic.write(shapes, train=IMAGES, test=100, seed=1)
     (base / "whole").mkdir()
     (base / "whole" / "soak.toml").write_text(ROWS, encoding="utf-8")
     began = time.monotonic()
