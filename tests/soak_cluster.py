@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import soak
@@ -33,6 +34,16 @@ def command(folder: Path, runs: str, *words: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-m", "kerascifar", *words], cwd=folder, env=env, stdout=log, stderr=log
         )
+
+
+def add_node(cluster: Cluster) -> Any:
+    """A node with one core. Ray waits 30 seconds for it, which may not be enough on a machine with much else to do."""
+    for _ in range(2):
+        try:
+            return cluster.add_node(num_cpus=1)
+        except Exception as error:  # Ray raises no class of its own here
+            print(f"A node is started again: {error}", flush=True)
+    return cluster.add_node(num_cpus=1)
 
 
 def training(pid: int) -> list[psutil.Process]:
@@ -72,7 +83,7 @@ def sweep(kinds: list[str], folder: Path, cluster: Cluster, nodes: list, n: soak
             chance.choice(busy).kill()
         elif kinds[-1] == "node":
             cluster.remove_node(nodes.pop(chance.randrange(len(nodes))), allow_graceful=False)
-            nodes.append(cluster.add_node(num_cpus=1))
+            nodes.append(add_node(cluster))
         else:
             process.kill()
             process.wait()
@@ -99,7 +110,7 @@ def soak_cluster(kills: int, base: Path, seed: int = 0) -> soak.Count:
     os.environ["PYTHONPATH"] = str(soak.ROOT)  # of the nodes' workers
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
-        nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+        nodes = [add_node(cluster) for _ in range(2)]
         while kinds:
             sweep(kinds, base, cluster, nodes, n, chance)
             soak.compare(base / "runs", expected, n)
