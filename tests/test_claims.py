@@ -284,7 +284,7 @@ def looking_run(name, seed, border, images=300):
     """A run whose maps have this share of their evidence at the border, ten points more for class 0."""
     made = run(name, seed, 0.8, images=images)
     made.predictions["test_label"] = (np.arange(images) % 10).astype("uint8")
-    wrong = np.arange(images) // 10 % 5 == 0
+    wrong = np.arange(images) // 10 % 5 == seed % 5  # other images in each seed
     made.predictions["test_predicted"] = np.where(wrong, 99, made.predictions["test_label"]).astype("uint8")
     noise = np.random.default_rng([seed, ord(name)]).normal(0, 0.01, images)
     shares = border + 0.1 * (made.predictions["test_label"] == 0) + noise
@@ -305,6 +305,7 @@ def test_where_models_look_is_compared_on_images_that_are_right(looks):
     one = Comparison("A", "B", "border", "higher", 2.0, of="bird")
     e = claims.evidence(one, found)
     assert e.mean == pytest.approx(10, abs=0.5) and e.interval[0] < e.mean < e.interval[1] and e.mcnemar == ()
+    assert 9 < e.bootstrap[0] < e.mean < e.bootstrap[1] < 11
     assert claims.decide(one, e, e.p_zero(), e.p_reaching(2)[0]) == HOLDS
     assert claims.evidence(one, [*found[:2], run("A", 7), run("B", 7)]).seeds == (0,)  # not measured: not counted
     assert claims.evidence(one, found[:2]).interval[1] - claims.evidence(one, found[:2]).interval[0] < 1.5
@@ -315,6 +316,7 @@ def test_a_class_can_be_compared_with_all_others_of_the_same_runs(looks):
     one = Comparison("A", "A", "border", "higher", 2.0, of="airplane", second_of=claims.OTHERS)
     e = claims.evidence(one, found)
     assert e.mean == pytest.approx(10, abs=0.5) and e.interval[0] > 9 and e.interval[1] < 11
+    assert 9 < e.bootstrap[0] < e.mean < e.bootstrap[1] < 11
     assert str(one) == "A airplane higher than A other classes, border"
     truck = Comparison("A", "A", "border", "higher", 2.0, of="truck", second_of=claims.OTHERS)
     assert claims.evidence(truck, found).mean == pytest.approx(-10 / 9, abs=0.5)
