@@ -421,7 +421,7 @@ def _report(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
 
 
 def _focus(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
-    from kerascifar import data, looking, maps, publish, records, tables
+    from kerascifar import data, looking, maps, progress, publish, records, tables
 
     for method in arguments.methods:
         maps.check_method(method)
@@ -444,29 +444,11 @@ def _focus(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     _load_tensorflow("Focus maps")
     if arguments.published:
         publish.check_measuring(count, len(labels))
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TimeRemainingColumn
-
-    from kerascifar.experiment import duration
-
     scaled = data.scale(images)
     kinds = (*arguments.methods, *looking.BASELINES)
-    console = Console(stderr=True)  # standard output is the table's
-    columns = (SpinnerColumn(), *Progress.get_default_columns()[:3], TimeRemainingColumn())
-    # A thousand images may take longer than the half minute that Rich looks back to tell the time left.
-    with Progress(*columns, console=console, speed_estimate_period=600, disable=not console.is_terminal) as progress:
-        work = [kind for record in with_weights for kind in looking.missing(record, kinds, count)]
-        task = progress.add_task("", total=len(work) * len(list(looking.parts(count))))
+    work = [kind for record in with_weights for kind in looking.missing(record, kinds, count)]
+    with progress.counted(len(work) * len(list(looking.parts(count)))) as tick:
         for record in with_weights:
-
-            def tick(kind: str, record: "records.Record" = record) -> None:
-                progress.update(task, advance=1, description=f"{record.label}, {kind}")
-                if not console.is_terminal:
-                    at = progress.tasks[0]
-                    left = "" if at.time_remaining is None else f"; left about {duration(at.time_remaining)}"
-                    done = f"{at.completed:.0f} of {at.total:.0f} parts{left}"
-                    print(f"{at.description}: {done}", file=sys.stderr, flush=True)
-
             looking.measure(record, scaled, labels, kinds, count, tick)
     table = looking.table(found)
     tables.save_plain(table, arguments.runs / "report" / "focus", "Where models look", [looking.NOTE])

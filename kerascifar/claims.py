@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerascifar import data, looking, maps, tables
+from kerascifar import data, looking, maps, progress, tables
 from kerascifar.errors import UserError, suggest
 from kerascifar.records import EXPERIMENTS, Record
 
@@ -487,7 +487,8 @@ def table(found: Sequence[Record], claims: Sequence[Claim], bootstrap: bool = Tr
 
     found = counted(found)
     declared = [(claim, one) for claim in claims for one in claim.comparisons]
-    seen = {one: evidence(one, found, bootstrap) for _, one in declared}
+    each = list(dict.fromkeys(one for _, one in declared))
+    seen = {one: evidence(one, found, bootstrap) for one in (progress.track(each, "Claims") if bootstrap else each)}
     family_of: dict[Comparison, int] = {}
     p_zero: dict[Comparison, float] = {}
     p_reaching: dict[Comparison, float] = {}

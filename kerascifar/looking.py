@@ -97,7 +97,7 @@ def measure(
         images: float32 (n, 32, 32, 3), 0..1: all test images, of which mosaics and backgrounds are made.
         labels: int64 (n,).
         count: only the first ones are measured.
-        tick: called with the kind after every `AT_ONCE` images.
+        tick: called with the run and the kind after every `AT_ONCE` images.
     """
     network = records.load_model(record)
     mosaics, quarter, _ = focus.mosaics(images, labels)
@@ -105,7 +105,7 @@ def measure(
     shown = _Shown(images[:count], labels[:count], mosaics[:count], quarter[:count], behind)
     for kind in missing(record, kinds, count):
         whole = read(record)
-        for name, values in _measured(network, shown, kind, partial(tick, kind)).items():
+        for name, values in _measured(network, shown, kind, partial(tick, f"{record.label}, {kind}")).items():
             if len(whole.get(name, ())) <= len(values):  # what is of the run alone may be of more images already
                 whole[name] = values.astype("float16")
         whole["of"] = np.array(_of(record))

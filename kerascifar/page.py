@@ -25,6 +25,7 @@ from kerascifar import (
     looking,
     maps,
     models,
+    progress,
     readme,
     records,
     report,
@@ -281,7 +282,7 @@ def gallery(shown: Sequence[Record], dataset: data.Dataset) -> dict[str, Any] | 
         indices, predicted = _chosen(model, validation, dataset)
         labels, images = dataset.labels[indices], data.scale(dataset.images[indices])
         pictures |= {int(index): _inline(dataset.images[index]) for index in indices}
-        for method in maps.METHODS:
+        for method in progress.track(tuple(maps.METHODS), f"Focus maps of {record.name}"):
             found = maps.focus_maps(model, images, labels, method=method)
             entries += [
                 {

@@ -49,7 +49,7 @@ def measured(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(looking, "AT_ONCE", 16)
         looking.measure(made, pictures(), LABELS, KINDS, 30, ticks.append)
-    assert ticks == [kind for kind in KINDS for _ in range(2)]
+    assert ticks == [f"{made.label}, {kind}" for kind in KINDS for _ in range(2)]
     return made
 
 

@@ -1,0 +1,42 @@
+"""Progress and time left of long work, on standard error: standard output is for results.
+
+Training has lines of its own (`experiment.py`).
+"""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TimeRemainingColumn
+from rich.progress import track as rich_track
+
+T = TypeVar("T")
+
+
+def track(things: Sequence[T], what: str) -> Iterable[T]:
+    """The things, with a bar in a terminal for as long as they are gone through."""
+    console = Console(stderr=True)
+    return rich_track(things, what, console=console, transient=True, disable=not console.is_terminal)
+
+
+@contextlib.contextmanager
+def counted(total: int) -> Iterator[Callable[[str], None]]:
+    """Yields what is to be called `total` times, with what was done: it moves a bar in a terminal, and tells a log."""
+    from kerascifar.experiment import duration  # with it comes all that trains
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), *Progress.get_default_columns()[:3], TimeRemainingColumn())
+    # One part may take longer than the half minute that Rich looks back to tell the time left.
+    with Progress(*columns, console=console, speed_estimate_period=600, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=total)
+
+        def tick(what: str) -> None:
+            progress.update(task, advance=1, description=what)
+            if not console.is_terminal:
+                at = progress.tasks[0]
+                left = "" if at.time_remaining is None else f"; left about {duration(at.time_remaining)}"
+                print(f"{what}: {at.completed:.0f} of {total} parts{left}", file=sys.stderr, flush=True)
+
+        yield tick
