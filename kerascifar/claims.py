@@ -578,14 +578,20 @@ def by_class(found: Sequence[Record], first: str = "M6", second: str = "Model4")
     return pd.DataFrame(lines)
 
 
-def against_centred(found: Sequence[Record]) -> "pd.DataFrame":
-    """Per row and method of `maps.py`: its maps against a spot in the middle; see `AGAINST_CENTRED`."""
+def against_centred(found: Sequence[Record], alike: bool = False) -> "pd.DataFrame":
+    """Per row and method of `maps.py`: its maps against a spot in the middle; see `AGAINST_CENTRED`.
+
+    alike: only by the runs of a row that all its methods were measured on.
+    """
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
     for name in dict.fromkeys(r.name for r in counted(found)):
         runs = {r.seed: looking.read(r) for r in counted(found) if r.name == name}
-        for kind in maps.METHODS:
+        kinds = [kind for kind in maps.METHODS if any(f"{kind}/road" in values for values in runs.values())]
+        if alike:
+            runs = {s: values for s, values in runs.items() if all(f"{kind}/road" in values for kind in kinds)}
+        for kind in kinds:
             both = (f"{kind}/road", "centred/road")
             those = {seed: values for seed, values in runs.items() if all(value in values for value in both)}
             if not those:
@@ -602,9 +608,9 @@ def against_centred(found: Sequence[Record]) -> "pd.DataFrame":
     return pd.DataFrame(lines)
 
 
-def faithful(table: "pd.DataFrame") -> str:
+def faithful(found: Sequence[Record]) -> str:
     """What `against_centred` comes to: where Grad-CAM tells more than the spot, and which map tells most."""
-    told = []
+    told, table, alike = [], against_centred(found), against_centred(found, alike=True)
     for name, group in table.groupby("row", sort=False) if len(table) else ():
         better = {way: [] for way in (1, -1)}  # type: dict[int, list[str]]
         for line in group[group["map"] == maps.title("gradcam")].to_dict("records"):
@@ -612,11 +618,14 @@ def faithful(table: "pd.DataFrame") -> str:
                 if abs(line[measure]) > line[f"{measure} ±"]:
                     better[1 if sign * line[measure] > 0 else -1].append(measure)
         words = {way: ", ".join(those) or "none of the four" for way, those in better.items()}
-        best = {m: group.loc[(sign * group[m]).idxmax(), "map"] for m, sign in FAITHFUL.items()}
         told.append(
-            f"{name}: Grad-CAM is more faithful than a spot in the middle by {words[1]}, and less by {words[-1]}; of "
-            f"the {len(group)} maps measured the best is " + ", ".join(f"{best[m]} by {m}" for m in FAITHFUL) + "."
+            f"{name}: Grad-CAM is more faithful than a spot in the middle by {words[1]}, and less by {words[-1]}"
         )
+        if len(alike) and len(those := alike[alike["row"] == name]):
+            best = (f"{those.loc[(sign * those[m]).idxmax(), 'map']} by {m}" for m, sign in FAITHFUL.items())
+            told[-1] += f"; of {len(those)} maps of the same models (n = {those['n'].min()}) the best is "
+            told[-1] += ", ".join(best)
+        told[-1] += "."
     return " ".join(told)
 
 

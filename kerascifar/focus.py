@@ -17,8 +17,8 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 SHARES = (0.2, 0.4, 0.6, 0.8)  # of the pixels, taken away (ROAD)
 NOISE = 0.01  # standard deviation added to what ROAD fills in, so that a filled pixel cannot be told by its smoothness
-NEIGHBOURS = np.array([[1, 2, 1], [2, 0, 2], [1, 2, 1]], "float32") / 12  # what ROAD fills a pixel in from
-AT_ONCE = 64  # images that are filled in together: what they need fits a core's cache
+NEIGHBOURS = np.array([[1, 2, 1], [2, 0, 2], [1, 2, 1]], "float32") / 12  # their weights in ROAD's equations
+AT_ONCE = 64  # images that are filled in together, in some 7 MB
 STEPS = 10  # of deletion and insertion
 BLUR = 4.0  # pixels: what insertion starts from
 SIDE = 32
@@ -94,7 +94,7 @@ def filled(images: np.ndarray, missing: np.ndarray, seed: int = 0) -> np.ndarray
     Rong et al. 2022, arXiv:2202.00449, section 4.
 
     Args:
-        missing: bool (n, 32, 32); an image with no pixel left is filled with 0.
+        missing: bool (n, 32, 32); an image with no pixel left is filled with 0 and noise.
     """
     result = np.where(missing[..., None], 0, images)
     around = ndimage.convolve(result, NEIGHBOURS[None, :, :, None], mode="constant")
@@ -108,7 +108,10 @@ def filled(images: np.ndarray, missing: np.ndarray, seed: int = 0) -> np.ndarray
 
 
 def _solved(unknown: np.ndarray, around: np.ndarray) -> np.ndarray:
-    """(pixels, channels) from what their known neighbours add up to: one system for all images, by Cholesky.
+    """Solves for the missing pixels, one system for all images, by Cholesky.
+
+    unknown: bool (n, 32, 32). around: float32 (pixels, channels), the weighted sum of each one's known neighbours.
+    Returns the missing pixels, as `around`.
 
     Pixels are numbered image by image and row by row: a neighbour that comes later is at most 33 numbers away, and
     images do not meet. So the matrix is a narrow band, whose work grows with the number of pixels alone.

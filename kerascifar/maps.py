@@ -176,7 +176,8 @@ def _score(labels: np.ndarray) -> Any:
     """
     import tensorflow as tf
 
-    return lambda logits: tf.gather(logits, labels, axis=1, batch_dims=1)
+    indices = labels.astype("int64")  # `gather` takes no smaller integers
+    return lambda logits: tf.gather(logits, indices, axis=1, batch_dims=1)
 
 
 def _quietly(make: Any) -> Any:

@@ -74,7 +74,7 @@ def write(
     cleaned, spot, reasons = cleaner.table(shown), claims.against_centred(shown), why.table(shown)
     measures = [
         ("Where the models look, measured", looking.table(shown), looking.NOTE),
-        ("More than a spot in the middle?", spot, f"{claims.faithful(spot)}\n\n{claims.AGAINST_CENTRED}"),
+        ("More than a spot in the middle?", spot, f"{claims.faithful(shown)}\n\n{claims.AGAINST_CENTRED}"),
         ("Where the models look, by class", claims.by_class(shown), claims.BY_CLASS),
         ("What stands behind the verdicts", reasons, f"{why.remark(reasons)}\n\n{why.NOTE}"),
         ("On cleaner test images", cleaned, cleaner.remark(cleaned) if len(cleaned) else ""),

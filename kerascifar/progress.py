@@ -4,12 +4,13 @@ Training has lines of its own (`experiment.py`).
 """
 
 import contextlib
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TimeRemainingColumn
+from rich.progress import Progress, SpinnerColumn
 from rich.progress import track as rich_track
 
 T = TypeVar("T")
@@ -18,23 +19,24 @@ T = TypeVar("T")
 def track(things: Sequence[T], what: str) -> Iterable[T]:
     """The things, with a bar in a terminal for as long as they are gone through."""
     console = Console(stderr=True)
-    return rich_track(things, what, console=console, transient=True, disable=not console.is_terminal)
+    return rich_track(things, what, console=console, transient=True, disable=not console.is_interactive)
 
 
 @contextlib.contextmanager
 def counted(total: int) -> Iterator[Callable[[str], None]]:
     """Yields what is to be called `total` times, with what was done: it moves a bar in a terminal, and tells a log."""
-    from kerascifar.experiment import duration  # with it comes all that trains
+    from kerascifar.experiment import duration  # imports TensorFlow
 
     console = Console(stderr=True)
-    columns = (SpinnerColumn(), *Progress.get_default_columns()[:3], TimeRemainingColumn())
+    columns = (SpinnerColumn(), *Progress.get_default_columns())
+    alone = not console.is_interactive
     # One part may take longer than the half minute that Rich looks back to tell the time left.
-    with Progress(*columns, console=console, speed_estimate_period=600, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, speed_estimate_period=math.inf, disable=alone) as progress:
         task = progress.add_task("", total=total)
 
         def tick(what: str) -> None:
             progress.update(task, advance=1, description=what)
-            if not console.is_terminal:
+            if alone:
                 at = progress.tasks[0]
                 left = "" if at.time_remaining is None else f"; left about {duration(at.time_remaining)}"
                 print(f"{what}: {at.completed:.0f} of {total} parts{left}", file=sys.stderr, flush=True)

@@ -46,7 +46,7 @@ def results(published: Sequence[records.Record]) -> str:
     if len(where := looking.table(published)):
         parts += ["### Where the models look, measured", tables.plain_markdown(where), LOOKING]
         if len(spot := claims.against_centred(published)):
-            parts += [tables.plain_markdown(spot), claims.AGAINST_CENTRED, claims.faithful(spot)]
+            parts += [tables.plain_markdown(spot), claims.AGAINST_CENTRED, claims.faithful(published)]
     drawn = [path for name in SHOWN for path in sorted(RESULTS.glob(name))]
     parts += [f"![{path.stem}](docs/results/{path.name})" for path in drawn]
     return "\n\n".join(parts) + "\n" if parts else ""

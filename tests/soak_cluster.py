@@ -38,12 +38,21 @@ def command(folder: Path, runs: str, *words: str) -> subprocess.Popen[bytes]:
 
 def add_node(cluster: Cluster) -> Any:
     """A node with one core. Ray waits 30 seconds for it, which may not be enough on a machine with much else to do."""
-    for _ in range(2):
+    before = raylets()
+    for left in (2, 1, 0):
         try:
             return cluster.add_node(num_cpus=1)
-        except Exception as error:  # Ray raises no class of its own here
+        except Exception as error:  # Ray raises no class of its own here, and leaves the node to come up later
+            for late in raylets() - before:
+                late.kill()
+            if not left:
+                raise
             print(f"A node is started again: {error}", flush=True)
-    return cluster.add_node(num_cpus=1)
+
+
+def raylets() -> set[psutil.Process]:
+    """The nodes' own processes."""
+    return {child for child in psutil.Process().children() if "raylet" in child.name()}
 
 
 def training(pid: int) -> list[psutil.Process]:

@@ -311,6 +311,13 @@ def test_where_models_look_is_compared_on_images_that_are_right(looks):
     assert claims.evidence(one, found[:2]).interval[1] - claims.evidence(one, found[:2]).interval[0] < 1.5
 
 
+def test_the_bootstrap_of_where_models_look_draws_seeds_too(looks):
+    """Fails if only images are drawn, which here are nearly alike: the seeds differ by 0, 5 … 25 points."""
+    found = [looking_run(n, s, b) for s in range(6) for n, b in (("A", 0.3 + 0.05 * s), ("B", 0.3))]
+    low, high = claims.evidence(Comparison("A", "B", "border", "higher", 2.0), found).bootstrap
+    assert 2 < low < 10 and 15 < high < 23
+
+
 def test_a_class_can_be_compared_with_all_others_of_the_same_runs(looks):
     found = [looking_run("A", s, 0.3) for s in range(6)]
     one = Comparison("A", "A", "border", "higher", 2.0, of="airplane", second_of=claims.OTHERS)
@@ -358,12 +365,12 @@ def test_by_class_has_a_line_for_every_class_and_measure(looks):
 
 
 def test_a_map_is_compared_with_a_spot_in_the_middle_on_the_same_images(looks):
-    """Fails if lower deletion is worse, or if images, which differ by up to 100 %, are not paired."""
+    """Fails if lower deletion is worse, or if images, which differ by up to 100 %, are not paired, or other runs."""
     found = [run("M6", s, 0.8, images=400) for s in range(2)]
     for seed, made in enumerate(found):
         random = np.random.default_rng(seed)
         spot = {measure: random.random(400) for measure in claims.FAITHFUL}
-        by = {"gradcam": (0.1, 0.2, 0.0, 0.0), "layercam": (0.2, -0.2, 0.1, -0.1)}
+        by = {"gradcam": (0.1, 0.2, 0.4 * seed, 0.0), "layercam": (0.2, -0.2, 0.1, -0.1)}
         made.__dict__["looks"] = {f"centred/{measure}": values for measure, values in spot.items()} | {
             f"{kind}/{measure}": spot[measure] + more + random.normal(0, 0.01, 400)
             for kind, all_more in by.items()
@@ -376,9 +383,10 @@ def test_a_map_is_compared_with_a_spot_in_the_middle_on_the_same_images(looks):
     assert first["road"] == pytest.approx(0.1, abs=0.005) and first["deletion"] == pytest.approx(20, abs=0.5)
     assert 0 < first["road ±"] < 0.02 and abs(first["insertion"]) < first["insertion ±"]
     assert table.iloc[1]["road ±"] == pytest.approx(1.96 * 0.01 / 400**0.5, rel=0.15)  # one seed: images alone
-    told = claims.faithful(table)
+    told = claims.faithful(found)
     assert told.startswith("M6: Grad-CAM is more faithful than a spot in the middle by road, and less by deletion;")
-    assert "Layer-CAM by road, Layer-CAM by deletion, Layer-CAM by insertion, Grad-CAM by background." in told
+    assert "of 2 maps of the same models (n = 1) the best is Layer-CAM by road, Layer-CAM by deletion, " in told
+    assert told.endswith("Layer-CAM by insertion, Grad-CAM by background.")
 
 
 BLOCK = """[[claim]]

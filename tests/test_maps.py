@@ -53,7 +53,7 @@ def images():
 @pytest.mark.parametrize("layer", [None, "first", "second"])
 def test_maps_are_grad_cam_by_hand(model, images, layer):
     """Fails on another layer, another class, a missing ReLU or mean, dropout left on, or another enlargement."""
-    labels = np.array([0, 3, 9, 3, 5, 7])
+    labels = np.array([0, 3, 9, 3, 5, 7], "uint8")  # as Keras gives them
     made = maps.focus_maps(model, images, labels, layer)
     assert made.dtype == np.float32 and made.shape == (6, 32, 32)
     np.testing.assert_allclose(made, by_hand(model, images, labels, layer or "second"), atol=1e-5)

@@ -1,11 +1,22 @@
 """Progress is for who waits: in a terminal, and never among the results."""
 
+from functools import partial
+
+import pytest
+from rich.console import Console
+
 from kerascifar import progress
+
+
+def in_a(monkeypatch, terminal):
+    for name in ("TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.setenv(name, str(int(terminal)))
+    monkeypatch.setenv("TERM", "xterm")
 
 
 def test_a_bar_is_shown_in_a_terminal_alone_and_beside_the_results(monkeypatch, capsys):
     for terminal in (False, True):
-        monkeypatch.setenv("TTY_COMPATIBLE", str(int(terminal)))
+        in_a(monkeypatch, terminal)
         assert list(progress.track([3, 4], "Claims")) == [3, 4]
         printed = capsys.readouterr()
         assert printed.out == "" and ("Claims" in printed.err) == terminal
@@ -13,7 +24,7 @@ def test_a_bar_is_shown_in_a_terminal_alone_and_beside_the_results(monkeypatch, 
 
 def test_long_work_tells_a_log_how_far_it_is(monkeypatch, capsys):
     for terminal in (False, True):
-        monkeypatch.setenv("TTY_COMPATIBLE", str(int(terminal)))
+        in_a(monkeypatch, terminal)
         with progress.counted(2) as tick:
             tick("M6 seed 0, gradcam")
             tick("M6 seed 0, random")
@@ -21,3 +32,23 @@ def test_long_work_tells_a_log_how_far_it_is(monkeypatch, capsys):
         assert printed.out == "" and "M6 seed 0, random" in printed.err
         assert ("M6 seed 0, gradcam: 1 of 2 parts" in printed.err) == (not terminal)
         assert terminal or len(printed.err.splitlines()) == 2
+
+
+def test_a_terminal_that_cannot_move_a_bar_gets_the_lines(monkeypatch, capsys):
+    in_a(monkeypatch, True)
+    monkeypatch.setenv("TTY_INTERACTIVE", "0")
+    with progress.counted(1) as tick:
+        tick("M6 seed 0, gradcam")
+    assert "1 of 1 parts" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("minutes", [0.5, 30])
+def test_time_left_is_told_however_long_a_part_takes(monkeypatch, capsys, minutes):
+    """Fails where Rich forgets the part before: by itself it looks back for half a minute."""
+    in_a(monkeypatch, False)
+    clock = iter(range(0, 10**6, int(60 * minutes)))
+    monkeypatch.setattr(progress, "Console", partial(Console, get_time=lambda: float(next(clock))))
+    with progress.counted(4) as tick:
+        for _ in range(3):
+            tick("M6 seed 0, gradcam")
+    assert "3 of 4 parts; left about" in capsys.readouterr().err
