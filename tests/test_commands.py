@@ -351,11 +351,17 @@ def test_a_model_that_is_damaged_foreign_or_holds_code_is_refused_and_not_run(tr
 
 
 def test_a_damaged_record_hides_no_other_run(trained, tmp_path):
+    """In a copy of the package with one published run: to judge all of them takes a minute."""
+    there = tmp_path / "there"
+    shutil.copytree(ROOT / "kerascifar", there / "kerascifar", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "experiments", there / "experiments", ignore=shutil.ignore_patterns("*-seed*"))
+    (one,) = (ROOT / "experiments" / "results").glob("experiment1-M1-seed0-*")
+    shutil.copytree(one, there / "experiments" / "results" / one.name)
     shutil.copytree(trained[0], tmp_path / "here")
     (tmp_path / "here" / "runs" / "bad").mkdir()
     (tmp_path / "here" / "runs" / "bad" / "record.json").write_text('{"schema": 99}')
-    without_images = {"KERASCIFAR_DATA": "", "KERASCIFAR_CACHE": str(tmp_path / "cache")}  # a gallery takes a minute
-    result = command("report", cwd=tmp_path / "here", env=without_images)
+    without_images = {"KERASCIFAR_DATA": "", "KERASCIFAR_CACHE": str(tmp_path / "cache")}
+    result = command("report", cwd=tmp_path / "here", source=there, env=without_images)
     assert result.returncode == 0 and "runs/report/mine.csv" in result.stdout and "README" not in result.stdout
     assert "bad/record.json has schema 99; this version of kerascifar reads 1 to 1" in result.stderr
 
