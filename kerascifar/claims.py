@@ -372,14 +372,14 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _bootstrap(data: tuple[np.ndarray, ...], statistic: Callable[..., float]) -> tuple[float, float]:
-    """BCa interval; each sample of `data` is resampled by itself."""
+def _bootstrap(data: tuple[np.ndarray, ...], statistic: Callable[..., np.ndarray]) -> tuple[float, float]:
+    """BCa interval; each sample of `data` is resampled by itself, `statistic` taken over the last axis."""
     from scipy import stats
 
     low, high = stats.bootstrap(
         data,
         statistic,
-        vectorized=False,
+        vectorized=True,
         n_resamples=RESAMPLES,
         batch=100,  # all at once would take gigabytes
         confidence_level=1 - LEVEL,
@@ -394,7 +394,7 @@ def _over_seeds(differences: np.ndarray) -> tuple[float, float]:
         return math.nan, math.nan
     if np.ptp(differences) == 0:  # no spread to resample
         return float(differences[0]), float(differences[0])
-    return _bootstrap((differences,), lambda sample: float(np.mean(sample)))
+    return _bootstrap((differences,), np.mean)
 
 
 def _over_seeds_and_images(samples: Sequence[np.ndarray]) -> tuple[float, float]:
@@ -406,16 +406,19 @@ def _over_seeds_and_images(samples: Sequence[np.ndarray]) -> tuple[float, float]
         same = float(sum(np.nanmean(sample) for sample in samples))
         return same, same
     seeds = len(samples[0])
-    filled = [np.nan_to_num(sample.astype("float64")) for sample in samples]
-    counts = [(~np.isnan(sample)).astype("float64") for sample in samples]
+    # Of every image its values, then whether they count: (images, 2 · seeds).
+    both = [np.concatenate([np.nan_to_num(sample), ~np.isnan(sample)]).astype("float64").T for sample in samples]
 
-    def statistic(*chosen: np.ndarray) -> float:
-        rows = chosen[0] if seeds > 1 else np.array([0])
-        total = 0.0
-        for values, count, images in zip(filled, counts, chosen[-len(samples) :], strict=True):
+    def statistic(*chosen: np.ndarray, axis: int) -> np.ndarray:
+        total = np.zeros(chosen[0].shape[:-1])
+        for values, images in zip(both, chosen[-len(samples) :], strict=True):
             # How often each image was drawn, as weights: a tenth of the work of picking the images of every seed.
-            drawn = np.bincount(images, minlength=values.shape[1]).astype("float64")
-            total += float(((values @ drawn) / (count @ drawn))[rows].mean())
+            drawn = [np.bincount(one, minlength=len(values)) for one in np.atleast_2d(images)]
+            sums = np.array(drawn, "float64") @ values
+            means = sums[:, :seeds] / sums[:, seeds:]
+            if seeds > 1:
+                means = np.take_along_axis(means, np.atleast_2d(chosen[0]), axis=1)
+            total += means.mean(axis=1).reshape(total.shape)
         return total
 
     over = [np.arange(sample.shape[1]) for sample in samples]
