@@ -264,7 +264,7 @@ def number(value: float) -> str:
     """Two decimals, or two digits for what is smaller than 0.1; nothing for NaN."""
     if math.isnan(value):
         return ""
-    return f"{value:,.2f}" if value == 0 or abs(value) >= 0.1 else f"{value:.2g}"
+    return f"{value:,.2f}" if value == 0 or abs(value) >= 0.1 else f"{value:#.2g}"
 
 
 def plain_markdown(table: "pd.DataFrame") -> str:
