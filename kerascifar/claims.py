@@ -621,14 +621,12 @@ def faithful(found: Sequence[Record]) -> str:
                 if abs(line[measure]) > line[f"{measure} ±"]:
                     better[1 if sign * line[measure] > 0 else -1].append(measure)
         words = {way: ", ".join(those) or "none of the four" for way, those in better.items()}
-        told.append(
-            f"{name}: Grad-CAM is more faithful than a spot in the middle by {words[1]}, and less by {words[-1]}"
-        )
+        sentence = f"{name}: Grad-CAM is more faithful than a spot in the middle by {words[1]}, and less by {words[-1]}"
         if len(alike) and len(those := alike[alike["row"] == name]):
             best = (f"{those.loc[(sign * those[m]).idxmax(), 'map']} by {m}" for m, sign in FAITHFUL.items())
-            told[-1] += f"; of {len(those)} maps of the same models (n = {those['n'].min()}) the best is "
-            told[-1] += ", ".join(best)
-        told[-1] += "."
+            sentence += f"; of {len(those)} maps of the same models (n = {those['n'].min()}) the best is "
+            sentence += ", ".join(best)
+        told.append(f"{sentence}.")
     return " ".join(told)
 
 

@@ -29,14 +29,14 @@ def counted(total: int) -> Iterator[Callable[[str], None]]:
 
     console = Console(stderr=True)
     columns = (SpinnerColumn(), *Progress.get_default_columns())
-    alone = not console.is_interactive
+    in_a_log = not console.is_interactive
     # One part may take longer than the half minute that Rich looks back to tell the time left.
-    with Progress(*columns, console=console, speed_estimate_period=math.inf, disable=alone) as progress:
+    with Progress(*columns, console=console, speed_estimate_period=math.inf, disable=in_a_log) as progress:
         task = progress.add_task("", total=total)
 
         def tick(what: str) -> None:
             progress.update(task, advance=1, description=what)
-            if alone:
+            if in_a_log:
                 at = progress.tasks[0]
                 left = "" if at.time_remaining is None else f"; left about {duration(at.time_remaining)}"
                 print(f"{what}: {at.completed:.0f} of {total} parts{left}", file=sys.stderr, flush=True)

@@ -23,7 +23,7 @@ LOOKING = (
     "Means over the test images; `random` and `centred` are maps that know nothing of the model. Higher is more "
     "faithful for road (chance is 0) and insertion, lower for deletion. Border compares maps of one row, not rows: "
     "Model4's last convolution has no cells at the image's edges. Likeness to the maps of random weights is what it is "
-    "more than by chance. What each measure is: "
+    "more than by chance. n: the models measured; maps of another n are of other models, too. What each measure is: "
     "`kerascifar/looking.py`."
 )
 SHOWN = ("validation.png", "augmentation.png", "classes.png", "confusion-*.png")
