@@ -630,6 +630,12 @@ class _Unpickler(pickle._Unpickler):
             )
         return _ALLOWED[module, name]
 
+    def load_bytearray8(self) -> None:
+        """As Python's own, which reserves as many bytes as the pickle claims before it reads them."""
+        self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))  # type: ignore[attr-defined]
+
+    dispatch = pickle._Unpickler.dispatch | {pickle.BYTEARRAY8[0]: load_bytearray8}  # type: ignore[assignment]
+
 
 def _unpickled(where: str, content: bytes) -> np.ndarray:
     """One file of the Python version as uint8 (10000 · 3073,), the binary layout.

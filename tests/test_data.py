@@ -396,8 +396,9 @@ def test_a_pickle_with_code_is_not_run(tmp_path, protocol):
         (by_python_2(np.zeros((10_000, ROW), np.uint8), "x")[:-2_000_000], "no readable pickle"),
         (b"\x80\x04}r\xff\xff\xff\xff.", "KeyError"),  # asks C's unpickler for a table of 64 GB
         (b"\x80\x04\x8e\xff\xff\xff\xff\xff\x00\x00\x00.", "no readable pickle"),  # bytes of 1 TB
+        (b"\x80\x05\x96\xff\xff\xff\xff\xff\x00\x00\x00.", "EOFError"),  # a bytearray of 1 TB
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_a_malformed_pickle_is_refused(tmp_path, batch, expected):
     """Fails if a malformed pickle ends in a traceback or takes memory by what it claims."""
