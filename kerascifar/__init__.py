@@ -1,3 +1,10 @@
 """kerascifar: a reproduction of a report on small CNNs for CIFAR-10. Importing it loads no TensorFlow."""
 
+import os
+
 __version__ = "0.1.0"
+
+# oneDNN's kernels train two to three times as fast on a CPU without AVX-512, where TensorFlow leaves them off unless
+# asked. It reads the variable once, when it is loaded, so this comes first. Where it was built without oneDNN, the
+# variable does nothing.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

@@ -100,7 +100,7 @@ def _execute(work: "experiment.Work", cpus: float, gpus: float, kept: "Storage |
     images, labels = np.asarray(work.dataset.images), np.asarray(work.dataset.labels)
     dataset = ray.put(dataclasses.replace(work.dataset, images=images, labels=labels))
     # What decides a result is the command's, not that of the node's start.
-    variables = {name: os.environ[name] for name in environment.VARIABLES if name in os.environ} | {
+    variables = environment.variables() | {
         "KERAS_BACKEND": keras.backend.backend(),
         "TF_NUM_INTRAOP_THREADS": str(max(int(cpus), 1)),
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # runs may share a GPU

@@ -17,8 +17,7 @@ from kerascifar import train
 SOURCE = Path(__file__).resolve().parent.parent
 # What decides a result; records, pictures and documents may change without making it another program.
 CODE = ["kerascifar", "experiments/*.toml", "pyproject.toml", "requirements*"]
-# The modules that a trained model depends on, and the variables of the machine's that change the order of sums, their
-# precision (TensorFloat-32 on a GPU), or the time they take (a fraction of a GPU's memory: other runs have the rest).
+# The modules that a trained model depends on.
 TRAINING = [
     "config",
     "data",
@@ -31,17 +30,33 @@ TRAINING = [
     "evaluate",
     "experiment",
 ]
-VARIABLES = [
-    "OMP_NUM_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-    "TF_NUM_INTEROP_THREADS",
-    "TF_ENABLE_ONEDNN_OPTS",
-    "XLA_FLAGS",
-    "JAX_DEFAULT_MATMUL_PRECISION",
+# Variables of the libraries that compute: they choose kernels, threads, precision, or the order of sums.
+PREFIXES = (
+    "CUBLAS_",
+    "CUDA_",
+    "CUDNN_",
+    "DNNL_",
+    "GOMP_",
+    "JAX_",
+    "KERAS_",
+    "KMP_",
+    "MKL_",
+    "NPY_",
     "NVIDIA_TF32_OVERRIDE",
-    "XLA_PYTHON_CLIENT_MEM_FRACTION",
-]
-PACKAGES = ["tensorflow", "keras", "numpy", "scipy", "jax", "torch"]
+    "OMP_",
+    "ONEDNN_",
+    "OPENBLAS_",
+    "OPENCV_",
+    "PYTORCH_",
+    "TF_",
+    "TORCH_",
+    "XLA_",
+)
+# Those among them that name a folder of the machine's, or change only what is printed.
+NOT_RECORDED = {"CUDA_HOME", "CUDA_PATH", "CUDA_ROOT", "CUDA_CACHE_PATH", "KERAS_HOME", "TORCH_HOME"}
+NOT_RECORDED_PARTS = ("LOG", "VERBOSE", "CACHE_DIR", "_DIR")
+# Every package whose code computes a value of a run. jaxlib holds JAX's kernels; opencv fetches augmented pixels.
+PACKAGES = ["tensorflow", "keras", "numpy", "scipy", "opencv-python-headless", "ml-dtypes", "jax", "jaxlib", "torch"]
 
 
 def _git(*arguments: str) -> str | None:
@@ -66,29 +81,77 @@ def source() -> str:
     return hashlib.sha256(b"".join((folder / f"{name}.py").read_bytes() for name in TRAINING)).hexdigest()
 
 
+def variables() -> dict[str, str]:
+    """The environment variables that libraries compute by."""
+    return {
+        name: value
+        for name, value in sorted(os.environ.items())
+        if name.startswith(PREFIXES)
+        and name not in NOT_RECORDED
+        and not any(part in name for part in NOT_RECORDED_PARTS)
+    }
+
+
 def describe(device: str, deterministic: bool = False) -> dict[str, Any]:
-    """The environment of a record: equal texts for equal circumstances, so without the time of day."""
-    versions = {"python": platform.python_version(), "kerascifar": kerascifar.__version__}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+    """The environment of a record: equal texts for equal circumstances, so without the time of day.
+
+    What cannot be found out is None.
+    """
     head, uncommitted = commit()
     return {
-        "versions": versions,
+        "versions": _versions(),
         "backend": keras.backend.backend(),
         "device": device,
         "deterministic": deterministic,
         "cores": train.cores(),
+        "threads": _threads(),
+        "onednn": _onednn(),
+        "keras": {"floatx": keras.config.floatx(), "epsilon": keras.config.epsilon()},
         "processor": _processor(),
         "instructions": _instructions(),
         "system": f"{platform.system()} {platform.machine()}",
-        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        "libc": " ".join(platform.libc_ver()).strip() or None,
+        "variables": variables(),
         "source": source(),
         "commit": head,
         "uncommitted": uncommitted,
     }
+
+
+def _versions() -> dict[str, str]:
+    """Of Python, this package, and all packages that compute; NVIDIA's libraries come as packages, too."""
+    installed = {
+        d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions() if d.metadata["Name"]
+    }
+    wanted = [*PACKAGES, *sorted(name for name in installed if name.startswith("nvidia-"))]
+    found = {name: installed[name] for name in wanted if name in installed}
+    return {"python": platform.python_version(), "kerascifar": kerascifar.__version__, **found}
+
+
+def _threads() -> dict[str, int] | None:
+    """TensorFlow's threads within an operation, whose number decides how sums are split, and between operations."""
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    within = tf.config.threading.get_intra_op_parallelism_threads()
+    asked = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    return {
+        "intra_op": within or (int(asked) if asked.isdecimal() and int(asked) else train.cores()),
+        "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
+    }
+
+
+def _onednn() -> bool | None:
+    """Whether TensorFlow computes with oneDNN; it says so itself, as the variable may have come too late."""
+    if keras.backend.backend() != "tensorflow":
+        return None
+    try:
+        from tensorflow.python.util import _pywrap_util_port
+
+        return bool(_pywrap_util_port.IsMklEnabled())
+    except (ImportError, AttributeError):  # not part of TensorFlow's public interface
+        return None
 
 
 def _instructions() -> str:

@@ -1,7 +1,8 @@
 """Trains a published run again and says whether the result is the same to the bit, or within the published spread."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -9,6 +10,7 @@ from kerascifar import data, experiment, records
 from kerascifar.config import Row, Run
 from kerascifar.errors import UserError
 
+NOT_COMPARED = {"finished", "earlier", "uncommitted"}  # they decide no result
 MEASURES = (("validation", "accuracy"), ("validation", "loss"), ("test", "accuracy"), ("test", "loss"))
 
 
@@ -41,13 +43,9 @@ def judge(theirs: records.Record, mine: records.Record, spread: Sequence[records
     if mine.history == theirs.history and mine.results == theirs.results:
         return True, [f"{theirs.label}: bit-identical ({len(theirs.seconds)} epochs, all losses and accuracies)."]
     lines = [f"{theirs.label}: not bit-identical."]
-    differing = {
-        key: (theirs.environment.get(key), mine.environment.get(key))
-        for key in ("versions", "processor", "instructions", "device", "backend", "commit")
-        if theirs.environment.get(key) != mine.environment.get(key)
-    }
     lines += [
-        f"  {key}: {a or 'not recorded'}, published; {b or 'not recorded'}, here" for key, (a, b) in differing.items()
+        f"  {key}: {_said(a)}, published; {_said(b)}, here"
+        for key, a, b in _differences(theirs.environment, mine.environment)
     ]
     if mine.basis != theirs.basis:
         lines.append("  the images or the model's layers are others than published")
@@ -63,3 +61,21 @@ def judge(theirs: records.Record, mine: records.Record, spread: Sequence[records
             f"({len(values)} {'seeds' if len(values) > 1 else 'seed'})"
         )
     return inside, lines
+
+
+def _differences(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """What differs between two environments: the key, then both values; entry by entry where these are tables."""
+    for key in [*theirs, *(key for key in mine if key not in theirs)]:
+        a, b = theirs.get(key), mine.get(key)
+        if key in NOT_COMPARED or a == b:
+            continue
+        if isinstance(a, dict) and isinstance(b, dict):
+            yield from ((f"{key} {entry}", one, other) for entry, one, other in _differences(a, b))
+        else:
+            yield key, a, b
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "not recorded"
+    return ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)

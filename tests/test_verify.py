@@ -53,3 +53,15 @@ def test_a_run_that_is_not_published_is_told(tmp_path):
     with pytest.raises(UserError, match=r"No run of M2 is published\."):
         verify.published("M2", 0, tmp_path)
     assert verify.published("M1", 2, tmp_path)[0].seed == 2
+
+
+def test_each_version_and_variable_that_differs_is_named():
+    """Fails if a table is compared as a whole, or only the keys that one side has."""
+    theirs = run(environment={"versions": {"keras": "3.14", "numpy": "2.4"}, "variables": {"OMP_NUM_THREADS": "1"}})
+    here = {"versions": {"keras": "3.15", "numpy": "2.4", "opencv-python-headless": "5.0"}, "variables": {}}
+    _, lines = verify.judge(theirs, run(last=0.4, environment=here), [theirs])
+    assert lines[1:4] == [
+        "  versions keras: 3.14, published; 3.15, here",
+        "  versions opencv-python-headless: not recorded, published; 5.0, here",
+        "  variables OMP_NUM_THREADS: 1, published; not recorded, here",
+    ]
