@@ -10,6 +10,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 from rich.console import Console
@@ -70,10 +71,11 @@ def train(
     512
     """
 
-    def builder(name: str, **options: object) -> keras.Sequential:
+    def builder(name: str, **options: Any) -> keras.Sequential:
         if isinstance(model, str):
             return models.build(model, **options)
-        return keras.models.clone_model(model) if isinstance(model, keras.Model) else model()
+        network = keras.models.clone_model(model) if isinstance(model, keras.Model) else model()
+        return models.adapt(network, **options)
 
     if isinstance(model, str):
         row = dataclasses.replace(row, model=model)

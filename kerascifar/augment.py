@@ -38,6 +38,8 @@ class BatchAugmenter(ImageDataGenerator):
         super().__init__(**arguments)
         if self.fill_mode not in FILL_MODES:
             raise ValueError(f"fill_mode {self.fill_mode!r} is not one of {sorted(FILL_MODES)}.")
+        if self.interpolation_order not in (0, 1):
+            raise ValueError(f"interpolation_order {self.interpolation_order!r} is not 0 or 1.")
         if np.ndim(self.width_shift_range) or np.ndim(self.height_shift_range):
             raise ValueError("BatchAugmenter takes one number for a shift, not a list to choose from.")
         self.on_gpu = on_gpu
@@ -82,13 +84,18 @@ class BatchAugmenter(ImageDataGenerator):
             A float32 array or tensor of the shape of `images`, within 1e-4 of `apply_transform` for pixels in 0..1.
         """
         height, width = images.shape[1:3]
-        # "constant" and "wrap" jump at the image's edge: there SciPy's double precision and order of summation count.
-        exact = self.fill_mode in ("constant", "wrap")
+        # "constant" and "wrap" jump at the image's edge, the nearest pixel between any two: there SciPy's double
+        # precision and order of summation count.
+        nearest = self.interpolation_order == 0
+        exact = nearest or self.fill_mode in ("constant", "wrap")
         rows, columns = _sources(parameters, height, width, "float64" if exact else "float32")
         outside = None
         if self.fill_mode == "constant":
             outside = (rows < 0) | (rows > height - 1) | (columns < 0) | (columns > width - 1)
-        y, x = _into_range(rows, height, self.fill_mode), _into_range(columns, width, self.fill_mode)
+        y, x = (
+            _into_range(rows, height, self.fill_mode, nearest),
+            _into_range(columns, width, self.fill_mode, nearest),
+        )
         if self.on_gpu:
             result = _fetched(images, y, x)
             return keras.ops.where(outside[..., None], self.cval, result) if outside is not None else result
@@ -155,12 +162,17 @@ def _matrices(count: int, rows: list[list[Any]]) -> np.ndarray:
     return matrix
 
 
-def _into_range(coordinate: np.ndarray, size: int, fill_mode: str) -> np.ndarray:
-    """float32 coordinates 0..size-1, between which linear interpolation gives what SciPy's mode gives outside."""
+def _into_range(coordinate: np.ndarray, size: int, fill_mode: str, nearest: bool) -> np.ndarray:
+    """float32 coordinates 0..size-1, between which linear interpolation gives what SciPy's mode gives outside.
+
+    nearest: whole coordinates, at which linear interpolation gives the nearest pixel.
+    """
     last = size - 1
     if fill_mode == "reflect":  # d c b a | a b c d | d c b a
         coordinate = size - np.abs((coordinate + 0.5) % (2 * size) - size) - 0.5
     elif fill_mode == "wrap":  # the last pixel takes the first one's place
         coordinate = np.where(coordinate < 0, coordinate + last * (np.floor(-coordinate / last) + 1), coordinate)
         coordinate = np.where(coordinate > last, coordinate - last * np.floor(coordinate / last), coordinate)
+    if nearest:
+        coordinate = np.floor(coordinate + 0.5)
     return np.clip(coordinate, 0, last).astype("float32", copy=False)

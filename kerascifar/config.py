@@ -35,6 +35,7 @@ AUGMENTATION: dict[str, type] = {
     "vertical_flip": bool,
     "fill_mode": str,  # what lies beyond the edges: one of FILL_MODES
     "cval": float,  # the pixel value beyond the edges for "constant", 0..1
+    "interpolation_order": int,  # 1: linear between pixels; 0: the nearest pixel, as torchvision rotates by default
 }
 FILL_MODES = {"nearest", "constant", "reflect", "wrap"}
 NAME_CHARACTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
@@ -252,7 +253,9 @@ def _problems(row: Row) -> Iterable[str]:
 def _option_problems(row: Row) -> Iterable[str]:
     # A program may train a model that is no builder here; a file's rows must name one (`read`).
     builder = models.BUILDERS.get(row.model)
-    options = set(inspect.signature(builder).parameters) if builder else set(row.model_options)
+    options = set(row.model_options)
+    if builder:
+        options = {*inspect.signature(builder).parameters, *models.SHARED_OPTIONS}
     for key in row.model_options:
         try:
             json.dumps(row.model_options[key], allow_nan=False)
@@ -283,6 +286,8 @@ def _option_problems(row: Row) -> Iterable[str]:
             yield f"augmentation: zoom_range is a share, 0 up to 1, not {value!r}."
         elif key in ("rotation_range", "shear_range") and not 0 <= value <= 180:
             yield f"augmentation: {key} is in degrees, 0 to 180, not {value!r}."
+        elif key == "interpolation_order" and (type(value) is not int or value not in (0, 1)):
+            yield f"augmentation: interpolation_order is 0 (nearest pixel) or 1 (linear), not {value!r}."
         elif key == "cval" and not 0 <= value <= 1:
             yield f"augmentation: cval is a pixel value, 0 to 1, not {value!r}."
         elif key == "fill_mode" and str(value) not in FILL_MODES:

@@ -1,10 +1,12 @@
 """The report's six models, as Keras `Sequential` builders that end in logits.
 
 A model is one function under `@model`; its name is the key in an experiment's TOML, its keyword arguments are that
-row's `model_options`. The layers follow the report's tables; what those leave open is an argument with a default:
-`dropout` is the rate, `momentum` BatchNormalization's.
+row's `model_options`. The layers follow the report's tables; what those leave open is an argument with a default
+(`dropout` is the rate). The arguments of `adapt` are options of every model: they set what the original's library,
+PyTorch, does by default, and Keras does otherwise.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -50,10 +52,56 @@ def build(name: str, **options: Any) -> "keras.Sequential":
     """
     if name not in BUILDERS:
         raise UserError(f'Model "{name}" is not known.\n{suggest(name, BUILDERS)}')
+    shared = {key: options.pop(key) for key in SHARED_OPTIONS if key in options}
     try:
-        return BUILDERS[name](**options)
+        return adapt(BUILDERS[name](**options), **shared)
     except (TypeError, ValueError) as error:
-        raise UserError(f"Model {name} cannot be built with {options or 'its defaults'}: {error}") from None
+        raise UserError(f"Model {name} cannot be built with {options | shared or 'its defaults'}: {error}") from None
+
+
+def adapt(
+    network: "keras.Sequential",
+    *,
+    initialization: str = "keras",
+    momentum: float = 0.99,
+    epsilon: float = 0.001,
+    pixels: str = "0..1",
+) -> "keras.Sequential":
+    """The same model with options that any model takes; the defaults are Keras's.
+
+    Args:
+        network: untrained.
+        initialization: "keras" leaves it (for most layers uniform Glorot kernels, biases 0); "pytorch" draws kernel
+            and bias of each convolution and dense layer uniformly from ±1/√(inputs of a unit), as
+            `torch.nn.modules.conv._ConvNd.reset_parameters` does.
+        momentum: of each BatchNormalization, the share of a moving statistic that a step keeps. PyTorch counts the
+            other share, so its default, 0.1, is 0.9 here.
+        epsilon: of each BatchNormalization, added to the variance. PyTorch's default is 1e-5.
+        pixels: range of the values that the first layer sees: "0..1", or "-1..1" by a `Rescaling` layer before it, as
+            `torchvision.transforms.Normalize(0.5, 0.5)` gives.
+    Raises:
+        ValueError: a value that is not one of these.
+    """
+    if initialization not in ("keras", "pytorch"):
+        raise ValueError(f'initialization must be "keras" or "pytorch", not {initialization!r}')
+    if pixels not in ("0..1", "-1..1"):
+        raise ValueError(f'pixels must be "0..1" or "-1..1", not {pixels!r}')
+    for name, value, top in (("momentum", momentum, 1), ("epsilon", epsilon, math.inf)):
+        if type(value) not in (int, float) or not 0 <= value < top:
+            raise ValueError(f"{name} must be a number from 0 up to {top}, not {value!r}")
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum, layer.epsilon = momentum, epsilon
+    if initialization == "pytorch":
+        _initialize_like_pytorch(network)
+    if pixels == "-1..1":
+        scaled = keras.layers.Rescaling(2.0, offset=-1.0, name="rescaling")
+        return keras.Sequential([keras.Input(INPUT_SHAPE), scaled, *network.layers], name=network.name)
+    return network
+
+
+# The options that `adapt` adds to those of each builder.
+SHARED_OPTIONS = frozenset(inspect.signature(adapt).parameters) - {"network"}
 
 
 # Layer makers, so that a model below reads like the report's table. ReLU sits in each convolution (assumption: the
@@ -66,8 +114,8 @@ def _pool() -> "keras.layers.Layer":
     return keras.layers.MaxPooling2D(2)
 
 
-def _norm(momentum: float) -> "keras.layers.Layer":
-    return keras.layers.BatchNormalization(momentum=momentum)
+def _norm() -> "keras.layers.Layer":
+    return keras.layers.BatchNormalization()
 
 
 def _drop(rate: float) -> "keras.layers.Layer":
@@ -82,60 +130,55 @@ def _sequential(name: str, *layers: "keras.layers.Layer", hidden: Sequence[int] 
     return keras.Sequential([keras.Input(INPUT_SHAPE), *layers, keras.layers.Flatten(), *dense, logits], name=name)
 
 
-def _initialize_like_pytorch(network: "keras.Sequential") -> "keras.Sequential":
-    """PyTorch's default for convolutions and dense layers: kernel and bias uniform in ±1/√(inputs of a unit)."""
+def _initialize_like_pytorch(network: "keras.Sequential") -> None:
     for layer in network.layers:
-        if layer.weights:
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
             limit = 1 / math.sqrt(math.prod(layer.kernel.shape[:-1]))
             for variable in layer.weights:
                 variable.assign(keras.random.uniform(variable.shape, -limit, limit))
-    return network
 
 
 @model
 def model1(
-    filters: Sequence[int] = (16, 32, 64), dense: Sequence[int] = (128, 64), initialization: str = "keras"
+    filters: Sequence[int] = (16, 32, 64), dense: Sequence[int] = (128, 64), padding: str = "same"
 ) -> "keras.Sequential":
     """Experiment 1: "3 conv2d, 3 maxpool, 3 dense" (the third dense layer gives the logits).
 
     Args:
-        filters: channels of the three 3×3 "same" convolutions; the report does not give them, a rule chose them.
+        filters: channels of the three 3×3 convolutions; the report does not give them.
         dense: units of the two hidden dense layers; likewise.
-        initialization: "keras" (uniform Glorot, biases 0) or "pytorch", the defaults of the original's library.
+        padding: of the convolutions, "same" or "valid"; likewise.
     """
-    if initialization not in ("keras", "pytorch"):
-        raise ValueError(f'initialization must be "keras" or "pytorch", not {initialization!r}')
     first, second, third = filters
-    network = _sequential(
+    return _sequential(
         "model1",
-        _conv(first),
+        _conv(first, padding),
         _pool(),
-        _conv(second),
+        _conv(second, padding),
         _pool(),
-        _conv(third),
+        _conv(third, padding),
         _pool(),
         hidden=dense,
     )
-    return _initialize_like_pytorch(network) if initialization == "pytorch" else network
 
 
 @model
-def model2(dropout: float = 0.2, momentum: float = 0.99) -> "keras.Sequential":
+def model2(dropout: float = 0.2) -> "keras.Sequential":
     """Experiment 2: four BatchNormalization, two Dropout layers; 42,506 trainable (the report's table)."""
     return _sequential(
         "model2",
         _conv(64),
-        _norm(momentum),
+        _norm(),
         _drop(dropout),
         _conv(32),
-        _norm(momentum),
+        _norm(),
         _drop(dropout),
         _conv(32),
         _pool(),
-        _norm(momentum),
+        _norm(),
         _conv(16),
         _pool(),
-        _norm(momentum),
+        _norm(),
         _conv(16, "valid"),
     )
 
@@ -158,54 +201,54 @@ def model3(dropout: float = 0.2) -> "keras.Sequential":
 
 
 @model
-def model4(dropout: float = 0.2, momentum: float = 0.99) -> "keras.Sequential":
+def model4(dropout: float = 0.2) -> "keras.Sequential":
     """Experiment 2: two BatchNormalization layers; 42,314 trainable (the report's table, its best)."""
     return _sequential(
         "model4",
         _conv(64),
         _drop(dropout),
         _conv(32),
-        _norm(momentum),
+        _norm(),
         _drop(dropout),
         _conv(32),
         _pool(),
         _conv(16),
         _pool(),
-        _norm(momentum),
+        _norm(),
         _conv(16, "valid"),
     )
 
 
 @model
-def model5(momentum: float = 0.99) -> "keras.Sequential":
+def model5() -> "keras.Sequential":
     """Experiment 2: Model4 without its two Dropout layers (assumption)."""
     return _sequential(
         "model5",
         _conv(64),
         _conv(32),
-        _norm(momentum),
+        _norm(),
         _conv(32),
         _pool(),
         _conv(16),
         _pool(),
-        _norm(momentum),
+        _norm(),
         _conv(16, "valid"),
     )
 
 
 @model
-def model6(dropout: float = 0.2, momentum: float = 0.99) -> "keras.Sequential":
+def model6(dropout: float = 0.2) -> "keras.Sequential":
     """Experiment 2: Model3 with BatchNormalization at the places of Model2 that Model4 leaves (assumption)."""
     return _sequential(
         "model6",
         _conv(64),
-        _norm(momentum),
+        _norm(),
         _drop(dropout),
         _conv(32),
         _drop(dropout),
         _conv(32),
         _pool(),
-        _norm(momentum),
+        _norm(),
         _conv(16),
         _pool(),
         _conv(16, "valid"),

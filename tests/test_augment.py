@@ -27,6 +27,7 @@ def singly(parameters):
 
 
 @pytest.mark.parametrize("on_gpu", [False, True])
+@pytest.mark.parametrize("order", [0, 1])
 @pytest.mark.parametrize("fill_mode", sorted(config.FILL_MODES))
 @pytest.mark.parametrize(
     "arguments",
@@ -35,12 +36,13 @@ def singly(parameters):
 )
 # SciPy's own deprecation: ImageDataGenerator uses a namespace that SciPy 2 drops.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:keras")
-def test_a_batch_equals_imagedatagenerator_image_by_image(arguments, fill_mode, on_gpu):
-    """Fails if an axis, a sign, the order of the matrices or what lies beyond an edge is wrong."""
+def test_a_batch_equals_imagedatagenerator_image_by_image(arguments, fill_mode, order, on_gpu):
+    """Fails if an axis, a sign, the order of the matrices, rounding, or what lies beyond an edge is wrong."""
     random = np.random.default_rng(0)
     images = random.random((48, 32, 32, 3), dtype="float32")
     whole = arguments == "pixels"  # shifts by whole pixels: what is looked up lies exactly on an edge
-    augmenter = BatchAugmenter(on_gpu, fill_mode=fill_mode, cval=0.3, **({} if whole else arguments))
+    values = {"fill_mode": fill_mode, "cval": 0.3, "interpolation_order": order}
+    augmenter = BatchAugmenter(on_gpu, **values, **({} if whole else arguments))
     parameters = augmenter.draw(48, (32, 32, 3), np.random.SeedSequence(3))
     if whole:
         for key in ("tx", "ty"):
@@ -80,14 +82,16 @@ def test_draws_leave_the_global_generator_alone_and_depend_on_the_seed():
         {"samplewise_center": True},
         {"rescale": 2},
         {"preprocessing_function": abs},
-        {"interpolation_order": 0},
+        {"interpolation_order": 3},
         {"data_format": "channels_first"},
         {"fill_mode": "mirror"},
         {"width_shift_range": [1, 2]},
     ],
 )
 def test_what_it_would_not_apply_is_refused(arguments):
-    with pytest.raises(ValueError, match="BatchAugmenter does not apply|fill_mode 'mirror'|one number for a shift"):
+    with pytest.raises(
+        ValueError, match="BatchAugmenter does not apply|fill_mode 'mirror'|is not 0 or 1|one number for a shift"
+    ):
         BatchAugmenter(**arguments)
 
 
@@ -98,3 +102,20 @@ def test_images_in_another_order_of_memory_are_transformed_too():
     parameters = augmenter.draw(5, (32, 32, 3), np.random.SeedSequence(0))
     expected = augmenter.apply_transforms(np.ascontiguousarray(images), parameters)
     assert (augmenter.apply_transforms(images, parameters) == expected).all()
+
+
+def test_a_quarter_turn_with_zeros_beyond_the_edges_moves_whole_pixels():
+    """By hand: counted from the centre, row r comes from column r. Fails if pixels are mixed or edges are filled."""
+    image = np.arange(1, 26, dtype="float32").reshape(1, 5, 5, 1) / 25
+    augmenter = BatchAugmenter(fill_mode="constant", interpolation_order=0)
+    none = {"tx": 0.0, "ty": 0.0, "shear": 0.0, "zx": 1.0, "zy": 1.0, "flip_horizontal": False, "flip_vertical": False}
+
+    def turned(degrees):
+        values = {key: np.array([value]) for key, value in {**none, "theta": degrees}.items()}
+        return 25 * augmenter.apply_transforms(image, values)[0, :, :, 0]
+
+    # A hair less than 90 degrees, as the cosine of 90 is not exactly 0.
+    assert turned(89.999)[1:4, 1:4].round().tolist() == [[9, 14, 19], [8, 13, 18], [7, 12, 17]]
+    corners = turned(45.0)
+    assert corners[0, 0] == corners[0, 4] == corners[4, 0] == corners[4, 4] == 0  # 2·√2 from the centre, beyond 2
+    assert corners[2, 2].round() == 13

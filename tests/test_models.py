@@ -159,8 +159,58 @@ def test_pytorchs_initialisation_is_uniform_with_its_limits_and_follows_the_seed
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
 
 
-def test_batch_normalizations_momentum_is_an_option():
-    layers = models.build("model4", momentum=0.9).layers
-    assert [layer.momentum for layer in layers if isinstance(layer, keras.layers.BatchNormalization)] == [0.9, 0.9]
-    default = models.build("model2").layers
-    assert {layer.momentum for layer in default if isinstance(layer, keras.layers.BatchNormalization)} == {0.99}
+def norms(network):
+    return [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+@pytest.mark.parametrize(("name", "count"), [("model2", 4), ("model3", 0), ("model4", 2), ("model5", 2), ("model6", 2)])
+def test_momentum_and_epsilon_reach_each_batch_normalization(name, count):
+    found = norms(models.build(name, momentum=0.9, epsilon=1e-5))
+    assert [(layer.momentum, layer.epsilon) for layer in found] == [(0.9, 1e-5)] * count
+    assert {(layer.momentum, layer.epsilon) for layer in norms(models.build(name))} <= {(0.99, 0.001)}
+
+
+def test_batch_normalization_computes_with_momentum_and_epsilon():
+    """By hand, of the values 0 and 2: mean 1, variance 1. Fails if a layer keeps what it was built with."""
+    network = models.adapt(
+        keras.Sequential([keras.Input((1,)), keras.layers.BatchNormalization()]), momentum=0.9, epsilon=3.0
+    )
+    result = np.asarray(network(np.array([[0.0], [2.0]], "float32"), training=True))
+    assert result.ravel().tolist() == pytest.approx([-0.5, 0.5])  # (x − 1) / √(1 + 3)
+    _, _, mean, variance = (float(np.asarray(w)[0]) for w in network.layers[0].weights)
+    assert (mean, variance) == pytest.approx((0.1, 1.0))  # 0.9 · 0 + 0.1 · 1, 0.9 · 1 + 0.1 · 1
+    loaded = keras.Sequential.from_config(network.get_config()).layers[0]
+    assert (loaded.momentum, loaded.epsilon) == (0.9, 3.0)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_pixels_from_minus_one_to_one_are_twice_the_pixel_minus_one(name):
+    """Fails if the weights are not those of the model without it, or the scale is another."""
+    keras.utils.set_random_seed(1)
+    plain = models.build(name, initialization="pytorch")
+    keras.utils.set_random_seed(1)
+    signed = models.build(name, initialization="pytorch", pixels="-1..1")
+    images = np.random.default_rng(0).random((2, 32, 32, 3), dtype="float32")
+    expected = np.asarray(plain(2 * images - 1, training=False))
+    assert np.asarray(signed(images, training=False)) == pytest.approx(expected, abs=1e-5)
+    assert signed.input_shape == (None, 32, 32, 3) and signed.count_params() == plain.count_params()
+
+
+def test_valid_convolutions_leave_four_positions_of_model1():
+    """32 → 30 → 15 → 13 → 6 → 4 → 2."""
+    shapes = [shape for kind, shape, _ in listing(models.build("model1", padding="valid")) if kind == P]
+    assert shapes == [(15, 15, 16), (6, 6, 32), (2, 2, 64)]
+
+
+@pytest.mark.parametrize(
+    ("options", "answer"),
+    [
+        ({"initialization": "torch"}, "initialization must be"),
+        ({"pixels": "0..255"}, "pixels must be"),
+        ({"momentum": 1}, "momentum must be"),
+        ({"epsilon": "small"}, "epsilon must be"),
+    ],
+)
+def test_an_option_of_every_model_that_makes_no_sense_is_a_users_mistake(options, answer):
+    with pytest.raises(UserError, match=answer):
+        models.build("model4", **options)

@@ -145,3 +145,46 @@ def test_a_finished_training_leaves_no_graph_in_memory(images, tmp_path):
         train.train(tiny(), dataclasses.replace(ROW, epochs=1), seed, *images, tmp_path / str(seed))
     keras.backend.clear_session()
     assert alive() == 0
+
+
+def pytorch_step(optimizer, gradients, rate=0.01):
+    """PyTorch's update rules as its documentation gives them, in float64, one weight: its values after each step."""
+    w, m, v, values = 1.0, 0.0, 0.0, []
+    for t, g in enumerate(gradients, 1):
+        if optimizer == "adam":
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+            w -= rate * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)) ** 0.5 + 1e-8)
+        elif optimizer == "rmsprop":
+            v = 0.99 * v + 0.01 * g * g
+            w -= rate * g / (v**0.5 + 1e-8)
+        else:
+            m = 0.9 * m + g
+            w -= rate * m
+        values.append(w)
+    return values
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options"),
+    [
+        ("adam", {"epsilon": 1e-8}),
+        # Keras adds epsilon inside the square root, PyTorch outside: (1e-8)² inside. 1e-8 inside would act like 1e-4.
+        ("rmsprop", {"rho": 0.99, "epsilon": 1e-16}),
+        ("sgd", {"momentum": 0.9}),
+    ],
+)
+def test_pytorchs_optimizers_are_options_of_a_row(optimizer, options):
+    """Small and large gradients. Fails with Keras's defaults, and with RMSprop's epsilon 1e-8.
+
+    Not equal to the last digit: PyTorch adds Adam's epsilon after correcting the bias, and RMSprop's outside the root.
+    """
+    gradients = [1e-4, -2e-4, 3e-4, 0.5, -1e-4]
+    row = Row("M", "model1", optimizer=optimizer, optimizer_options=options, learning_rate=0.01)
+    network = train.compiled(keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)]), row)
+    network.set_weights([np.array([[1.0]], "float32")])
+    network.optimizer.build(network.trainable_variables)
+    found = []
+    for gradient in gradients:
+        network.optimizer.apply([np.array([[gradient]], "float32")])
+        found.append(float(np.asarray(network.trainable_variables[0])[0, 0]))
+    assert found == pytest.approx(pytorch_step(optimizer, gradients), abs=1.2e-4)
