@@ -19,11 +19,11 @@ from kerascifar import __version__, errors, quiet
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.console import Console
 
-    from kerascifar import config, records
+    from kerascifar import config, data, records
 
 RUNS = Path("runs")
-CHOICES = Path(__file__).resolve().parent.parent / "experiments" / "choices.toml"
 
 EXAMPLES = """
 run experiments/experiment1.toml                          all rows, to their early stop
@@ -31,7 +31,7 @@ run experiments/experiment1.toml --rows M1 M6 --epochs 1  two rows, to see them 
 run experiments/experiment2.toml --rows Model4 --seeds 0 1 2 --tensorboard
 run experiments/experiment2.toml --devices all
 run experiments/experiment1.toml --executor ray --address auto --cpus-per-run 2
-choices                                   trains the eight candidates
+choices                                   trains the candidates, then ranks them
 verify M3                                 seed 0 of row M3 again, beside the published one
 data --data ~/cifar                       verifies these files
 models                                    all models
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(action=_run)
 
     choices = commands.add_parser(
-        "choices", help="decide by a rule what the report leaves open, by training candidates"
+        "choices", help="what did the original most probably do? Train candidates and rank them"
     )
     choices.add_argument("--epochs", type=int, metavar="N", help="at most N epochs: to try it, decides nothing")
     _add_places(choices, data=True)
@@ -205,26 +205,31 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     runs = config.read(arguments.experiment).runs(
         arguments.rows, arguments.seeds, arguments.epochs, arguments.precision
     )
-    return _train(runs, arguments, argv)[0]
+    return _train(runs, arguments, argv)
 
 
 def _choices(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
-    from kerascifar import choices, config, tables
+    from kerascifar import choices, records, tables
 
-    runs = config.read(CHOICES).runs(epochs=arguments.epochs)
-    widths = [run for run in runs if run.row.name in choices.WIDTHS.candidates]
-    status, found = _train(widths, arguments, argv, show=not arguments.json)
-    best = choices.taken(choices.WIDTHS, found)
-    if status > 1 or best is None:
-        if status <= 1:
-            print("Not all candidates are trained yet: nothing is decided.", file=sys.stderr)
+    questions = choices.read()
+    epochs = arguments.epochs
+    status, there = _execute([r for q in questions for r in q.runs(q.rows, q.seeds[:1], epochs)], arguments, argv)[:2]
+    further = [r for q in questions for r in q.runs(choices.best_quarter(q, there), q.seeds[1:], epochs)]
+    if further and not status:
+        status, more = _execute(further, arguments, argv)[:2]
+        there += more
+    if status == errors.INTERRUPTED:
         return status
-    worse, more = _train(choices.with_widths(runs, best), arguments, argv, show=not arguments.json)
-    status, found = max(status, worse), [*found, *more]
-    table = choices.table(found)
-    tables.save_plain(table, arguments.runs / "report" / "choices-decided", "Choices", [choices.NOTE])
-    print(_json(table) if arguments.json else f"\n{table.to_markdown(index=False)}\n\n{choices.NOTE}")
-    return status
+    table = choices.table(there, questions)
+    if table.empty:
+        print("No candidate is trained to its end yet: nothing is ranked.", file=sys.stderr)
+        return status
+    tables.save_plain(table, arguments.runs / "report" / "choices", "Open choices", [choices.NOTE])
+    if arguments.json:
+        print(_json(table))
+    else:
+        print(f"\n{tables.plain_markdown(table)}\n\n{choices.NOTE}\n{arguments.runs / 'report' / 'choices.md'}")
+    return status or int(any(r.stop == records.NOT_FINITE for r in there))
 
 
 def _verify(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
@@ -251,15 +256,15 @@ def _json(table: "pd.DataFrame") -> str:
     return str(table.to_json(orient="records", double_precision=15, force_ascii=False, indent=2))
 
 
-def _train(
-    runs: "Sequence[config.Run]", arguments: argparse.Namespace, argv: Sequence[str], show: bool = True
-) -> "tuple[int, list[records.Record]]":
-    """Trains, then shows and writes the table; returns the exit status and the records of `runs` that are finished."""
+def _execute(
+    runs: "Sequence[config.Run]", arguments: argparse.Namespace, argv: Sequence[str]
+) -> "tuple[int, list[records.Record], data.Dataset, Console]":
+    """Trains; returns the exit status, the records of `runs` that are finished, the images, and where to print."""
     from kerascifar import data, files
 
     folder = arguments.runs
     dataset = data.load(arguments.data)
-    files.check_writable(folder / "report")  # a read-only place is told before hours of training, not after
+    files.check_writable(folder / "report")  # fail before hours of training, not after, if the folder is read-only
     execute = None
     if arguments.executor == "ray":
         from kerascifar import cluster
@@ -270,7 +275,7 @@ def _train(
     quiet.load_keras()
     from rich.console import Console
 
-    from kerascifar import experiment, records, report, tables
+    from kerascifar import experiment
 
     # A file is as wide as the table.
     console = Console(width=None if sys.stdout.isatty() else 160, stderr=arguments.json)
@@ -295,18 +300,27 @@ def _train(
         )
     except experiment.Interrupted as stop:
         console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
-        return errors.INTERRUPTED, []
+        return errors.INTERRUPTED, [], dataset, console
+    return 0, own, dataset, console
+
+
+def _train(runs: "Sequence[config.Run]", arguments: argparse.Namespace, argv: Sequence[str]) -> int:
+    """Trains, then shows and writes the table; returns the exit status."""
+    status, own, dataset, console = _execute(runs, arguments, argv)
     if not own:
-        if arguments.json and show:
+        if arguments.json and not status:
             print("[]")
-        return 0, []
+        return status
+    from kerascifar import records, report, tables
+
+    folder = arguments.runs
     name = own[0].experiment
     everything = [] if dataset.is_synthetic else records.current(records.list_records(records.PUBLISHED))
     published = [r for r in everything if r.experiment == name]
     table = tables.results(own, published)
     if not arguments.json:
         console.print(tables.as_rich(table, f"{name} on {dataset.name}"), soft_wrap=True)
-    elif show:
+    else:
         print(_json(table))
     for note in tables.notes(own, published):
         console.print(note, markup=False, highlight=False)
@@ -320,7 +334,7 @@ def _train(
     console.print(f"\nTables and figures: {folder / 'report'}", markup=False, highlight=False, soft_wrap=True)
     for path in written:
         console.print(f"  {path}", markup=False, highlight=False, soft_wrap=True)
-    return (1 if any(r.stop == "loss not finite" for r in own) else 0), own
+    return 1 if any(r.stop == records.NOT_FINITE for r in own) else 0
 
 
 def _data(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
@@ -567,7 +581,7 @@ def _demo(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     )
     runs = config.Experiment("demo", "Demo on synthetic shapes", rows).runs()
     arguments.data, arguments.runs = out / "data", out / "runs"
-    status, _ = _train(runs, arguments, argv)
+    status = _train(runs, arguments, argv)
     for row in rows if status == 0 else ():
         status = status or cam.main(
             ["--all", "--row", row.name, "--runs", str(out / "runs"), "--data", str(out / "data")]

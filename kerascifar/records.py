@@ -224,7 +224,8 @@ def read(folder: Path) -> Record:
     return record
 
 
-STOPS = ("early stopping", "epoch limit", "loss not finite")
+NOT_FINITE = "loss not finite"
+STOPS = ("early stopping", "epoch limit", NOT_FINITE)
 # What stands in tables, pictures and pages: no markup, no formula, no control character.
 _PLAIN = re.compile(r"[\w .,:()@/+-]{1,80}")
 

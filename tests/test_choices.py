@@ -1,73 +1,129 @@
-"""The rule looks at training and validation figures alone, and the experiments use what it took."""
+"""Candidates are scored by the original's training and validation figures alone, and by nothing else."""
 
+import dataclasses
 import math
 
 import making
+import numpy as np
 import pytest
+from scipy import stats
 
-from kerascifar import choices, config, records
-from kerascifar.config import Run
+from kerascifar import choices
+from kerascifar.choices import Reading
+from kerascifar.errors import UserError
 
-EXPERIMENTS = making.ROOT / "experiments"
-
-
-def candidate(name, train, validation, test=0.5, **changes):
-    shares = {"train": train, "validation": validation, "test": test}
-    results = {split: {"loss": 1.0, "accuracy": share} for split, share in shares.items()}
-    return making.record(experiment="choices", row={"name": name, **changes.pop("row", {})}, results=results, **changes)
-
-
-def widths(**special):
-    """Six candidates 20 points off in all, but for those given."""
-    return [special.get(name, candidate(name, 0.6257, 0.6274)) for name in choices.WIDTHS.candidates]
+# Validation loss is best at epoch 3, accuracy at epoch 12; patience 10 stops at epochs 13 and 22.
+LOSS = [3.0, 2.0, 1.0, *[1.5] * 20]
+HISTORY = {
+    "loss": [10.0 - epoch for epoch in range(23)],
+    "accuracy": [epoch / 100 for epoch in range(23)],
+    "val_loss": LOSS,
+    "val_accuracy": [*[0.4 + epoch / 100 for epoch in range(11)], 0.9, *[0.6] * 11],
+}
 
 
-def test_the_closest_in_training_and_validation_is_taken():
-    """By hand, from the report's 72.57 and 72.74: W2 is off by 1 + 2, W5 by 0 + 2.9; W3 is exact in the test only."""
-    found = widths(
-        W2=candidate("W2", 0.7357, 0.7074), W5=candidate("W5", 0.7257, 0.6984), W3=candidate("W3", 0.60, 0.60, 0.7256)
+@pytest.mark.parametrize(
+    ("monitor", "epoch", "expected"),
+    [
+        ("val_loss", "kept", [13, 8.0, 2.0, 1.0, 42.0]),
+        ("val_loss", "last", [13, -2.0, 12.0, 1.5, 60.0]),
+        ("val_accuracy", "kept", [22, -1.0, 11.0, 1.5, 90.0]),
+        ("val_accuracy", "last", [22, -11.0, 21.0, 1.5, 60.0]),
+    ],
+)
+def test_a_reading_stops_and_reads_where_the_original_would_have(monitor, epoch, expected):
+    """By hand. Fails if the patience is the run's own, an epoch off, or the other figure is watched."""
+    found = choices.figures(HISTORY, Reading(monitor, epoch))
+    assert [math.exp(found[0]), *found[1:]] == pytest.approx(expected)
+
+
+def test_a_history_that_ends_first_has_no_such_reading_but_for_its_limit():
+    short = {name: values[:20] for name, values in HISTORY.items()}
+    assert choices.figures(short, Reading("val_accuracy", "kept")) is None
+    limited = choices.figures(short, Reading("val_accuracy", "last"), limit=20)
+    assert [math.exp(limited[0]), *limited[1:]] == pytest.approx([20, -9.0, 19.0, 1.5, 60.0])
+
+
+def test_the_likelihood_is_students_with_the_scale_of_n_seeds():
+    """Of one figure vector at the centre, by the density's formula; three seeds are narrower than one."""
+    centre = np.array([4.0, 0.6, 78.0, 1.0, 68.0])
+    for n in (1, 3):
+        scale = choices.SCALE * (1 + 1 / n)
+        v, d = choices.DEGREES, 5
+        top = math.lgamma((v + d) / 2) - math.lgamma(v / 2) - d / 2 * math.log(v * math.pi)
+        expected = top - np.linalg.slogdet(scale)[1] / 2
+        assert choices.log_likelihood(np.tile(centre, (n, 1)), centre) == pytest.approx(expected)
+    off = centre + [0, 0, 0, 0.1, 0]
+    distance = off - centre
+    expected = stats.multivariate_t.logpdf(distance, np.zeros(5), choices.SCALE * 2, df=40)
+    assert choices.log_likelihood(centre[None], off) == pytest.approx(expected)
+
+
+def question(*names, seeds=(100, 101, 102)):
+    row = choices.read()[0].rows["W1"][0]
+    rows = {name: (dataclasses.replace(row, name=f"M1_{name}", model_options={"dense": [n, n]}),) for n, name in names}
+    return choices.Question("q", "which", ("M1",), rows, seeds)
+
+
+def run(asked, name, shift, seed=100, test=0.5, **changes):
+    """A run that stops at epoch 70 with the original's figures of M1, `shift` points off in validation accuracy."""
+    row = asked.rows[name][0]
+    validation = [*np.linspace(0.3, 0.4, 59), *[0.6808 + shift / 100] * 11]  # both are best at epoch 60
+    history = {"loss": [0.602] * 70, "accuracy": [0.7855] * 70, "val_loss": [1.1] * 59 + [1.0] * 11}
+    results = {split: {"loss": 1.0, "accuracy": test} for split in ("train", "validation", "test")}
+    return making.record(
+        experiment="choices",
+        row=dataclasses.asdict(row),
+        seed=seed,
+        history=history | {"val_accuracy": validation},
+        results=results,
+        **changes,
     )
-    assert choices.distance(choices.WIDTHS, found[1]) == pytest.approx(3.0)
-    assert choices.taken(choices.WIDTHS, found).name == "W5"
 
 
-def test_nothing_is_taken_before_all_are_there_or_from_a_diverged_run():
-    found = widths(W1=candidate("W1", 0.7257, 0.7274, stop="loss not finite"), W4=candidate("W4", 0.70, 0.70))
-    assert choices.taken(choices.WIDTHS, found).name == "W4"
-    assert choices.taken(choices.WIDTHS, found[1:]) is None
-    assert math.isinf(choices.distance(choices.WIDTHS, candidate("W1", math.nan, 0.7)))
+def test_the_closest_in_training_and_validation_ranks_first_whatever_the_test_figures_say():
+    """Fails if a test figure enters: the worst candidate has the original's test accuracy to the digit."""
+    asked = question((1, "far"), (2, "near"), (3, "exact"))
+    shifts = {"far": 3.0, "near": 1.0, "exact": 0.0}
+    plain = choices.score(asked, [run(asked, name, shift) for name, shift in shifts.items()])
+    assert list(plain["candidate"]) == ["exact", "near", "far"]
+    assert plain["weight"].sum() == pytest.approx(1) and plain["weight"].is_monotonic_decreasing
+    assert plain.loc[0, ["epochs", "train_acc", "valid_acc"]].tolist() == pytest.approx([70, 78.55, 68.08])
+    tests = {"far": 0.6797, "near": 0.1, "exact": math.nan}
+    other = choices.score(asked, [run(asked, name, shift, test=tests[name]) for name, shift in shifts.items()])
+    assert other.equals(plain)
 
 
-def test_momentum_is_decided_by_validation_alone_with_the_widths_that_were_taken():
-    found = [candidate("S0", 0.6509, 0.60), candidate("S9", 0.90, 0.66)]
-    assert choices.taken(choices.MOMENTUM, found).name == "S9"
-    best = candidate("W1", 0.7, 0.7, row={"model_options": {"filters": [6, 16, 32], "dense": [120, 84]}})
-    runs = [Run("choices", row, 0) for row in config.read(EXPERIMENTS / "choices.toml").rows]
-    chosen = choices.with_widths(runs, best)
-    assert [run.row.name for run in chosen] == ["S0", "S9"]
-    assert {str(run.row.model_options) for run in chosen} == {"{'filters': [6, 16, 32], 'dense': [120, 84]}"}
+def test_the_best_quarter_is_trained_again_when_all_have_been_trained_once():
+    asked = question((1, "a"), (2, "b"), (3, "c"), (4, "d"), (5, "e"))
+    shifts = dict(zip("abcde", (4, 0, 3, 1, 2), strict=True))
+    found = [run(asked, name, shift) for name, shift in shifts.items()]
+    assert choices.best_quarter(asked, found) == ["b", "d"]
+    assert choices.best_quarter(asked, found[1:]) == []
+    # A further seed doesn't change who gets one.
+    assert choices.best_quarter(asked, [*found, run(asked, "a", 0, seed=101)]) == ["b", "d"]
 
 
-def test_candidates_are_trained_like_the_reports_rows():
-    """Fails if a candidate differs from M6 or M8 in more than the choice."""
-    rows = {
-        row.name: row for name in ("choices", "experiment1") for row in config.read(EXPERIMENTS / f"{name}.toml").rows
-    }
-    for choice in (choices.WIDTHS, choices.MOMENTUM):
-        for name in choice.candidates:
-            mine, theirs = vars(rows[name]) | {"name": ""}, vars(rows[choice.like]) | {"name": ""}
-            differing = {key for key in mine if mine[key] != theirs[key]}
-            assert differing <= {choice.option, "model_options"}
+def test_shortened_and_diverged_runs_are_not_scored():
+    asked = question((1, "a"), (2, "b"))
+    runs = [run(asked, "a", 0, shortened=True), run(asked, "b", 1, stop="loss not finite")]
+    assert choices.score(asked, runs).empty
 
 
-def test_the_experiments_use_what_was_taken():
-    """Fails if the published candidates say otherwise than the configuration."""
-    found = [r for r in records.current(records.list_records(records.PUBLISHED)) if r.experiment == "choices"]
-    if not found:
-        pytest.skip("no candidate is published yet")
-    rows = {row.name: row for row in config.read(EXPERIMENTS / "experiment1.toml").rows}
-    best, momentum = choices.taken(choices.WIDTHS, found), choices.taken(choices.MOMENTUM, found)
-    if best is not None:
-        assert all(row.model_options == best.row["model_options"] for row in rows.values())
-    if momentum is not None:
-        assert rows["M8"].optimizer_options == momentum.row["optimizer_options"]
+def test_the_candidates_are_the_originals_rows_but_for_what_is_open():
+    """Fails if a candidate changes what the original's table fixes, or takes a seed that decides claims."""
+    fixed = ("model", "augment", "loss", "optimizer", "batch_size", "learning_rate")
+    originals = {r.name: r for n in (1, 2) for r in choices.config.read(choices.FOLDER / f"experiment{n}.toml").rows}
+    for asked in choices.read():
+        assert min(asked.seeds) >= 100
+        for name, rows in asked.rows.items():
+            for like, row in zip(asked.like, rows, strict=True):
+                assert row.name == f"{like}_{name}" and row.patience >= choices.PATIENCE
+                assert [getattr(row, key) for key in fixed] == [getattr(originals[like], key) for key in fixed]
+
+
+def test_a_misspelled_key_is_a_users_mistake(tmp_path):
+    text = (choices.FOLDER / "choices.toml").read_text().replace("patience", "patients", 1)
+    (tmp_path / "choices.toml").write_text(text)
+    with pytest.raises(UserError, match="patients"):
+        choices.read(tmp_path / "choices.toml")
