@@ -27,7 +27,7 @@ help:
 	@echo 'make setup         everything that is needed, in $(VENV); the targets below do it by themselves'
 	@echo 'make experiment1   train rows M1 ... M8 of the first experiment       ROWS SEEDS EPOCHS DATA RUNS'
 	@echo 'make experiment2   train rows Model2 ... Model6 of the second         ROWS SEEDS EPOCHS DATA RUNS'
-	@echo 'make choices       decide by a rule what the report leaves open: widths, momentum       EPOCHS DATA RUNS'
+	@echo 'make choices       what did the original most probably do? train and rank candidates    EPOCHS DATA RUNS'
 	@echo 'make verify        train a published run again and compare             ROW=M3 SEED=0 DATA RUNS'
 	@echo 'make demo          a short run on drawn images: no data, no network'
 	@echo 'make report        tables, figures and one page, in report/            DATA RUNS'

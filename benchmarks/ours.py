@@ -6,6 +6,8 @@ from pathlib import Path
 
 import measured
 
+import kerascifar  # noqa: F401  before Keras, as it sets what TensorFlow reads once
+
 arguments = measured.arguments()
 
 import keras  # noqa: E402
