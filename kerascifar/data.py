@@ -3,13 +3,12 @@
 Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009. An image's index is the official
 one everywhere: its row in `data_batch_1 … 5` put end to end, or in `test_batch`.
 
-Nothing found on disk is trusted. Whatever the source, the rows are brought into the binary version's layout and their
-SHA-256 are compared with the official ones, so what a file claims to be never matters. Pickles are read by an
-unpickler that knows four harmless names, archives are read in memory, and every size is limited.
+Nothing found on disk is trusted. A pickle or an archive is opened only when it has the published checksum, as either
+could run code or write files. Whatever the source, the rows are brought into the binary version's layout and their
+SHA-256 are compared with the official ones, so what a file claims to be never matters.
 """
 
 import contextlib
-import gzip
 import hashlib
 import io
 import json
@@ -22,11 +21,9 @@ import sys
 import tarfile
 import tempfile
 import urllib.request
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -59,6 +56,7 @@ BINARY_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 KERAS_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 KERAS_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
 KERAS_ARCHIVE = "cifar-10-batches-py-target_archive"
+BINARY_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 # What Keras 3, early Keras 3 and Keras 2 leave in their `datasets` folder.
 _KERAS_NAMES = (
     "cifar-10-batches-py-target",
@@ -72,6 +70,23 @@ _KERAS_NAMES = (
 BINARY_FOLDER = "cifar-10-batches-bin"
 PYTHON_FOLDER = "cifar-10-batches-py"
 _SUFFIX = {BINARY_FOLDER: ".bin", PYTHON_FOLDER: ""}  # of the six files in each version
+# The published checksums of what is opened only if it has them: archives, and the Python version's files, which are
+# pickles (torchvision/datasets/cifar.py lists their MD5).
+_ARCHIVE_SHA256 = {BINARY_SHA256: BINARY_FOLDER, KERAS_SHA256: PYTHON_FOLDER}
+_PICKLE_MD5 = dict(
+    zip(
+        (
+            "c99cafc152244af753f735de768cd75f",
+            "d4bba439e000b95fd0a9bffe97cbabec",
+            "54ebc095f3ab1f0389bbae665268c751",
+            "634d18415352ddfa80567beed471001a",
+            "482c414d41f54cd18b22e5b47cb7c3cb",
+            "40351d587109b95175f43aff81a1287e",
+        ),
+        BATCHES,
+        strict=True,
+    )
+)
 _ARCHIVES = ("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz")
 MARKER = "synthetic.json"
 SYNTHETIC = "synthetic shapes"
@@ -79,8 +94,7 @@ SYNTHETIC = "synthetic shapes"
 SPLIT_SEED = 20_090_408  # any number would do; it must never change, or published records lose their validation set
 VALIDATION_PART = 5  # one image of five
 
-_LIMIT_PICKLE = 50_000_000  # the official ones have 31 MB; Python 3 makes 44 MB of them in protocol 2
-_LIMIT_ARCHIVE = 300_000_000  # unpacked; the official ones have 186 MB
+_LIMIT = 200_000_000  # bytes of a file that is read at all; the official archives have 170 MB
 _LIMIT_MARKER = 100_000
 _LAYOUT = 1  # of our cache; another number makes every older cache unknown
 _TIMEOUT_S = 30
@@ -427,13 +441,15 @@ def _verified(source: _Source) -> tuple[_Expected, dict[str, np.ndarray]]:
     for batch in BATCHES:
         content = raw.pop(batch)
         batches[batch] = (
-            _unpickled(where[batch], content) if version == PYTHON_FOLDER else np.frombuffer(content, dtype=np.uint8)
+            _unpickled(where[batch], batch, content)
+            if version == PYTHON_FOLDER
+            else np.frombuffer(content, dtype=np.uint8)
         )
     found = {batch: hashlib.sha256(batches[batch].data).hexdigest() for batch in BATCHES}
     if found == _OFFICIAL.sha256:
         expected = _OFFICIAL  # whatever a marker beside it says
     for batch in BATCHES:
-        _compare(where[batch], batch, batches[batch], found[batch], expected, version)
+        _compare(where[batch], batch, batches[batch], found[batch], expected)
     _compare_splits(source.path, batches, expected)
     return expected, batches
 
@@ -442,7 +458,7 @@ def _names(version: str) -> list[str]:
     return [batch + _SUFFIX[version] for batch in BATCHES]
 
 
-def _compare(where: str, batch: str, content: np.ndarray, sha256: str, expected: _Expected, version: str) -> None:
+def _compare(where: str, batch: str, content: np.ndarray, sha256: str, expected: _Expected) -> None:
     """Raises `UserError` unless one batch holds what it must; tells as closely as possible what is wrong."""
     rows = expected.rows[batch]
     if len(content) != rows * ROW_BYTES:
@@ -452,7 +468,7 @@ def _compare(where: str, batch: str, content: np.ndarray, sha256: str, expected:
     for other, value in expected.sha256.items():
         if sha256 == value:
             raise _refused(
-                f"{where} holds the content of {other}{_SUFFIX[version]}.",
+                f"{where} holds the content of {other}{_SUFFIX[BINARY_FOLDER]}.",
                 f"Expected its own: the order of the files decides every image's index. SHA-256 {sha256}, "
                 f"expected {expected.sha256[batch]}.",
                 f"Give the files their right names, or download {BINARY_URL} anew.",
@@ -466,8 +482,7 @@ def _compare(where: str, batch: str, content: np.ndarray, sha256: str, expected:
         )
     raise _refused(
         f"{where} has the right size but is not the official content: at least one byte differs.",
-        f"Its SHA-256{' in the layout of the binary version' if version == PYTHON_FOLDER else ''} is {sha256}, "
-        f"expected {expected.sha256[batch]}.",
+        f"Its SHA-256 is {sha256}, expected {expected.sha256[batch]}.",
     )
 
 
@@ -519,167 +534,47 @@ def _read_folder(source: _Source, expected: _Expected) -> dict[str, bytes]:
     for batch in BATCHES:
         path = source.path / (batch + _SUFFIX[source.version])
         if path.is_file():  # not a folder, and not a pipe, which would wait for ever
-            _limit(f"{source.path}: {path.name}", path.stat().st_size, source.version, expected.rows[batch])
+            if source.version == BINARY_FOLDER and path.stat().st_size > BATCH_BYTES:
+                raise _wrong_size(f"{source.path}: {path.name}", path.stat().st_size, expected.rows[batch])
+            _check_length(path)
             raw[batch] = path.read_bytes()
     return raw
 
 
-def _limit(where: str, size: int, version: str, rows: int) -> None:
-    """Raises `UserError` before more is read than such a file can hold."""
-    if version == BINARY_FOLDER and size > BATCH_BYTES:
-        raise _wrong_size(where, size, rows)
-    if size > _LIMIT_PICKLE:
-        raise _refused(f"{where} is too long: {size:,} bytes.", "Expected about 31,000,000 bytes.")
-
-
-class _Capped(io.RawIOBase):
-    """A stream that ends in an error when a small archive unpacks to more than any real one."""
-
-    def __init__(self, stream: Any, where: Path) -> None:
-        self._stream, self._where, self._left = stream, where, _LIMIT_ARCHIVE
-
-    def read(self, size: int = -1) -> bytes:
-        content = self._stream.read(size)
-        self._left -= len(content)
-        if self._left < 0:
-            raise _refused(f"{self._where}: unpacks to more than {_LIMIT_ARCHIVE:,} bytes.", "Expected 186 MB.")
-        return content
+def _check_length(path: Path) -> None:
+    """Raises `UserError` before more is read than any file of CIFAR-10 holds."""
+    if (size := path.stat().st_size) > _LIMIT:
+        raise _refused(f"{path} is too long: {size:,} bytes.", f"Expected at most {_LIMIT:,} bytes.")
 
 
 def _read_archive(path: Path) -> tuple[str, dict[str, bytes]]:
-    """The version in a `.tar.gz` and its six files, read in memory: no name or link in it can reach the disk.
-
-    Only regular files with the expected names are read; everything else in it is passed over.
-    """
-    known = {f"{version}/{batch}{suffix}": (version, batch) for version, suffix in _SUFFIX.items() for batch in BATCHES}
-    versions: dict[str, dict[str, bytes]] = {}
-    try:
-        with gzip.open(path) as unzipped, tarfile.open(fileobj=_Capped(unzipped, path), mode="r|") as archive:
-            for member in archive:
-                version, batch = known.get(member.name.removeprefix("./"), (None, None))
-                if version is None or batch is None or not member.isreg():
-                    continue
-                _limit(f"{path}: {batch}{_SUFFIX[version]}", member.size, version, BATCH_ROWS)
-                stream = archive.extractfile(member)
-                assert stream is not None  # it is a regular file
-                versions.setdefault(version, {})[batch] = stream.read()
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError) as error:
+    """The version in an official `.tar.gz`, and its six files, read in memory."""
+    _check_length(path)
+    content = path.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    if sha256 not in _ARCHIVE_SHA256:
         raise _refused(
-            f"{path}: is no .tar.gz, or a damaged one ({error}).",
-            f"Expected {' or '.join(_ARCHIVES)} as downloaded.",
-        ) from None
-    for version, raw in versions.items():
-        return version, raw
-    raise _refused(f"{path}: holds neither {BINARY_FOLDER} nor {PYTHON_FOLDER}.", f"Expected {' or '.join(_ARCHIVES)}.")
+            f"{path} is not an official archive of CIFAR-10, or its download is incomplete. It was not opened.",
+            f"Expected {' or '.join(_ARCHIVES)} as downloaded: SHA-256 {' or '.join(_ARCHIVE_SHA256)}, not {sha256}.",
+        )
+    version = _ARCHIVE_SHA256[sha256]
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        members = {batch: archive.extractfile(f"{version}/{batch}{_SUFFIX[version]}") for batch in BATCHES}
+        return version, {batch: member.read() for batch, member in members.items() if member is not None}
 
 
-# ---- Pickles ---------------------------------------------------------------------------------------------------------
-# The Python version's files are pickles, and a pickle is a program. Ours may name only the stand-ins below. They keep
-# what they are given and do nothing, so not even NumPy's own code runs on a pickled state.
-
-
-class _StandIn:
-    """Stands in for a global in a pickle."""
-
-    def __init__(self, *given: Any) -> None:
-        self.given = given
-        self.state: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-
-class _Array(_StandIn):
-    """numpy.ndarray, and NumPy's `_reconstruct`, which makes an empty one that is given a state."""
-
-
-class _Buffer(_StandIn):
-    """NumPy's `_frombuffer` (pickle protocol 5): bytes, dtype, shape, order."""
-
-
-class _DType(_StandIn):
-    """numpy.dtype."""
-
-
-class _Encoded(_StandIn):
-    """_codecs.encode(text, "latin1"): how Python 3 writes bytes in protocol 2."""
-
-
-_ALLOWED: dict[tuple[str, str], type[_StandIn]] = {
-    ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): _DType,
-    ("_codecs", "encode"): _Encoded,
-}
-for _core in ("numpy.core", "numpy._core"):  # before and since NumPy 2
-    _ALLOWED[_core + ".multiarray", "_reconstruct"] = _Array
-    _ALLOWED[_core + ".numeric", "_frombuffer"] = _Buffer
-
-
-# The implementation in Python: the one in C reserves memory by numbers in the pickle, gigabytes for ten bytes.
-class _Unpickler(pickle._Unpickler):
-    where = ""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Raises `UserError` for everything that the official files do not contain."""
-        if (module, name) not in _ALLOWED:
-            raise _refused(
-                f"{self.where} is a pickle that asks for {module}.{name}, which no file of CIFAR-10 does: it may be an "
-                "attack. It was not run.",
-                "Expected only numpy.ndarray, numpy.dtype and what NumPy needs to rebuild them.",
-                f"Do not use this copy. Download {BINARY_URL}, and name it with --data or KERASCIFAR_DATA.",
-            )
-        return _ALLOWED[module, name]
-
-    def load_bytearray8(self) -> None:
-        """As Python's own, which reserves as many bytes as the pickle claims before it reads them."""
-        self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))  # type: ignore[attr-defined]
-
-    dispatch = pickle._Unpickler.dispatch | {pickle.BYTEARRAY8[0]: load_bytearray8}  # type: ignore[assignment]
-
-
-def _unpickled(where: str, content: bytes) -> np.ndarray:
+def _unpickled(where: str, batch: str, content: bytes) -> np.ndarray:
     """One file of the Python version as uint8 (10000 · 3073,), the binary layout.
 
     Raises:
-        UserError: it is no pickle, asks for a forbidden global, or does not hold images and labels.
+        UserError: it is not the official file. It is not unpickled then, as a pickle can run code.
     """
-    try:
-        unpickler = _Unpickler(io.BytesIO(content), encoding="bytes")
-        unpickler.where = where
-        batch = {_as_bytes(key): value for key, value in unpickler.load().items()}
-        data, labels = _as_array(batch[b"data"]), batch[b"labels"]
-        if not (isinstance(labels, list) and len(labels) == BATCH_ROWS):
-            raise ValueError(f"its labels are no list of {BATCH_ROWS:,}")
-        if not all(type(label) is int and 0 <= label < CLASSES for label in labels):
-            raise ValueError(f"a label is no number from 0 to {CLASSES - 1}")
-    except UserError:
-        raise
-    except Exception as error:  # a damaged pickle can raise anything: IndexError, KeyError, UnicodeDecodeError …
-        raise _refused(
-            f"{where} is no readable pickle of CIFAR-10 ({type(error).__name__}: {error}).",
-            f'Expected a dict with "data", uint8 ({BATCH_ROWS}, {3 * PIXELS}), and "labels", {BATCH_ROWS:,} numbers.',
-        ) from None
-    return np.concatenate([np.array(labels, dtype=np.uint8)[:, None], data], axis=1).reshape(-1)
-
-
-def _as_bytes(value: Any) -> bytes:
-    """The bytes that a pickle means, as Python 2, Python 3 or Python 3 with protocol 2 wrote them."""
-    if isinstance(value, _Encoded):
-        value = value.given[0]
-    return bytes(value) if isinstance(value, bytes | bytearray) else value.encode("latin1")
-
-
-def _as_array(value: Any) -> np.ndarray:
-    """The images that a pickle means: uint8 (10000, 3072)."""
-    if isinstance(value, _Buffer):
-        raw, dtype, shape, order = value.given
-        fortran = order == "F"
-    else:
-        _, shape, dtype, fortran, raw = value.state
-    code = _as_bytes(dtype.given[0])
-    if code != b"u1" or tuple(shape) != (BATCH_ROWS, 3 * PIXELS):
-        raise ValueError(f"its data are {code.decode('latin1')[:20]} {str(shape)[:40]}")
-    return np.frombuffer(_as_bytes(raw), dtype=np.uint8).reshape(shape, order="F" if fortran else "C")
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if (is_of := _PICKLE_MD5.get(md5)) != batch:
+        what = f"holds the content of {is_of}" if is_of else "is not the official file, and was not opened"
+        raise _refused(f"{where} {what}: MD5 {md5}.", f"Expected the file that {KERAS_URL} holds.")
+    loaded = pickle.loads(content, encoding="bytes")
+    return np.concatenate([np.array(loaded[b"labels"], dtype=np.uint8)[:, None], loaded[b"data"]], axis=1).reshape(-1)
 
 
 # ---- The cache -------------------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """CIFAR-10 from every source is the same; whatever is not CIFAR-10 is refused with one paragraph that helps."""
 
 import functools
-import gzip
 import hashlib
 import http.server
 import importlib.util
@@ -9,7 +8,6 @@ import io
 import json
 import os
 import pickle
-import pickletools
 import shutil
 import struct
 import subprocess
@@ -20,8 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from kerascifar import data, files, synthetic
 from kerascifar.errors import UserError
@@ -120,75 +116,56 @@ def by_python_2(rows, name):
     )
 
 
-def by_python_3(rows, protocol, order="C", text=lambda word: word.encode()):
-    """A file that somebody read and wrote again with the NumPy installed here."""
-    batch = {text("data"): np.array(rows[:, 1:], order=order), text("labels"): rows[:, 0].tolist()}
-    return pickle.dumps(batch, protocol)
-
-
-def test_the_python_version_is_the_same_whoever_wrote_it(linked, tmp_path):
-    """Fails if one way of pickling is not understood, or if its rows come out differently."""
-    write = [
-        lambda rows: by_python_2(rows, "training batch 1 of 5"),
-        lambda rows: by_python_3(rows, 2),
-        lambda rows: by_python_3(rows, 3, order="F"),
-        lambda rows: by_python_3(rows, 4, text=str),
-        lambda rows: by_python_3(rows, 5),
-        lambda rows: by_python_2(rows, "testing batch 1 of 1"),
-    ]
+@pytest.fixture
+def pickled(linked, tmp_path, monkeypatch):
+    """The real images as the Python version's files. Their MD5 stand in for the official ones, as only the names of
+    the single images, which are not at hand, tell these files from the official ones."""
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
-    for path, dump in zip(sorted(linked.glob("*.bin")), write, strict=True):
-        (folder / path.stem).write_bytes(dump(np.fromfile(path, np.uint8).reshape(-1, ROW)))
-    dataset = data.load(tmp_path / "cifar-10-batches-py")
+    for path in linked.glob("*.bin"):
+        (folder / path.stem).write_bytes(by_python_2(np.fromfile(path, np.uint8).reshape(-1, ROW), path.stem))
+    checksums = {hashlib.md5((folder / batch).read_bytes()).hexdigest(): batch for batch in data.BATCHES}
+    monkeypatch.setattr(data, "_PICKLE_MD5", checksums)
+    return folder
+
+
+def test_the_python_version_is_the_same_and_only_the_official_files_are_opened(pickled, tmp_path, own_cache):
+    """Fails if rows come out differently, files may be exchanged, or a file is unpickled before it is checked."""
+    dataset = data.load(pickled)
     assert (dataset.name, dataset.fingerprint) == ("CIFAR-10", OFFICIAL)
-
-    # Two of its files exchanged: found although a pickle has no known size.
-    (folder / "data_batch_1").rename(tmp_path / "first")
-    (folder / "data_batch_2").rename(folder / "data_batch_1")
-    (tmp_path / "first").rename(folder / "data_batch_2")
-    assert "data_batch_1 holds the content of data_batch_2." in refusal(folder)
-
-    # One pixel changed.
-    content = bytearray((folder / "test_batch").read_bytes())
-    content[len(content) // 2] ^= 1
-    (folder / "test_batch").write_bytes(content)
-    (folder / "data_batch_1").rename(tmp_path / "second")
-    (folder / "data_batch_2").rename(folder / "data_batch_1")
-    (tmp_path / "second").rename(folder / "data_batch_2")
-    assert "test_batch has the right size but is not the official content" in refusal(folder)
+    (pickled / "data_batch_1").rename(tmp_path / "first")
+    (pickled / "data_batch_2").rename(pickled / "data_batch_1")
+    (tmp_path / "first").rename(pickled / "data_batch_2")
+    assert "data_batch_1 holds the content of data_batch_2: MD5 " in refusal(pickled)
 
 
-def archive(path, members, level=0):
-    """A .tar.gz; a member is (name, bytes), (name, Path) or (name, "-> target")."""
-    with tarfile.open(path, "w:gz", compresslevel=level) as tar:
+def archive(path, members):
+    """A .tar.gz of (name, bytes or Path)."""
+    with tarfile.open(path, "w:gz", compresslevel=0) as tar:
         for name, content in members:
             if isinstance(content, Path):
                 tar.add(os.path.realpath(content), name)
                 continue
             info = tarfile.TarInfo(name)
-            if isinstance(content, str):
-                info.type, info.linkname = tarfile.SYMTYPE, content.removeprefix("-> ")
-                tar.addfile(info)
-            else:
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
     return path
 
 
-def test_an_archive_is_read_without_leaving_memory(linked, tmp_path, own_cache):
-    """Fails if an archive is extracted: `../` and links in it would then reach the disk; or if a folder that holds one
-    is not found."""
-    victim = tmp_path / "victim"
-    victim.write_text("untouched")
-    members = [("../victim", b"overwritten"), ("link", "-> ../victim"), (str(tmp_path / "absolute"), b"x")]
-    members += [(f"cifar-10-batches-bin/{path.name}", path) for path in linked.glob("*.bin")]
+def test_only_an_official_archive_is_opened(linked, tmp_path, own_cache, monkeypatch):
+    """Fails if another archive is opened, if an official one is extracted to the disk, or not found in its folder."""
     inside = tmp_path / "download"
     inside.mkdir()
-    archive(inside / "cifar-10-binary.tar.gz", members)
+    members = [("../victim", b"overwritten")]
+    members += [(f"cifar-10-batches-bin/{path.name}", path) for path in linked.glob("*.bin")]
+    path = archive(inside / "cifar-10-binary.tar.gz", members)
     before = sorted(tmp_path.rglob("*"))
+    assert "is not an official archive of CIFAR-10, or its download is incomplete. It was not opened." in refusal(
+        inside
+    )
+    official = {hashlib.sha256(path.read_bytes()).hexdigest(): "cifar-10-batches-bin"}
+    monkeypatch.setattr(data, "_ARCHIVE_SHA256", official)
     assert data.load(inside).fingerprint == OFFICIAL
-    assert victim.read_text() == "untouched"
     assert [p for p in sorted(tmp_path.rglob("*")) if own_cache not in (p, *p.parents)] == before
 
 
@@ -199,14 +176,9 @@ def damage(folder, name, change):
     (folder / name).write_bytes(content)
 
 
-# Other places each time, under names that stay, so that several processes can share the tests.
-PLACES = [1, 30_729_999, *np.random.default_rng().integers(0, 30_730_000, 18).tolist()]
-
-
-@pytest.mark.parametrize("place", PLACES, ids=range(20))
-def test_a_flipped_bit_in_the_real_images_is_found(linked, place):
-    """Fails if anything but every byte is compared."""
-    damage(linked, "data_batch_4.bin", lambda content: content.__setitem__(place, content[place] ^ 1))
+def test_a_flipped_bit_in_the_real_images_is_found(linked):
+    """Fails if the content is not compared."""
+    damage(linked, "data_batch_4.bin", lambda content: content.__setitem__(-1, content[-1] ^ 1))
     message = refusal(linked)
     assert "data_batch_4.bin has the right size but is not the official content: at least one byte differs." in message
     assert "expected 014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48." in message
@@ -361,116 +333,34 @@ class Attack:
         return open, (str(self.victim), "w")
 
 
-@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
-def test_a_pickle_with_code_is_not_run(tmp_path, protocol):
-    """Fails if a pickle may name any function: this one would create a file."""
+def test_a_pickle_with_code_is_not_run(tmp_path):
+    """Fails if a file is unpickled before its checksum is compared: this one would create a file."""
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     for batch in data.BATCHES:
-        (folder / batch).write_bytes(pickle.dumps({b"data": Attack(tmp_path / "victim"), b"labels": []}, protocol))
-    message = refusal(folder)
-    assert "data_batch_1 is a pickle that asks for " in message and "open, which no file of CIFAR-10 does" in message
+        (folder / batch).write_bytes(pickle.dumps({b"data": Attack(tmp_path / "victim"), b"labels": []}))
+    assert "data_batch_1 is not the official file, and was not opened: MD5 " in refusal(folder)
     assert not (tmp_path / "victim").exists()
     pickle.loads((folder / "data_batch_1").read_bytes())[b"data"].close()  # the attack itself works
     assert (tmp_path / "victim").exists()
 
 
-@pytest.mark.parametrize(
-    "batch, expected",
-    [
-        (b"", "EOFError"),
-        (b"not a pickle", "no readable pickle"),
-        (pickle.dumps([1, 2]), "no readable pickle"),
-        (pickle.dumps({b"labels": [0] * 10_000}), "KeyError"),
-        (pickle.dumps({b"data": 1, b"labels": [0] * 10_000}), "no readable pickle"),
-        (by_python_3(np.zeros((9_999, ROW), np.uint8), 2), "its data are u1 (9999, 3072)"),
-        (pickle.dumps({"data": np.zeros((10_000, 3072), np.int8), "labels": []}, 2), "its data are i1"),
-        (
-            pickle.dumps({"data": np.zeros((10_000, 3072), np.uint8), "labels": [10] * 10_000}, 4),
-            "a label is no number",
-        ),
-        (
-            pickle.dumps({"data": np.zeros((10_000, 3072), np.uint8), "labels": ["1"] * 10_000}, 4),
-            "a label is no number",
-        ),
-        (by_python_2(np.zeros((10_000, ROW), np.uint8), "x")[:-2_000_000], "no readable pickle"),
-        (b"\x80\x04}r\xff\xff\xff\xff.", "KeyError"),  # asks C's unpickler for a table of 64 GB
-        (b"\x80\x04\x8e\xff\xff\xff\xff\xff\x00\x00\x00.", "no readable pickle"),  # bytes of 1 TB
-        (b"\x80\x05\x96\xff\xff\xff\xff\xff\x00\x00\x00.", "EOFError"),  # a bytearray of 1 TB
-    ],
-    ids=range(13),
-)
-def test_a_malformed_pickle_is_refused(tmp_path, batch, expected):
-    """Fails if a malformed pickle ends in a traceback or takes memory by what it claims."""
-    folder = tmp_path / "cifar-10-batches-py"
-    folder.mkdir()
-    for name in data.BATCHES:
-        (folder / name).write_bytes(batch)
-    message = refusal(folder)
-    assert f"{folder}: data_batch_1 is no readable pickle of CIFAR-10 (" in message and expected in message
-
-
-SMALL = [by_python_2(np.zeros((2, ROW), np.uint8)[:, :3], "x")] + [
-    by_python_3(np.zeros((2, 3), np.uint8), protocol) for protocol in range(6)
-]
-
-BYTES = [*(ord(opcode.code) for opcode in pickletools.opcodes), *range(256)]  # opcodes twice as often
-
-
-@settings(max_examples=2000, deadline=None)
-@given(st.sampled_from(SMALL), st.lists(st.tuples(st.integers(0, 400), st.sampled_from(BYTES)), max_size=4))
-def test_no_mutated_pickle_ends_in_a_traceback(content, changes):
-    """Fails if an exception other than UserError escapes: these are all too small to be CIFAR-10."""
-    content = bytearray(content)
-    for place, byte in changes:
-        content[place % len(content)] = byte
-    with pytest.raises(UserError):
-        data._unpickled("x", bytes(content))
-
-
-def test_an_oversized_pickle_is_not_read(tmp_path):
+@pytest.mark.parametrize("name", ["cifar-10-batches-py/data_batch_1", "cifar-10-python.tar.gz"])
+def test_an_oversized_file_is_not_read(tmp_path, name):
     """Fails if a file's size is not looked at first: this one is 1 TB, in no blocks."""
-    folder = tmp_path / "cifar-10-batches-py"
-    folder.mkdir()
-    (folder / "data_batch_1").touch()
-    os.truncate(folder / "data_batch_1", 10**12)
-    assert "data_batch_1 is too long: 1,000,000,000,000 bytes." in refusal(folder)
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    os.truncate(path, 10**12)
+    assert f"{path} is too long: 1,000,000,000,000 bytes." in refusal(tmp_path)
 
 
-def test_links_in_an_archive_are_not_followed(tmp_path):
-    """Fails if a link under an expected name is read: it could show any file of the user's."""
-    secret = tmp_path / "secret"
-    secret.write_bytes(b"0" * 30_730_000)
-    path = archive(tmp_path / "a.tar.gz", [(f"cifar-10-batches-bin/{b}.bin", f"-> {secret}") for b in data.BATCHES])
-    assert "holds neither cifar-10-batches-bin nor cifar-10-batches-py" in refusal(path)
-
-
-@pytest.mark.parametrize(
-    "members, expected",
-    [
-        ([], "holds neither"),
-        ([("cifar-10-batches-bin/data_batch_1.bin", b"x")], "data_batch_2.bin is missing."),
-        ([("./cifar-10-batches-py/data_batch_1", b"x")], "data_batch_2 is missing."),
-        ([("cifar-10-batches-bin/data_batch_1.bin", b"\0" * 30_730_001)], "data_batch_1.bin is too long: 30,730,001"),
-        ([("cifar-10-batches-py/test_batch", b"\0" * 50_000_001)], "test_batch is too long: 50,000,001 bytes."),
-        ([("bomb", b"\0" * 301_000_000)], "unpacks to more than 300,000,000 bytes."),
-    ],
-    ids=["empty", "one file", "one pickle", "too long", "long pickle", "bomb"],
-)
-def test_a_wrong_archive_is_refused(tmp_path, members, expected):
-    """Fails if an archive is believed before it is checked."""
-    assert expected in refusal(archive(tmp_path / "cifar-10-binary.tar.gz", members, level=1))
-
-
-# Without a time of day, which would be part of the test's name, and differ between processes.
-GZIPPED = [gzip.compress(b"hello", mtime=0), gzip.compress(bytes(2048), mtime=0)[:-9]]
-
-
-@pytest.mark.parametrize("content", [b"", b"hello", *GZIPPED])
-def test_a_file_that_is_no_archive_is_refused(tmp_path, content):
+@pytest.mark.parametrize("content", [b"", b"hello"])
+def test_a_file_that_is_not_an_archive_is_refused(tmp_path, content):
     path = tmp_path / "cifar-10-python.tar.gz"
     path.write_bytes(content)
-    assert str(path) in refusal(path)
+    message = refusal(path)
+    assert str(path) in message and hashlib.sha256(content).hexdigest() in message
 
 
 # ---- Where it is looked for ------------------------------------------------------------------------------------------
@@ -531,10 +421,12 @@ def test_a_damaged_copy_in_kerass_cache_is_left_out(nothing, name):
     assert any("data_batch_2 is missing" in line for line in says)
 
 
-def test_kerass_cache_is_found(nothing, linked):
+def test_kerass_cache_is_found(nothing, linked, monkeypatch):
     """Fails if Keras's own copy is not used, or if our verified one is not used when the rest has gone."""
     archived = [(f"cifar-10-batches-bin/{path.name}", path) for path in linked.glob("*.bin")]
-    archive(nothing / "cifar-10-batches-py-target_archive", archived)
+    path = archive(nothing / "cifar-10-batches-py-target_archive", archived)
+    official = {hashlib.sha256(path.read_bytes()).hexdigest(): "cifar-10-batches-bin"}
+    monkeypatch.setattr(data, "_ARCHIVE_SHA256", official)
     dataset = data.load()
     assert dataset.fingerprint == OFFICIAL and dataset.source.endswith("target_archive")
     shutil.rmtree(nothing)
