@@ -144,25 +144,22 @@ def _row(original: Row, defaults: Mapping[str, Any], question: Mapping[str, Any]
     )
 
 
-def figures(history: Mapping[str, Sequence[float]], reading: Reading, limit: int = 0) -> np.ndarray | None:
+def figures(history: Mapping[str, Sequence[float]], reading: Reading) -> np.ndarray:
     """What the original's table would have said of a run: float64 (5,), in the order of `FIGURES`.
 
-    Args:
-        history: of a run whose patience was at least the original's.
-        limit: the row's bound on epochs; a run that had not stopped by then is taken to stop there. 0: none.
+    A history that ends before this reading stops is taken to stop where it ends: at the row's bound on epochs, or where
+    validation loss had not improved for the run's own, longer patience.
+
     Returns:
-        The logarithm of the epochs, nats and percent; None where the history ends before this reading stops.
+        The logarithm of the epochs, nats and percent.
     """
     sign = 1 if reading.monitor == "val_loss" else -1
-    best, kept = math.inf, 0
-    watched = [sign * value for value in history[reading.monitor]]
-    for epoch, value in enumerate(watched):
-        if value < best:
-            best, kept = value, epoch
-        if epoch - kept >= PATIENCE or epoch + 1 == limit:
+    best, kept, epoch = math.inf, 0, 0
+    for epoch, value in enumerate(history[reading.monitor]):
+        if sign * value < best:
+            best, kept = sign * value, epoch
+        if epoch - kept >= PATIENCE:
             break
-    else:
-        return None
     at = kept if reading.epoch == "kept" else epoch
     loss, accuracy, val_loss, val_accuracy = (
         history[name][at] for name in ("loss", "accuracy", "val_loss", "val_accuracy")
@@ -204,17 +201,14 @@ def score(question: Question, found: Iterable[Record]) -> "pd.DataFrame":
         runs = [by_row.get(_key(row), []) for row in rows]
         if all(runs):
             seen[name] = {
-                reading: [_figures(each, reading, row.epochs) for each, row in zip(runs, rows, strict=True)]
+                reading: [np.array([figures(run.history, reading) for run in each]) for each in runs]
                 for reading in READINGS
             }
     originals = [original(name) for name in question.like]
     likelihood = np.array(
         [
             [
-                sum(
-                    log_likelihood(values, of) if len(values) else -math.inf
-                    for values, of in zip(seen[name][reading], originals, strict=True)
-                )
+                sum(log_likelihood(values, of) for values, of in zip(seen[name][reading], originals, strict=True))
                 for reading in READINGS
             ]
             for name in seen
@@ -229,7 +223,7 @@ def score(question: Question, found: Iterable[Record]) -> "pd.DataFrame":
     for place in np.argsort(-by_candidate, kind="stable"):
         name = list(seen)[place]
         for like, values in zip(question.like, seen[name][best], strict=True):
-            means = values.mean(axis=0) if len(values) else np.full(len(FIGURES), math.nan)
+            means = values.mean(axis=0)
             lines.append(
                 {"question": question.name, "candidate": name, "like": like, "n": len(values)}
                 | dict(zip(FIGURES, [math.exp(means[0]), *means[1:]], strict=True))
@@ -241,12 +235,6 @@ def score(question: Question, found: Iterable[Record]) -> "pd.DataFrame":
 
 def _key(row: Row) -> str:
     return json.dumps(dataclasses.asdict(row), sort_keys=True)
-
-
-def _figures(runs: Iterable[Record], reading: Reading, limit: int) -> np.ndarray:
-    """(n, 5): of the runs whose histories this reading can be seen in."""
-    each = [figures(run.history, reading, limit) for run in runs]
-    return np.array([values for values in each if values is not None]).reshape(-1, len(FIGURES))
 
 
 def best_quarter(question: Question, found: Iterable[Record]) -> list[str]:

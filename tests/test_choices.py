@@ -37,11 +37,10 @@ def test_a_reading_stops_and_reads_where_the_original_would_have(monitor, epoch,
     assert [math.exp(found[0]), *found[1:]] == pytest.approx(expected)
 
 
-def test_a_history_that_ends_first_has_no_such_reading_but_for_its_limit():
+def test_a_history_that_ends_first_is_read_where_it_ends():
     short = {name: values[:20] for name, values in HISTORY.items()}
-    assert choices.figures(short, Reading("val_accuracy", "kept")) is None
-    limited = choices.figures(short, Reading("val_accuracy", "last"), limit=20)
-    assert [math.exp(limited[0]), *limited[1:]] == pytest.approx([20, -9.0, 19.0, 1.5, 60.0])
+    found = choices.figures(short, Reading("val_accuracy", "last"))
+    assert [math.exp(found[0]), *found[1:]] == pytest.approx([20, -9.0, 19.0, 1.5, 60.0])
 
 
 def test_the_likelihood_is_students_with_the_scale_of_n_seeds():
