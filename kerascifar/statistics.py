@@ -1,0 +1,116 @@
+"""How sure a mean difference is: intervals and p, from runs of several seeds on the same images.
+
+Differences are in pairs: two rows' runs of one seed, on one image. So a difference has three sources of chance: the
+seed, the image, and what belongs to both together. Their variances are estimated as in an analysis of variance of
+seeds × images, both random and crossed (e.g. Searle, Casella and McCulloch, "Variance Components", 1992, chapter 4).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its uncertainty.
+
+    Attributes:
+        mean: of the differences.
+        error: its standard error; NaN where it cannot be known.
+        degrees: of freedom of Student's t; infinite where only images were drawn.
+    """
+
+    mean: float
+    error: float
+    degrees: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 %, two-sided; NaN where the error is."""
+        from scipy import stats
+
+        half = self.error * float(stats.t.ppf(1 - LEVEL / 2, self.degrees))
+        return self.mean - half, self.mean + half
+
+    def p_above(self, edge: float = 0.0) -> float:
+        """One-sided p of the hypothesis that the true mean is at most `edge`: small speaks for more than `edge`."""
+        from scipy import stats
+
+        if math.isnan(self.error):
+            return 1.0
+        if self.error == 0:
+            return 0.0 if self.mean > edge else 1.0
+        return float(stats.t.sf((self.mean - edge) / self.error, self.degrees))
+
+    def p_below(self, edge: float = 0.0) -> float:
+        """One-sided p of the hypothesis that the true mean is at least `edge`: small speaks for less than `edge`."""
+        return Estimate(-self.mean, self.error, self.degrees).p_above(-edge)
+
+
+def of_seeds(differences: Sequence[float] | np.ndarray) -> Estimate:
+    """Of a figure that a run has one of, e.g. its epochs: Student's t over seeds.
+
+    Args:
+        differences: one per seed; a single one has no known error.
+    """
+    values = np.asarray(differences, "float64")
+    if len(values) < 2:
+        return Estimate(float(values.mean()), math.nan, math.nan)
+    return Estimate(float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values))), len(values) - 1.0)
+
+
+def of_seeds_and_images(*samples: np.ndarray) -> Estimate:
+    """Of the sum of the samples' means, over seeds and images crossed, by Satterthwaite's degrees of freedom.
+
+    Each variance of a mean counts once: over seeds MS_s / nm and over images MS_i / nm both hold the variance of seed
+    and image together, so MS_si / nm is taken off again. Of one seed the error is from the images alone.
+
+    Args:
+        samples: float (seeds, images), the same seeds in each, other images; NaN where an image does not count. One
+            sample for a paired difference; two, the second negated, to compare different images.
+    """
+    n = len(samples[0])
+    by_seed = np.sum([np.nanmean(sample, axis=1) for sample in samples], axis=0)
+    mean = float(by_seed.mean())
+    images, together = zip(*(_image_terms(sample) for sample in samples), strict=True)
+    image_terms, joint_terms = list(images), list(together)
+    if n == 1:
+        return Estimate(mean, math.sqrt(sum(term for term, _ in image_terms)), math.inf)
+    seed_term = (float(by_seed.var(ddof=1)) / n, n - 1.0)
+    terms = [seed_term, *image_terms, *((-term, degrees) for term, degrees in joint_terms)]
+    variance = sum(term for term, _ in terms)
+    # Where seed and image together explain all of one of the two, the difference may come out below the other alone.
+    least = max(seed_term[0], sum(term for term, _ in image_terms))
+    if variance < least:
+        terms = [seed_term] if seed_term[0] == least else image_terms
+        variance = least
+    if variance == 0:
+        return Estimate(mean, 0.0, n - 1.0)
+    degrees = variance**2 / sum(term**2 / degrees for term, degrees in terms)
+    return Estimate(mean, math.sqrt(variance), max(degrees, n - 1.0))
+
+
+def _image_terms(sample: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
+    """MS_i / nm and MS_si / nm of (seeds, images), each with its degrees of freedom."""
+    counted = sample[:, ~np.isnan(sample).all(axis=0)]
+    n, m = counted.shape
+    by_image = np.nanmean(counted, axis=0)
+    images = float(by_image.var(ddof=1)) / m
+    if n == 1:
+        return (images, m - 1.0), (0.0, 1.0)
+    residual = counted - by_image - (np.nanmean(counted, axis=1) - np.nanmean(counted))[:, None]
+    degrees = max(float((~np.isnan(residual)).sum()) - n - m + 1, 1.0)
+    return (images, m - 1.0), (float(np.nansum(residual**2)) / degrees / (n * m), degrees)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's adjusted p (Holm 1979): each to be compared with the level for the whole family."""
+    adjusted, so_far = [0.0] * len(p), 0.0
+    for rank, place in enumerate(np.argsort(p, kind="stable")):
+        so_far = max(so_far, min(1.0, (len(p) - rank) * p[place]))
+        adjusted[place] = so_far
+    return adjusted
