@@ -11,10 +11,10 @@ if hasattr(os, "sched_setaffinity"):
 
 import numpy as np
 
-from kerascifar import train
+from kerascifar import device
 from kerascifar.augment import BatchAugmenter
 
-train.prepare()  # as in a training, for both: freed memory is kept
+device.prepare()  # as in a training, for both: freed memory is kept
 images = np.random.default_rng(0).random((512, 32, 32, 3), dtype="float32")
 augmenter = BatchAugmenter(rotation_range=15.0, horizontal_flip=True)
 

@@ -12,14 +12,14 @@ arguments = measured.arguments()
 
 import keras  # noqa: E402
 
-from kerascifar import checkpoint, models, train  # noqa: E402
+from kerascifar import checkpoint, device, models, train  # noqa: E402
 
 row, images, labels, split = measured.row_and_data(arguments)
 if arguments.exactness == "none":  # what exact continuation costs: without its thread setting and its checkpoints
-    train.prepare = lambda deterministic=False: "CPU"
+    device.prepare = lambda deterministic=False: device.Device("CPU", True)
     checkpoint.save = lambda folder, state: None
-    train._keep_freed_memory()  # which is no part of it
-train.prepare(arguments.exactness == "deterministic")
+    device.keep_freed_memory()  # which is no part of it
+device.prepare(arguments.exactness == "deterministic")
 keras.utils.set_random_seed(0)
 keras.config.set_dtype_policy(row.precision)
 network = models.build(row.model, **row.model_options)

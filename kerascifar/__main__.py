@@ -29,7 +29,6 @@ EXAMPLES = """
 run experiments/experiment1.toml                          all rows, to their early stop
 run experiments/experiment1.toml --rows M1 M6 --epochs 1  two rows, to see them start
 run experiments/experiment2.toml --rows Model4 --seeds 0 1 2 --tensorboard
-run experiments/experiment2.toml --devices all
 run experiments/experiment1.toml --executor ray --address auto --cpus-per-run 2
 choices                                   trains the candidates, then ranks them
 verify M3                                 seed 0 of row M3 again, beside the published one
@@ -77,9 +76,6 @@ def _parser() -> argparse.ArgumentParser:
         "--tensorboard", action="store_true", help="log curves, graph and focus maps by epoch for TensorBoard"
     )
     run.add_argument(
-        "--devices", choices=["one", "all"], default="one", help="all: each run on all GPUs, which share its batches"
-    )
-    run.add_argument(
         "--executor", choices=["local", "ray"], default="local", help="ray: runs side by side, on one machine or many"
     )
     run.add_argument("--address", help="of a Ray cluster, e.g. auto (default: one is started on this machine)")
@@ -96,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     choices.add_argument("--epochs", type=int, metavar="N", help="at most N epochs: to try it, decides nothing")
     _add_places(choices, data=True)
     _add_json(choices)
-    choices.set_defaults(action=_choices, deterministic=False, tensorboard=False, executor="local", devices="one")
+    choices.set_defaults(action=_choices, deterministic=False, tensorboard=False, executor="local")
 
     verify = commands.add_parser("verify", help="train a published run again and compare")
     verify.add_argument("row", metavar="ROW", help="e.g. M3")
@@ -168,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="a short tour on drawn shapes: no data, no network")
     demo.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: %(default)s")
-    demo.set_defaults(action=_demo, deterministic=False, tensorboard=False, json=False, executor="local", devices="one")
+    demo.set_defaults(action=_demo, deterministic=False, tensorboard=False, json=False, executor="local")
 
     for name, command in commands.choices.items():
         lines = [line for line in EXAMPLES.strip().splitlines() if line.split()[0] == name]
@@ -295,7 +291,6 @@ def _execute(
             command,
             arguments.deterministic,
             execute=execute,
-            devices=arguments.devices,
             **watching,
         )
     except experiment.Interrupted as stop:

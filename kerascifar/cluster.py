@@ -193,14 +193,14 @@ def _train_one(
     import ray
     from rich.console import Console
 
-    from kerascifar import environment, experiment, records, train
+    from kerascifar import device, environment, experiment, records
 
     work: experiment.Work = ray.cloudpickle.loads(packed)
-    device = train.prepare(work.deterministic)
-    if gpus and device.startswith("CPU"):
-        raise UserError(f"Keras sees no GPU on this node ({device}): set up there with GPUs, or --gpus-per-run 0.")
-    experiment.check_precision(one, device)
-    made_with = environment.describe(device, work.deterministic)
+    here = device.prepare(work.deterministic)
+    if gpus and here.is_cpu:
+        raise UserError(f"Keras sees no GPU on this node ({here.name}): set up there with GPUs, or --gpus-per-run 0.")
+    experiment.check_precision(one, here)
+    made_with = environment.describe(here.name, work.deterministic)
     for key in records.DECISIVE:
         if made_with[key] != work.made_with[key]:
             raise UserError(

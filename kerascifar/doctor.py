@@ -79,14 +79,15 @@ def _packages() -> Check:
 def _device() -> Check:
     import keras
 
-    from kerascifar import train
+    from kerascifar import device
 
     backend = keras.backend.backend()
-    found = f"{train.prepare()}, Keras on {backend}"
+    here = device.prepare()
+    found = f"{here.name}, Keras on {backend}"
     if backend != "tensorflow":
         return Check("device", True, f"{found}: trains, but draws no focus maps")
     driver = shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia/version").exists()
-    right = not (driver and found.startswith("CPU"))
+    right = not (driver and here.is_cpu)
     return Check("device", right, found, "An NVIDIA driver is there, but TensorFlow sees no GPU: make clean setup.")
 
 

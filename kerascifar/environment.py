@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 import kerascifar
-from kerascifar import train
+from kerascifar import device as devices
 
 SOURCE = Path(__file__).resolve().parent.parent
 # What decides a result; records, pictures and documents may change without making it another program.
@@ -25,7 +25,7 @@ TRAINING = [
     "models",
     "batches",
     "checkpoint",
-    "devices",
+    "device",
     "train",
     "evaluate",
     "experiment",
@@ -103,7 +103,7 @@ def describe(device: str, deterministic: bool = False) -> dict[str, Any]:
         "backend": keras.backend.backend(),
         "device": device,
         "deterministic": deterministic,
-        "cores": train.cores(),
+        "cores": devices.cores(),
         "threads": _threads(),
         "onednn": _onednn(),
         "keras": {"floatx": keras.config.floatx(), "epsilon": keras.config.epsilon()},
@@ -137,7 +137,7 @@ def _threads() -> dict[str, int] | None:
     within = tf.config.threading.get_intra_op_parallelism_threads()
     asked = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
     return {
-        "intra_op": within or (int(asked) if asked.isdecimal() and int(asked) else train.cores()),
+        "intra_op": within or (int(asked) if asked.isdecimal() and int(asked) else devices.cores()),
         "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
     }
 

@@ -17,8 +17,9 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from kerascifar import checkpoint, data, devices, environment, evaluate, files, models, records, tables, train
+from kerascifar import checkpoint, data, environment, evaluate, files, models, records, tables, train
 from kerascifar.config import Run
+from kerascifar.device import Device, prepare
 from kerascifar.errors import UserError
 
 # Before a row has been trained nobody knows when it will stop: the report's epochs are the guess, else this.
@@ -35,7 +36,7 @@ class Work:
     Attributes:
         runs: those that are not finished, in the order that was asked for, with their basis.
         costs: by run id, multiply-adds per image.
-        dataset, folder, console, command, deterministic, build, callbacks, devices: as `run` takes them.
+        dataset, folder, console, command, deterministic, build, callbacks: as `run` takes them.
         made_with: see `environment.describe`.
     """
 
@@ -48,7 +49,6 @@ class Work:
     deterministic: bool
     build: Builder
     callbacks: Callbacks
-    devices: str
     made_with: dict[str, Any]
 
 
@@ -69,7 +69,6 @@ def run(
     build: Builder = models.build,
     callbacks: Callbacks = lambda one, dataset: (),
     execute: "Executor | None" = None,
-    devices: str = "one",
 ) -> list[records.Record]:
     """Trains every run that is neither finished nor in another command's hands, each into a folder under `folder`.
 
@@ -79,19 +78,18 @@ def run(
         folder: of all runs; made where it is missing.
         console: for what the user should see.
         command: how the user can go on after an interruption.
-        deterministic: see `train.prepare`.
+        deterministic: see `device.prepare`.
         build: makes a row's model, new each time, from its name and options.
         callbacks: makes a run's Keras callbacks, to look on.
         execute: what trains the runs: `here` unless given.
-        devices: "one", or "all" for each run on all that there are.
     Returns:
         The records of those `runs` that are finished, before or now.
     Raises:
         UserError: a row whose model or optimizer cannot be built; nothing was trained then.
         Interrupted: Ctrl-C.
     """
-    device = train.prepare(deterministic)
-    made_with = environment.describe(device, deterministic)  # now, as the source may change while a run trains
+    device = prepare(deterministic)
+    made_with = environment.describe(device.name, deterministic)  # now, as the source may change while a run trains
     examined = [_examine(one, dataset, None if execute else device, build) for one in runs]
     runs = [one for one, _ in examined]
     files.make_folder(folder)
@@ -103,11 +101,11 @@ def run(
             if records.read(folder / one.id).environment.get("source") != made_with["source"]:
                 others.append(one.label)
             _clean(folder / one.id)
-    _announce(runs, waiting, dataset, folder, "the cluster's" if execute else device, console)
+    _announce(runs, waiting, dataset, folder, "the cluster's" if execute else device.name, console)
     if others:
         say(console, f"Trained earlier by other code; move their folders away to train them anew: {', '.join(others)}.")
     costs = {one.id: cost for one, cost in examined}
-    work = Work(waiting, costs, dataset, folder, console, command, deterministic, build, callbacks, devices, made_with)
+    work = Work(waiting, costs, dataset, folder, console, command, deterministic, build, callbacks, made_with)
     if elsewhere := (execute or here)(work):
         say(console, f"In the hands of another command, so not trained here: {', '.join(elsewhere)}.")
     return [records.read(folder / one.id) for one in runs if records.finished(folder / one.id)]
@@ -155,16 +153,16 @@ def _clean(folder: Path) -> None:
     files.remove_unfinished(folder)
 
 
-def check_precision(one: Run, device: str) -> None:
+def check_precision(one: Run, device: Device) -> None:
     """Raises a `UserError` where the run's precision makes no sense on the device."""
-    if one.row.precision == "mixed_float16" and device.startswith("CPU"):
+    if one.row.precision == "mixed_float16" and device.is_cpu:
         raise UserError(
             "precision mixed_float16 needs a GPU; this CPU has no fast half precision.\n"
             "Use mixed_bfloat16 or float32 here (--precision, or the row's precision)."
         )
 
 
-def _examine(one: Run, dataset: data.Dataset, device: str | None, build: Builder) -> tuple[Run, float]:
+def _examine(one: Run, dataset: data.Dataset, device: Device | None, build: Builder) -> tuple[Run, float]:
     """The run with its basis, and its multiply-adds per image.
 
     Done for all runs before the first is trained, so that a model that cannot be trained is told at once.
@@ -272,17 +270,13 @@ def _train(one: Run, work: Work, clock: Clock, place: str) -> None:
     def tell_user(text: str) -> None:
         say(console, f"{one.label}: {text}")
 
-    with progress, devices.parallel(work.devices) as count:
-        if count > 1:
-            made_with = {**made_with, "device": f"{count} x {made_with['device']}"}
+    with progress:
         network = work.build(row.model, **row.model_options)
-        devices.synchronize(network, count > 1)
         images, labels = dataset.images, dataset.labels
         callbacks = work.callbacks(one, dataset)
         trained = train.train(
-            network, row, one.seed, images, labels, split, folder, tell, tell_user, made_with, callbacks, count
+            network, row, one.seed, images, labels, split, folder, tell, tell_user, made_with, callbacks
         )
-    devices.synchronize(trained.model, False)
     # Without the optimizer, which clone_model would keep: model.keras is for looking at and predicting.
     final = keras.Sequential.from_config(trained.model.get_config())
     final.set_weights(trained.model.get_weights())

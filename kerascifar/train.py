@@ -5,9 +5,7 @@ position), the rest is in the checkpoint, and EarlyStopping's state is found by 
 """
 
 import contextlib
-import ctypes
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +16,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerascifar import checkpoint, devices
+from kerascifar import checkpoint, device
 from kerascifar.batches import DROPOUT, Batches, random_stream
 from kerascifar.config import Row
-from kerascifar.errors import UserError
 
 VALIDATION_BATCH = 500  # divides 10,000: no odd batch at the end to compile a second graph for
-SHARED_VALIDATION_BATCH = 400  # 2, 4, 5, 8, 10 or 16 devices can share it
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}
 
 Tell = Callable[[dict[str, float], int, float, int], None]
@@ -51,60 +47,6 @@ class Trained:
     environments: list[dict[str, Any]]
 
 
-def prepare(deterministic: bool = False) -> str:
-    """Settles how TensorFlow runs before its first operation; returns the device that Keras computes on.
-
-    Args:
-        deterministic: only operations that give the same bits each time. A CPU needs no such thing; on a GPU sums are
-            taken in any order otherwise, and a run that goes on is the same only within rounding.
-    Raises:
-        UserError: `deterministic` on another backend than TensorFlow.
-    """
-    if deterministic and keras.backend.backend() != "tensorflow":
-        raise UserError(f"--deterministic needs Keras on TensorFlow; here it runs on {keras.backend.backend()}.")
-    _keep_freed_memory()
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        # With several inter-op threads, scheduling decides the order of sums in BatchNormalization's gradient, and no
-        # two processes give the same bits. Once operations ran it is too late: the caller has made this choice.
-        with contextlib.suppress(RuntimeError):
-            tf.config.threading.set_inter_op_parallelism_threads(1)
-        if deterministic:
-            tf.config.experimental.enable_op_determinism()
-        gpus = tf.config.list_physical_devices("GPU")
-        if gpus:
-            return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
-    elif keras.backend.backend() == "jax":
-        import jax
-
-        if jax.default_backend() != "cpu":
-            return str(jax.devices()[0].device_kind)
-    elif keras.backend.backend() == "torch":
-        import torch
-
-        if torch.cuda.is_available():
-            return str(torch.cuda.get_device_name())
-    return f"CPU, {cores()} cores"
-
-
-def on_gpu() -> bool:
-    """Whether Keras computes on anything but a CPU."""
-    return not prepare().startswith("CPU")
-
-
-def _keep_freed_memory() -> None:
-    """Has glibc keep what a step frees for the next one: giving it back and fetching it again took up to a third of it.
-
-    Values: the largest block not taken by mmap (32 MiB, the most that glibc accepts), how much may lie unused at the
-    end of the heap, and how much more it grows than asked for.
-    """
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library than glibc
-        mallopt = ctypes.CDLL(None).mallopt
-        for parameter, value in {-3: 32 << 20, -1: (1 << 31) - 1, -2: 64 << 20}.items():
-            mallopt(parameter, value)
-
-
 @contextlib.contextmanager
 def _graphs_forgotten() -> Iterator[None]:
     """Lets TensorFlow free the graphs of what was trained inside.
@@ -124,11 +66,6 @@ def _graphs_forgotten() -> Iterator[None]:
     finally:
         for name in [name for name in registry if name.startswith("CustomGradient-") and name not in before]:
             del registry[name]
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def compiled(network: keras.Sequential, row: Row) -> keras.Sequential:
@@ -242,7 +179,6 @@ def train(
     say: Callable[[str], None] = print,
     environment: Mapping[str, Any] = MappingProxyType({}),
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    count: int = 1,
 ) -> Trained:
     """Trains `network` as `row` says, going on from the checkpoint in `folder` where there is one.
 
@@ -257,19 +193,14 @@ def train(
         say: called with what a user should know, e.g. a damaged checkpoint.
         environment: what this process trains with, as JSON holds it; kept beside the epochs.
         callbacks: to look on, e.g. Keras's TensorBoard; called before an epoch is kept.
-        count: devices that share each batch (see `devices.parallel`).
     Returns:
         The model with the kept weights, and how it came about.
     """
-    per_validation = VALIDATION_BATCH if count == 1 else SHARED_VALIDATION_BATCH
-    rest = len(split[0]) % row.batch_size or row.batch_size
-    devices.check_batches({row.batch_size, rest, per_validation, len(split[1]) % per_validation}, count)
     compiled(network, row)
     network.optimizer.build(network.trainable_variables)
-    batches = Batches(
-        images, labels, split[0], row.batch_size, seed, row.augmentation if row.augment else None, on_gpu()
-    )
-    validation = Batches(images, labels, split[1], per_validation)
+    on_gpu = not device.prepare().is_cpu
+    batches = Batches(images, labels, split[0], row.batch_size, seed, row.augmentation if row.augment else None, on_gpu)
+    validation = Batches(images, labels, split[1], VALIDATION_BATCH)
     stopping = keras.callbacks.EarlyStopping(
         monitor=row.monitor,
         mode="min" if row.monitor == "val_loss" else "max",  # said, as Keras's "auto" needs metrics that fit has built

@@ -10,8 +10,8 @@ from making import ROOT
 
 DESCRIBE = """
 import json
-from kerascifar import environment, train
-print(json.dumps(environment.describe(train.prepare())))
+from kerascifar import device, environment
+print(json.dumps(environment.describe(device.prepare().name)))
 """
 TOO_LATE = """
 import os

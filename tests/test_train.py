@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerascifar import data, train
+from kerascifar import data, device, train
 from kerascifar.config import Row
 
 # Everything random at once: augmentation, dropout, BatchNormalization, order.
@@ -37,7 +37,7 @@ def tiny():
 
 @pytest.fixture(scope="module")
 def images(shapes):
-    train.prepare()
+    device.prepare()
     dataset = data.load(shapes)
     return dataset.images, dataset.labels, data.split(dataset.labels)
 
