@@ -21,7 +21,7 @@ PARALLEL := -n logical --maxprocesses=4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup experiment1 experiment2 choices verify demo report serve dashboard notebooks \
-	test test-lowest soak bench docs lock clean
+	test quick test-lowest soak bench docs lock clean
 
 help:
 	@echo 'make setup         everything that is needed, in $(VENV); the targets below do it by themselves'
@@ -35,6 +35,7 @@ help:
 	@echo 'make dashboard     TensorBoard over the runs that were trained with --tensorboard      RUNS PORT'
 	@echo 'make notebooks     the notebooks in JupyterLab                         DATA'
 	@echo 'make test          lint, format, types and tests                      DATA'
+	@echo 'make quick         the same without the slow tests, in a minute or two            DATA'
 	@echo 'make test-lowest   the tests on the lowest versions that requirements.txt allows       DATA'
 	@echo 'make soak          kill runs 500 times, those of a Ray cluster 60 times, and compare      KILLS'
 	@echo 'make bench         measure against plain Keras (and PyTorch), side by side: half an hour        DATA'
@@ -79,6 +80,12 @@ test: $(READY)
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(PY) -m pytest $(PARALLEL)
+
+quick: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(PY) -m pytest $(PARALLEL) -m "not slow"
 
 test-lowest: $(READY)
 	$(PY) -m uv venv --quiet --clear --python $(PY) $(VENV)-lowest

@@ -1,12 +1,14 @@
 """Kills the real command at random moments, starts it again, and compares what it leaves with an undisturbed run.
 
-`make soak` runs it with 500 kills; the tests with 50. Needs no data: it trains on drawn shapes.
+`make soak` runs it with 500 kills; the tests with 50, of processes that are forked after TensorFlow's import, which
+would take most of the time. Needs no data: it trains on drawn shapes.
 """
 
 import argparse
 import json
 import os
 import random
+import select
 import shutil
 import signal
 import subprocess
@@ -66,10 +68,57 @@ class Count:
 
 
 def start(folder: Path, shapes: Path) -> subprocess.Popen[bytes]:
+    """The command in a new process."""
     words = [sys.executable, "-m", "kerascifar", "run", "soak.toml", "--data", str(shapes)]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "KERASCIFAR_CACHE": str(folder / "cache")}
     with open(folder / "log", "ab") as log:
         return subprocess.Popen(words, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
+
+
+# Has imported what `run` needs, and computed nothing: then TensorFlow has no threads yet that a fork would lose.
+FORKS = """
+import os, sys
+from kerascifar import __main__, quiet
+quiet.load_keras()
+from kerascifar import data, experiment, files, records, report, tables
+for line in sys.stdin:
+    folder, shapes = line.rstrip("\\n").split("\\t")
+    pid = os.fork()
+    if pid == 0:
+        os.chdir(folder)
+        os.environ["KERASCIFAR_CACHE"] = folder + "/cache"
+        log = os.open("log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.dup2(log, 1), os.dup2(log, 2)
+        sys.exit(__main__.main(["run", "soak.toml", "--data", shapes]))
+    os.setpgid(pid, pid)  # before anybody can kill the group
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+class Forks:
+    """Starts the command one after another in processes that are forked from one that has imported everything."""
+
+    def __init__(self) -> None:
+        pipe, env = subprocess.PIPE, {**os.environ, "PYTHONPATH": str(ROOT)}
+        self.process = subprocess.Popen([sys.executable, "-c", FORKS], env=env, bufsize=0, stdin=pipe, stdout=pipe)
+
+    def __call__(self, folder: Path, shapes: Path) -> "Forks":
+        self.process.stdin.write(f"{folder}\t{shapes}\n".encode())
+        self.pid, self.returncode = int(self.process.stdout.readline()), None
+        return self
+
+    def poll(self) -> int | None:
+        ready = self.returncode is None and select.select([self.process.stdout], [], [], 0)[0]
+        return self.wait() if ready else self.returncode
+
+    def wait(self) -> int:
+        if self.returncode is None:
+            self.returncode = int(self.process.stdout.readline())
+        return self.returncode
+
+    def __del__(self) -> None:
+        self.process.communicate()  # it ends with its input
 
 
 def content(folder: Path) -> dict[str, object]:
@@ -123,8 +172,9 @@ def moment(process: subprocess.Popen[bytes], runs: Path, chance: random.Random, 
 
 
 def worker(
-    number: int, kills: int, base: Path, shapes: Path, expected: dict, whole: float, seed: int, n: Count
+    number: int, kills: int, base: Path, shapes: Path, expected: dict, whole: float, seed: int, n: Count, fork: bool
 ) -> None:
+    begin = Forks() if fork else start
     chance = random.Random(f"{seed}-{number}")
     attempt = 0
     while n.kills < kills:
@@ -133,7 +183,7 @@ def worker(
         folder.mkdir()
         (folder / "soak.toml").write_text(ROWS, encoding="utf-8")
         while True:
-            process = start(folder, shapes)
+            process = begin(folder, shapes)
             if n.kills < kills:
                 before = finished(folder / "runs")
                 moment(process, folder / "runs", chance, whole)
@@ -175,7 +225,7 @@ def verdict(count: Count, kills: int) -> int:
     return 1 if count.differences or count.lost or count.kills < kills else 0
 
 
-def soak(kills: int, base: Path, seed: int = 0, workers: int = 2) -> Count:
+def soak(kills: int, base: Path, seed: int = 0, workers: int = 2, fork: bool = False) -> Count:
     """Kills `kills` times in all, by `workers` at once, each with folders of its own."""
     shapes = base / "shapes"
     synthetic.write(shapes, train=IMAGES, test=100, seed=1)
@@ -189,7 +239,8 @@ def soak(kills: int, base: Path, seed: int = 0, workers: int = 2) -> Count:
     assert len(expected) == 2
     n = Count()
     threads = [
-        threading.Thread(target=worker, args=(i, kills, base, shapes, expected, whole, seed, n)) for i in range(workers)
+        threading.Thread(target=worker, args=(i, kills, base, shapes, expected, whole, seed, n, fork))
+        for i in range(workers)
     ]
     for thread in threads:
         thread.start()

@@ -44,6 +44,7 @@ def test_training_and_continuation_without_tensorflow(backend, shapes, tmp_path)
 
     def run(folder, how):
         env = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
+        env["JAX_COMPILATION_CACHE_DIR"] = str(tmp_path / "compiled")  # what one process has compiled, the next takes
         words = [sys.executable, "-c", SCRIPT, str(shapes), str(tmp_path / folder), how]
         result = subprocess.run(words, env=env, capture_output=True, text=True, check=False, timeout=making.HANG)
         assert result.returncode == 0, result.stderr

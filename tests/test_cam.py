@@ -339,6 +339,7 @@ def test_help_shows_examples_and_loads_no_tensorflow(tmp_path):
     assert done.stderr == "False\n"
 
 
+@pytest.mark.slow
 def test_the_real_command_draws_and_says_nothing_else(tmp_path, model):
     """In a process of its own: no chatter of TensorFlow's, no warning; exit status 0."""
     store(record("M6"), tmp_path / "runs" / "m6", model)

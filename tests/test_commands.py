@@ -1,5 +1,10 @@
-"""The real commands, as a user runs them: the whole way once; each mistake is told in a paragraph, with status 2."""
+"""The commands, as a user gives them: the whole way once; each mistake is told in a paragraph, with status 2.
 
+Most run in this process, where TensorFlow is loaded already; those that need a process of their own, to be killed or to
+share a folder, get one.
+"""
+
+import contextlib
 import io
 import json
 import os
@@ -20,7 +25,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerascifar import __main__, records
+from kerascifar import __main__, cam, errors, records
 from kerascifar.__main__ import main
 
 ROOT = Path(__file__).parent.parent
@@ -29,19 +34,41 @@ ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "TF_CPP
 ROW = '[[row]]\nname = "A"\nmodel = "model1"\nbatch_size = 100\nepochs = 3\n'
 
 
-def command(*words, cwd, module="kerascifar", env=(), **options):
-    """Runs `python -m <module> <words>` in `cwd`."""
-    variables = {**ENVIRONMENT, "PYTHONPATH": str(options.pop("source", ROOT)), **dict(env)}
-    return subprocess.run(
-        [sys.executable, "-m", module, *map(str, words)],
-        cwd=cwd,
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=making.HANG,
-        check=False,
-        **options,
-    )
+def command(*words, cwd, program=main):
+    """What `python -m kerascifar <words>` does in `cwd`, done in this process."""
+    out, problems = io.StringIO(), io.StringIO()
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(problems):
+        status = program([*map(str, words)])
+    return subprocess.CompletedProcess(words, status, out.getvalue(), problems.getvalue())
+
+
+def draw(words):
+    """What `python -m kerascifar.cam <words>` does."""
+    return errors.run(cam.main, words)
+
+
+@pytest.fixture
+def process():
+    """Starts `python -m kerascifar <words>` in `cwd`."""
+
+    def start(*words, cwd, source=ROOT, env=(), **options):
+        return subprocess.Popen(
+            [sys.executable, "-m", "kerascifar", *map(str, words)],
+            cwd=cwd,
+            env={**ENVIRONMENT, "PYTHONPATH": str(source), **dict(env)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    return start
+
+
+def ended(process):
+    """Waits for the process; what it printed, and its status."""
+    out, problems = process.communicate(timeout=making.HANG)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, problems)
 
 
 def assert_told(result, answer):
@@ -170,29 +197,26 @@ def finished_epochs(folder):
     return max((int(path.stem[-6:]) for path in folder.glob("runs/*/checkpoint-*.bin")), default=0)
 
 
-def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, shapes):
+def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, shapes, process):
     """Fails if an interruption is a traceback, loses finished epochs or ends in another status than 130."""
     (tmp_path / "mine.toml").write_text(ROW.replace("epochs = 3", "epochs = 5000\npatience = 5000"), encoding="utf-8")
-    words = [sys.executable, "-m", "kerascifar", "run", "mine.toml", "--data", str(shapes)]
-    env = {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}
+    words = ("run", "mine.toml", "--data", shapes)
     # A shell starts what runs in its background with SIGINT ignored, and so the tests, and what they start.
     listening = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    process = subprocess.Popen(
-        words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **listening
-    )
+    first = process(*words, cwd=tmp_path, **listening)
     deadline = time.monotonic() + making.HANG
     while not finished_epochs(tmp_path) >= 3 and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    printed, problems = process.communicate(timeout=making.HANG)
-    assert process.returncode == 130 and "Traceback" not in problems
-    assert "Stopped in A seed 0." in printed and "go on with the same command:" in printed
+    first.send_signal(signal.SIGINT)
+    stopped = ended(first)
+    assert stopped.returncode == 130 and "Traceback" not in stopped.stderr
+    assert "Stopped in A seed 0." in stopped.stdout and "go on with the same command:" in stopped.stdout
     kept = finished_epochs(tmp_path)
-    process = subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
-    first = next(line for line in process.stdout if "(1/1) epoch " in line)
-    process.kill()
-    process.communicate()
-    assert f"epoch {kept + 1}:" in first
+    second = process(*words, cwd=tmp_path)
+    line = next(line for line in second.stdout if "(1/1) epoch " in line)
+    second.kill()
+    second.communicate()
+    assert f"epoch {kept + 1}:" in line
 
 
 def test_other_images_are_another_run(trained, tmp_path):
@@ -206,7 +230,7 @@ def test_other_images_are_another_run(trained, tmp_path):
     assert len(records.list_records(tmp_path / "here" / "runs")) == 2
 
 
-def test_adding_a_model_is_one_function_and_adding_a_row_one_block(tmp_path, shapes):
+def test_adding_a_model_is_one_function_and_adding_a_row_one_block(tmp_path, shapes, process):
     """In a copy of the package, as a user would in a clone; the README's own example is what is added."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     function = re.search(r"```python\n(@model.*?)```", readme, re.S)[1]
@@ -217,13 +241,12 @@ def test_adding_a_model_is_one_function_and_adding_a_row_one_block(tmp_path, sha
     text = (ROOT / "experiments" / "experiment1.toml").read_text(encoding="utf-8")
     # The defaults' options are Model1's.
     (tmp_path / "experiment1.toml").write_text(f"{text}\n{block}model_options = {{ width = 8 }}\n", encoding="utf-8")
-    result = command(
-        *("run", "experiment1.toml", "--rows", "Mine", "--epochs", 1, "--data", shapes), cwd=tmp_path, source=tmp_path
-    )
+    words = ("run", "experiment1.toml", "--rows", "Mine", "--epochs", 1, "--data", shapes)
+    result = ended(process(*words, cwd=tmp_path, source=tmp_path))
     assert result.returncode == 0, result.stderr
     (record,) = records.list_records(tmp_path / "runs")
     assert record.row["model"] == "mine" and record.row["model_options"] == {"width": 8}
-    listing = command("models", "mine", cwd=tmp_path, source=tmp_path).stdout
+    listing = ended(process("models", "mine", cwd=tmp_path, source=tmp_path)).stdout
     assert "trainable parameters 1,226" in listing  # 32 × (27 + 1) + 32 × 10 + 10
 
 
@@ -245,7 +268,8 @@ def test_adding_a_model_is_one_function_and_adding_a_row_one_block(tmp_path, sha
         (["data", "--data", "nowhere"], "nowhere"),
     ],
 )
-def test_a_mistake_is_told_in_a_paragraph(tmp_path, words, answer):
+def test_a_mistake_is_told_in_a_paragraph(tmp_path, shapes, words, answer, monkeypatch):
+    monkeypatch.setenv("KERASCIFAR_DATA", str(shapes))
     (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
     (tmp_path / "wrong.toml").write_text(ROW + "learning_rat = 1\n", encoding="utf-8")
     (tmp_path / "type.toml").write_text(ROW + 'learning_rate = "fast"\n', encoding="utf-8")
@@ -259,19 +283,24 @@ def test_a_mistake_is_told_in_a_paragraph(tmp_path, words, answer):
 
 
 def test_a_precision_that_makes_no_sense_here_is_refused_and_another_is_recorded(tmp_path, shapes):
+    import keras
+
     (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
     words = ("run", "mine.toml", "--epochs", 1, "--data", shapes, "--precision")
     assert_told(command(*words, "float64", cwd=tmp_path), 'precision "float64" is not known')
     assert_told(command(*words, "mixed_float16", cwd=tmp_path), "mixed_float16 needs a GPU")
     assert not list(tmp_path.glob("runs/mine-*"))
-    result = command(*words, "mixed_bfloat16", cwd=tmp_path)
+    try:
+        result = command(*words, "mixed_bfloat16", cwd=tmp_path)
+    finally:
+        keras.config.set_dtype_policy("float32")  # this process goes on
     assert result.returncode == 0, result.stderr
     assert "Not in float32 but in mixed_bfloat16: A seed 0." in result.stdout
     (record,) = records.list_records(tmp_path / "runs")
     assert record.row["precision"] == "mixed_bfloat16"
 
 
-def test_no_data_names_the_places_the_address_and_the_demo(tmp_path):
+def test_no_data_names_the_places_the_address_and_the_demo(tmp_path, process):
     env = {
         "KERASCIFAR_DATA": "",
         "KERASCIFAR_CACHE": str(tmp_path / "cache"),
@@ -280,7 +309,7 @@ def test_no_data_names_the_places_the_address_and_the_demo(tmp_path):
         **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),
     }
     (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
-    result = command("run", "mine.toml", cwd=tmp_path, env=env)
+    result = ended(process("run", "mine.toml", cwd=tmp_path, env=env))  # urllib looks for proxies once in a process
     assert result.returncode == 2 and "Traceback" not in result.stderr
     for words in ("https://", "KERASCIFAR_DATA", "make demo", str(tmp_path / "keras")):
         assert words in result.stderr
@@ -346,41 +375,37 @@ def test_a_model_that_is_damaged_foreign_or_holds_code_is_refused_and_not_run(tr
         Path("owned").unlink(missing_ok=True)  # made when the layer was tried out here
     words = ["--class", "circle", "--data", shapes]
     answer = "cannot be loaded" if how != "other shape" else "32×32 RGB images in, ten logits out"
-    assert_told(command(*words, cwd=tmp_path / "here", module="kerascifar.cam"), answer)
+    assert_told(command(*words, cwd=tmp_path / "here", program=draw), answer)
     assert not list(tmp_path.rglob("owned")) and not list(tmp_path.glob("here/runs/report/cam"))
 
 
-def test_a_damaged_record_hides_no_other_run(trained, tmp_path):
-    """In a copy of the package with one published run: to judge all of them takes a minute."""
-    there = tmp_path / "there"
-    shutil.copytree(ROOT / "kerascifar", there / "kerascifar", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "experiments", there / "experiments", ignore=shutil.ignore_patterns("*-seed*"))
-    (one,) = (ROOT / "experiments" / "results").glob("experiment1-M1-seed0-*")
-    shutil.copytree(one, there / "experiments" / "results" / one.name)
+def test_a_damaged_record_hides_no_other_run(trained, tmp_path, monkeypatch):
+    """With one published run: to judge all of them takes long."""
+    (one,) = records.PUBLISHED.glob("experiment1-M1-seed0-*")
+    shutil.copytree(one, tmp_path / "published" / one.name)
+    monkeypatch.setattr(records, "PUBLISHED", tmp_path / "published")
     shutil.copytree(trained[0], tmp_path / "here")
     (tmp_path / "here" / "runs" / "bad").mkdir()
     (tmp_path / "here" / "runs" / "bad" / "record.json").write_text('{"schema": 99}')
-    without_images = {"KERASCIFAR_DATA": "", "KERASCIFAR_CACHE": str(tmp_path / "cache")}
-    result = command("report", cwd=tmp_path / "here", source=there, env=without_images)
+    monkeypatch.setenv("KERASCIFAR_DATA", "")  # without images
+    monkeypatch.setenv("KERASCIFAR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    result = command("report", cwd=tmp_path / "here")
     assert result.returncode == 0 and "runs/report/mine.csv" in result.stdout and "README" not in result.stdout
     assert "bad/record.json has schema 99; this version of kerascifar reads 1 to 1" in result.stderr
 
 
-def test_two_commands_at_once_share_the_runs(tmp_path, shapes):
+def test_two_commands_at_once_share_the_runs(tmp_path, shapes, process):
     """Fails if both train the same run, or if one waits: each trains the next one that is free."""
     rows = "".join(ROW.replace('"A"', f'"{name}"').replace("epochs = 3", "epochs = 12") for name in "ABCD")
     (tmp_path / "mine.toml").write_text(rows, encoding="utf-8")
-    words = [sys.executable, "-m", "kerascifar", "run", "mine.toml", "--data", str(shapes)]
-    env = {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}
-    both = [
-        subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    printed = [process.communicate(timeout=making.HANG) for process in both]
-    assert [process.returncode for process in both] == [0, 0] and [problems for _, problems in printed] == ["", ""]
-    ends = sorted(re.findall(r"^(\w) seed 0: epoch limit after epoch 12", "".join(out for out, _ in printed), re.M))
+    both = [process("run", "mine.toml", "--data", shapes, cwd=tmp_path) for _ in range(2)]
+    results = [ended(one) for one in both]
+    assert [(result.returncode, result.stderr) for result in results] == [(0, ""), (0, "")]
+    printed = [result.stdout for result in results]
+    ends = sorted(re.findall(r"^(\w) seed 0: epoch limit after epoch 12", "".join(printed), re.M))
     assert ends == ["A", "B", "C", "D"]
-    assert all("epoch limit" in out for out, _ in printed)  # each has trained, none has waited for the other
+    assert all("epoch limit" in out for out in printed)  # each has trained, none has waited for the other
     assert len(records.list_records(tmp_path / "runs")) == 4
     assert not list((tmp_path / "runs").rglob("checkpoint-*")) and not list(tmp_path.rglob(".unfinished-*"))
 
@@ -415,13 +440,13 @@ def _small_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
 
-def test_a_disk_that_takes_no_more_is_told_and_earlier_results_stay(trained, shapes, tmp_path):
+def test_a_disk_that_takes_no_more_is_told_and_earlier_results_stay(trained, shapes, tmp_path, process):
     """A limit on the size of files stands for a full disk: the checkpoint cannot be written."""
     shutil.copytree(trained[0], tmp_path / "here")
     before = {p: p.read_bytes() for p in (tmp_path / "here" / "runs").glob("mine-*/*")}
     words = ["run", "mine.toml", "--data", shapes, "--seeds", 1]
-    result = command(*words, cwd=tmp_path / "here", preexec_fn=_small_files)
-    assert_told(result, "would exceed the size")
+    result = process(*words, cwd=tmp_path / "here", preexec_fn=_small_files)
+    assert_told(ended(result), "would exceed the size")
     assert {p: p.read_bytes() for p in before} == before
     assert not list((tmp_path / "here" / "runs").rglob(".unfinished-*"))
 
@@ -455,12 +480,12 @@ def test_mistakes_with_focus_maps_are_told(trained, shapes, words, answer, tmp_p
     Image.new("1", (40_000, 2)).save(tmp_path / "wide.png")
     (tmp_path / "empty").mkdir()
     place = [] if "--runs" in words else ["--runs", trained[0] / "runs"]
-    assert_told(command(*words, *place, "--data", shapes, cwd=tmp_path, module="kerascifar.cam"), answer)
+    assert_told(command(*words, *place, "--data", shapes, cwd=tmp_path, program=draw), answer)
 
 
 def test_a_focus_map_is_drawn_and_its_path_printed(trained, shapes, tmp_path):
     words = ["--class", "circle", "--data", shapes, "--runs", trained[0] / "runs", "--out", "map.png"]
-    result = command(*words, cwd=tmp_path, module="kerascifar.cam")
+    result = command(*words, cwd=tmp_path, program=draw)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "map.png"
     with Image.open(tmp_path / "map.png") as picture:

@@ -51,8 +51,17 @@ def runs(tmp_path_factory, dataset):
 
 
 @pytest.fixture(scope="module")
-def written(runs, dataset, tmp_path_factory):
-    return page.write(runs, [], [], dataset, tmp_path_factory.mktemp("page"))
+def written_with(runs, dataset, tmp_path_factory):
+    """The page's file, and the gallery that was made for it."""
+    made, gallery = [], page.gallery
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "gallery", lambda *words: made.append(gallery(*words)) or made[0])
+        return page.write(runs, [], [], dataset, tmp_path_factory.mktemp("page")), made[0]
+
+
+@pytest.fixture(scope="module")
+def written(written_with):
+    return written_with[0]
 
 
 class Cells(HTMLParser):
@@ -117,8 +126,8 @@ def test_without_images_the_page_says_how_to_get_the_gallery(runs, tmp_path):
     assert "make report DATA=DIR" in text and 'id="gallery"' not in text
 
 
-def test_the_gallery_takes_the_first_validation_images_and_the_maps_of_every_method(runs, dataset):
-    made = page.gallery(runs, dataset)
+def test_the_gallery_takes_the_first_validation_images_and_the_maps_of_every_method(written_with, dataset):
+    made = written_with[1]
     validation = np.sort(data.split(dataset.labels)[1])
     birds = [e for e in made["entries"] if e["class"] == dataset.class_names[2] and e["row"] == "M6"]
     expected = validation[dataset.labels[validation] == 2][: page.EACH]
@@ -187,6 +196,7 @@ def test_markup_in_a_record_stays_text(runs, tmp_path):
 def test_report_writes_the_page_and_says_what_is_missing(tmp_path, monkeypatch, capsys, runs):
     """Without images at hand nothing is fetched."""
     monkeypatch.setenv("KERASCIFAR_DATA", str(tmp_path / "nothing"))
+    monkeypatch.setattr(records, "PUBLISHED", tmp_path / "none")  # to judge them all takes long
     shutil.copytree(runs[0].folder, tmp_path / "runs" / "M6")
     assert main(["report", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr()
