@@ -501,7 +501,7 @@ def _explain_findings(found: "list[records.Record]", table: "pd.DataFrame", out:
     if len(images):
         tables.save_plain(images, out / "cleaner", "Cleaner test images", [cleaner.remark(images)])
         print(f"{tables.plain_markdown(images)}\n\n{cleaner.remark(images)}\n")
-    quiet.load_keras()  # models are built, to count their parameters
+    quiet.load_keras_to_count()
     classes = claims.by_class(found)
     if len(classes):
         tables.save_plain(classes, out / "classes", "Where M6 and Model4 look, by class", [claims.BY_CLASS])

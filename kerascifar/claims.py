@@ -11,8 +11,8 @@ d = first − second:
   as it has a comparison for every class. The noise that belongs to a seed and an image together is in both s and v, so
   the error is rather too large, which makes for "undecided";
 - its 95 % interval by the same t and error, for itself alone; of one seed, from the images alone;
-- McNemar's exact test within each seed, on the images that one row has right and the other wrong, and an interval by
-  BCa bootstrap over seeds and images together, which over few seeds is too narrow. They are shown, and decide nothing.
+- McNemar's exact test within each seed, on the images that one row has right and the other wrong. It is shown, and
+  decides nothing.
 
 The rule. d is *above* when its mean is at least what matters, and the sign-flip p and the first p are at most 0.05;
 *below* likewise on the other side; *no higher* when the second p is at most 0.05 on the upper side. "higher" holds when
@@ -141,7 +141,6 @@ class Evidence:
         seeds: those that both rows have.
         levels: the mean of `first` and of `second`, over what is compared.
         differences: one per seed.
-        bootstrap: BCa interval of the mean; NaN where it cannot be computed (one seed of a metric without images).
         image_error: the mean's standard error from the images; 0 for what a run has one number of.
         mcnemar: p per seed; empty for metrics without images.
     """
@@ -149,7 +148,6 @@ class Evidence:
     seeds: tuple[int, ...]
     levels: tuple[float, float]
     differences: tuple[float, ...]
-    bootstrap: tuple[float, float]
     image_error: float
     mcnemar: tuple[float, ...] = ()
 
@@ -254,20 +252,14 @@ def reported(comparison: Comparison) -> float:
     return of(first) - of(second) if first and second and of and not comparison.of else math.nan
 
 
-def evidence(comparison: Comparison, found: Sequence[Record], bootstrap: bool = True) -> Evidence | None:
-    """What the runs say; None where no seed has both rows.
-
-    bootstrap: also its intervals, which take a second each and decide nothing; NaN otherwise.
-    """
+def evidence(comparison: Comparison, found: Sequence[Record]) -> Evidence | None:
+    """What the runs say; None where no seed has both rows."""
     first, second = ([r for r in found if r.name == name] for name in (comparison.first, comparison.second))
-    return between(first, second, comparison, bootstrap)
+    return between(first, second, comparison)
 
 
-def between(
-    firsts: Sequence[Record], seconds: Sequence[Record], comparison: Comparison, bootstrap: bool = True
-) -> Evidence | None:
+def between(firsts: Sequence[Record], seconds: Sequence[Record], comparison: Comparison) -> Evidence | None:
     """As `evidence`, of one row's runs against another's, whatever their names."""
-    unknown = (math.nan, math.nan)
     first, second = ({r.seed: r for r in runs} for runs in (firsts, seconds))
     seeds = sorted(first.keys() & second.keys())
     metric = comparison.metric
@@ -279,8 +271,7 @@ def between(
         values = np.array(list(pairs.values()))
         differences = values[:, 0] - values[:, 1]
         levels = (float(values[:, 0].mean()), float(values[:, 1].mean()))
-        interval = _over_seeds(differences) if bootstrap else unknown
-        return Evidence(tuple(pairs), levels, tuple(differences.tolist()), interval, 0.0)
+        return Evidence(tuple(pairs), levels, tuple(differences.tolist()), 0.0)
     if metric in LOOKS:  # not measured for every run
         name = f"{comparison.kind}/{metric}"
         seeds = [s for s in seeds if name in looking.read(first[s]) and name in looking.read(second[s])]
@@ -304,7 +295,6 @@ def between(
         tuple(seeds),
         (float(np.nanmean(a, axis=1).mean()), float(np.nanmean(b, axis=1).mean())),
         tuple(differences.tolist()),
-        _over_seeds_and_images(samples) if bootstrap else unknown,
         _image_error(samples),
         tuple(map(mcnemar, a / 100, b / 100)) if metric in RIGHT and not comparison.of else (),
     )
@@ -372,59 +362,6 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _bootstrap(data: tuple[np.ndarray, ...], statistic: Callable[..., np.ndarray]) -> tuple[float, float]:
-    """BCa interval; each sample of `data` is resampled by itself, `statistic` taken over the last axis."""
-    from scipy import stats
-
-    low, high = stats.bootstrap(
-        data,
-        statistic,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=100,  # all at once would take gigabytes
-        confidence_level=1 - LEVEL,
-        method="BCa",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return float(low), float(high)
-
-
-def _over_seeds(differences: np.ndarray) -> tuple[float, float]:
-    if len(differences) < 2:
-        return math.nan, math.nan
-    if np.ptp(differences) == 0:  # no spread to resample
-        return float(differences[0]), float(differences[0])
-    return _bootstrap((differences,), np.mean)
-
-
-def _over_seeds_and_images(samples: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Of the sum of the samples' means; each (seeds, images), NaN where an image does not count in a seed.
-
-    The images of each sample are resampled by themselves, the seeds together; one seed is not resampled.
-    """
-    if all(np.nanmin(sample) == np.nanmax(sample) for sample in samples):
-        same = float(sum(np.nanmean(sample) for sample in samples))
-        return same, same
-    seeds = len(samples[0])
-    # Of every image its values, then whether they count: (images, 2 · seeds).
-    both = [np.concatenate([np.nan_to_num(sample), ~np.isnan(sample)]).astype("float64").T for sample in samples]
-
-    def statistic(*chosen: np.ndarray, axis: int) -> np.ndarray:
-        total = np.zeros(chosen[0].shape[:-1])
-        for values, images in zip(both, chosen[-len(samples) :], strict=True):
-            # How often each image was drawn, as weights: a tenth of the work of picking the images of every seed.
-            drawn = [np.bincount(one, minlength=len(values)) for one in np.atleast_2d(images)]
-            sums = np.array(drawn, "float64") @ values
-            means = sums[:, :seeds] / sums[:, seeds:]
-            if seeds > 1:
-                means = np.take_along_axis(means, np.atleast_2d(chosen[0]), axis=1)
-            total += means.mean(axis=1).reshape(total.shape)
-        return total
-
-    over = [np.arange(sample.shape[1]) for sample in samples]
-    return _bootstrap((np.arange(seeds), *over) if seeds > 1 else tuple(over), statistic)
-
-
 def decide(comparison: Comparison, found: Evidence | None, p_zero: float, p_reaching: float) -> str:
     """The verdict on one comparison by the rule at the top; both p by Holm's method."""
     if found is None or len(found.seeds) < FEWEST:
@@ -484,14 +421,14 @@ def _needed(comparison: Comparison, found: Evidence, family: int) -> str:
     return f"about {needed}" if needed else f"more than {MOST}"
 
 
-def table(found: Sequence[Record], claims: Sequence[Claim], bootstrap: bool = True) -> "pd.DataFrame":
+def table(found: Sequence[Record], claims: Sequence[Claim]) -> "pd.DataFrame":
     """One line per comparison, with its claim's verdict. Differences are first − second, in the metric's unit."""
     import pandas as pd
 
     found = counted(found)
     declared = [(claim, one) for claim in claims for one in claim.comparisons]
     each = list(dict.fromkeys(one for _, one in declared))
-    seen = {one: evidence(one, found, bootstrap) for one in (progress.track(each, "Claims") if bootstrap else each)}
+    seen = {one: evidence(one, found) for one in progress.track(each, "Claims")}
     family_of: dict[Comparison, int] = {}
     p_zero: dict[Comparison, float] = {}
     p_reaching: dict[Comparison, float] = {}
@@ -526,8 +463,6 @@ def table(found: Sequence[Record], claims: Sequence[Claim], bootstrap: bool = Tr
                 "difference": e.mean,
                 "low": e.interval[0],
                 "high": e.interval[1],
-                "BCa low": e.bootstrap[0],
-                "BCa high": e.bootstrap[1],
                 "by seed": "; ".join(f"{d:+.3g}" for d in e.differences),
                 "sign-flip p": e.sign_flip,
                 "p, no difference (Holm)": p_zero[one],
@@ -558,7 +493,7 @@ def by_class(found: Sequence[Record], first: str = "M6", second: str = "Model4")
 
         def pairs(kind: str, metric: str = metric) -> dict[str, Evidence]:
             asked = {n: Comparison(first, second, metric, "other", 0.0, of=n, kind=kind) for n in data.CLASS_NAMES}
-            found_of = {n: evidence(one, counted(found), bootstrap=False) for n, one in asked.items()}
+            found_of = {n: evidence(one, counted(found)) for n, one in asked.items()}
             return {n: e for n, e in found_of.items() if e is not None}
 
         seen, by_a_spot = pairs("gradcam"), pairs("centred")
@@ -605,7 +540,7 @@ def against_centred(found: Sequence[Record], alike: bool = False) -> "pd.DataFra
                 pairs = ((values[f"{kind}/{measure}"], values[f"centred/{measure}"]) for values in those.values())
                 scale = 1 if measure == "road" else 100
                 d = scale * np.array([a[:count].astype("float64") - b[:count] for a, b in pairs])
-                e = Evidence(tuple(those), (0, 0), tuple(d.mean(axis=1).tolist()), (0, 0), _image_error([d]))
+                e = Evidence(tuple(those), (0, 0), tuple(d.mean(axis=1).tolist()), _image_error([d]))
                 line |= {measure: e.mean, f"{measure} ±": e.interval[1] - e.mean}
             lines.append(line)
     return pd.DataFrame(lines)

@@ -65,7 +65,7 @@ def table(found: dict[str, list[Record]]) -> "pd.DataFrame":
             "shortened": any(r.shortened for r in runs),
         }
         difference = claims.Comparison(name, "", "test_accuracy", "other", 0.0)
-        pair = claims.between(*_paired(runs, base), difference, bootstrap=False)
+        pair = claims.between(*_paired(runs, base), difference)
         if runs is not base and pair is not None:
             line |= {
                 "difference": pair.mean,

@@ -33,3 +33,20 @@ def load_keras() -> None:
             held.seek(0)
             rest = [line for line in held.read().decode(errors="replace").splitlines(True) if not _CHATTER.match(line)]
             sys.stderr.write("".join(rest))
+
+
+def load_keras_to_count() -> None:
+    """Imports Keras without TensorFlow, in half the time: enough to build models and count their parameters.
+
+    For a command that computes nothing with Keras, as the backend stays for the rest of the process.
+    """
+    if "keras" in sys.modules:
+        return
+    chosen = os.environ.get("KERAS_BACKEND")
+    os.environ["KERAS_BACKEND"] = "numpy"
+    try:
+        import keras  # noqa: F401
+    finally:
+        del os.environ["KERAS_BACKEND"]
+        if chosen is not None:
+            os.environ["KERAS_BACKEND"] = chosen

@@ -33,7 +33,7 @@ def results(published: Sequence[records.Record]) -> str:
     """What README says of the published runs, as Markdown; empty while there are none."""
     parts: list[str] = []
     if published:
-        judged = claims.verdicts(claims.table(published, claims.read(), bootstrap=False))
+        judged = claims.verdicts(claims.table(published, claims.read()))
         shown = judged.rename(columns={"words": "the report says"}).drop(columns="evidence")
         parts += ["### Which findings hold", tables.plain_markdown(shown), VERDICTS]
         if reasons := why.remark(why.table(published)):

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from kerascifar import synthetic
+from kerascifar import quiet, synthetic
 
 # Begun first, longest first, so that no process is left alone with one of them.
 LONGEST = (
     *("test_cluster.py", "test_soak.py", "test_notebooks.py", "test_commands.py"),
-    *("test_devices.py", "test_storage.py", "test_backends.py"),
+    *("test_storage.py", "test_backends.py"),
 )
 # What `make quick` leaves out: these files, of the commands only those in processes of their own, and the browser.
 SLOW = set(LONGEST) - {"test_commands.py"}
@@ -27,7 +27,11 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory):
-    """One cache for the session: never the user's, and the real images are converted once."""
+    """One cache for the session: never the user's, and the real images are converted once.
+
+    Keras comes first: a command that only counts parameters loads it without TensorFlow where it is not loaded yet.
+    """
+    quiet.load_keras()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERASCIFAR_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield

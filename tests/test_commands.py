@@ -496,3 +496,11 @@ def test_report_without_any_run_says_what_to_do(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(records, "PUBLISHED", tmp_path / "none")
     assert main(["report", "--runs", str(tmp_path / "runs")]) == 2
     assert "no finished run" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_findings_needs_no_tensorflow(tmp_path):
+    """Half of its time would be the import. Fails if a module on its way imports TensorFlow."""
+    code = "import sys; from kerascifar.__main__ import main; main(['findings', '--out', sys.argv[1]]); "
+    code += "print('tensorflow' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "False"
