@@ -85,7 +85,7 @@ def first_validation_images(labels: np.ndarray) -> np.ndarray:
 
 def describe(dataset: data.Dataset, index: int) -> str:
     """What an image is, for the reader: `validation image 1234 (airplane)`."""
-    part = "validation" if index in data.split(dataset.labels)[1] else "training"
+    part = "validation" if index in dataset.validation else "training"
     return f"{part} image {index} ({dataset.class_names[dataset.labels[index]]})"
 
 

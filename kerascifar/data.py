@@ -23,6 +23,7 @@ import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,11 @@ class Dataset:
     fingerprint: dict[str, str]
     source: str = ""
     _test: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
+
+    @cached_property
+    def validation(self) -> frozenset[int]:
+        """The official indices of the validation images."""
+        return frozenset(split(self.labels)[1].tolist())
 
     @property
     def is_synthetic(self) -> bool:

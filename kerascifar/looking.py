@@ -20,10 +20,11 @@ evidence at all, have NaN for a share. Mosaics and other backgrounds are the sam
 the number of runs that were measured: a kind of map with another n is of other models, too.
 """
 
+import json
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -180,7 +181,12 @@ def _by_chance(row: dict[str, Any], kind: str, count: int = 500) -> float:
     """The likeness of maps that have nothing to do with each other, on the cells that a method has in a row's model."""
     if kind in BASELINES or row["model"] not in models.BUILDERS:
         return np.nan
-    network = models.build(row["model"], **row["model_options"])
+    return _by_chance_of(row["model"], json.dumps(row["model_options"], sort_keys=True), kind, count)
+
+
+@cache
+def _by_chance_of(model: str, options: str, kind: str, count: int) -> float:
+    network = models.build(model, **json.loads(options))
     size = 32 if kind in maps.OF_PIXELS else network.get_layer(maps.chosen_layer(network)).output.shape[1]
     noise = np.random.default_rng(0).random((2, count, size, size), dtype="float32")
     return float(np.nanmean(focus.likeness(*(_placed(network, grids, kind) for grids in noise))))

@@ -6,9 +6,12 @@ row's `model_options`. The layers follow the report's tables; what those leave o
 PyTorch, does by default, and Keras does otherwise.
 """
 
+import functools
 import inspect
+import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kerascifar.errors import UserError, suggest
@@ -275,6 +278,32 @@ def last_convolution(network: "keras.Sequential") -> "keras.layers.Conv2D":
         if isinstance(layer, keras.layers.Conv2D):
             return layer
     raise UserError(f'Model "{network.name}" has no Conv2D layer, so there is no grid to draw a focus map on.')
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a model is.
+
+    Attributes:
+        trainable: parameters that training changes.
+        total: those and BatchNormalization's moving statistics.
+        multiply_adds: of one image's forward pass through `Conv2D` and `Dense` layers; the rest is left out as small.
+    """
+
+    trainable: int
+    total: int
+    multiply_adds: int
+
+
+def size_of(name: str, options: Mapping[str, Any]) -> Size:
+    """How large a builder's model with these options is; each is built once in a process."""
+    return _size_of(name, json.dumps(options, sort_keys=True))
+
+
+@functools.cache
+def _size_of(name: str, options: str) -> Size:
+    network = build(name, **json.loads(options))
+    return Size(*parameters(network), multiply_adds(network))
 
 
 def parameters(network: "keras.Sequential") -> tuple[int, int]:

@@ -1,11 +1,13 @@
 """Records → tables, curves and diagrams on disk. Trains nothing; everything can be made again."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import keras
+from matplotlib.figure import Figure
 
-from kerascifar import choices, files, models, plots, records, sensitivity, tables
+from kerascifar import choices, files, models, plots, progress, records, sensitivity, tables
 
 EXPLAINED = [("experiment1", "M6"), ("experiment2", "Model4")]  # the rows that the report looks into
 TITLES = {"experiment1": "Experiment 1", "experiment2": "Experiment 2"}  # the report's own
@@ -33,32 +35,28 @@ def write_figures(shown: Sequence[records.Record], out: Path, say: Callable[[str
     """Writes the figures of these runs into `out`, and returns what it wrote; see `write`."""
     for folder in (out, out / "curves", out / "architecture"):
         files.remove_unfinished(folder, older=files.A_DAY)
-    written: list[Path] = []
-    rows: dict[tuple[str, str], list[records.Record]] = {}
-    for record in shown:
-        rows.setdefault((record.experiment, record.name), []).append(record)
-    for (experiment, name), runs in rows.items():
-        path = out / "curves" / f"{experiment}-{name}.png"
-        several = len(runs) > 1
-        plots.save(plots.training_statistics_over_seeds(runs) if several else plots.training_statistics(runs[0]), path)
-        written.append(path)
-    # Candidates and variations would bury the rows that they are for.
+    # Candidates and variations would bury the rows that they are for; candidates' curves nobody looks at.
     main = [r for r in shown if r.experiment not in (choices.EXPERIMENT, sensitivity.EXPERIMENT)] or shown
+    rows: dict[tuple[str, str], list[records.Record]] = {}
+    for record in [r for r in shown if r.experiment != choices.EXPERIMENT] or shown:
+        rows.setdefault((record.experiment, record.name), []).append(record)
+    figures: list[tuple[Path, Callable[[], Figure]]] = []
+    for (experiment, name), runs in rows.items():
+        several = partial(plots.training_statistics_over_seeds, runs)
+        curves = several if len(runs) > 1 else partial(plots.training_statistics, runs[0])
+        figures.append((out / "curves" / f"{experiment}-{name}.png", curves))
     if len(rows) > 1:
-        plots.save(plots.validation_overview(main), out / "validation.png")
-        written.append(out / "validation.png")
+        figures.append((out / "validation.png", partial(plots.validation_overview, main)))
     explained = [rows[key] for key in EXPLAINED if key in rows]
-    for runs in explained:
-        path = out / f"confusion-{runs[0].name}.png"
-        plots.save(plots.confusion(runs), path)
-        written.append(path)
+    figures += [(out / f"confusion-{runs[0].name}.png", partial(plots.confusion, runs)) for runs in explained]
     if explained:
-        plots.save(plots.per_class(explained), out / "classes.png")
-        written.append(out / "classes.png")
+        figures.append((out / "classes.png", partial(plots.per_class, explained)))
     pair = {r.name: r for r in reversed(shown) if r.experiment == "experiment1" and r.name in ("M1", "M5")}
     if len(pair) == 2:
-        plots.save(plots.augmentation_comparison(pair["M1"], pair["M5"]), out / "augmentation.png")
-        written.append(out / "augmentation.png")
+        figures.append((out / "augmentation.png", partial(plots.augmentation_comparison, pair["M1"], pair["M5"])))
+    for path, draw in progress.track(figures, "Figures"):
+        plots.save(draw(), path)
+    written = [path for path, _ in figures]
     if missing := plots.graphviz_missing():
         say(missing)
         return written
