@@ -189,7 +189,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, shapes):
     assert "Stopped in A seed 0." in printed and "go on with the same command:" in printed
     kept = finished_epochs(tmp_path)
     process = subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
-    first = next(line for line in process.stdout if "(1/1) epoch " in line)
+    first = next(line for line in process.stdout if "A seed 0 epoch " in line)
     process.kill()
     process.communicate()
     assert f"epoch {kept + 1}:" in first
@@ -256,6 +256,26 @@ def test_a_mistake_is_told_in_a_paragraph(tmp_path, words, answer):
     result = command(*words, cwd=tmp_path)
     assert_told(result, answer)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["--jobs", "0"], "--jobs 0 is out of range. Expected 1 to "),
+        (["--jobs", "1000000"], "the number of cores here"),
+        (["--jobs", "2", "--executor", "ray"], "--jobs and --executor exclude each other"),
+        (["--jobs", "2", "--address", "auto"], "--jobs and --address exclude each other"),
+        (["--cpus-per-run", "2"], "--cpus-per-run needs --executor ray"),
+        (["--jobs", "2"], "need Ray.\nInstall it: pip install"),
+    ],
+)
+def test_a_mistake_with_jobs_is_told(tmp_path, shapes, words, answer):
+    if "need Ray" in answer and (os.cpu_count() or 1) < 2:
+        pytest.skip("two jobs need two cores")
+    (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
+    (tmp_path / "ray.py").write_text("raise ImportError", encoding="utf-8")
+    assert_told(command("run", "mine.toml", "--data", shapes, *words, cwd=tmp_path), answer)
+    assert not list(tmp_path.glob("runs/mine-*"))
 
 
 def test_a_precision_that_makes_no_sense_here_is_refused_and_another_is_recorded(tmp_path, shapes):
