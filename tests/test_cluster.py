@@ -128,3 +128,17 @@ def test_a_start_of_ray_that_takes_too_long_is_ended_and_tried_again(monkeypatch
 
 def test_gpus_are_shared_evenly():
     assert [cluster.share(*of) for of in ((0, 4), (1, 4), (2, 3), (4, 2), (3, 2), (2, 2))] == [0, 0.25, 0.5, 2, 1, 1]
+
+
+def test_a_second_call_keeps_the_cluster_and_runs_share_its_gpus(monkeypatch):
+    """As `choices` does, which trains twice."""
+    import ray
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # put back afterwards
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "init", None)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 1.0})
+    monkeypatch.setattr(cluster, "cores", lambda: 8)
+    monkeypatch.setattr(cluster.os, "cpu_count", lambda: 8)
+    assert cluster.side_by_side(4).keywords == {"cpus": 2, "gpus": 0.25, "kept": None}
+    assert cluster.side_by_side(4, 0).keywords == {"cpus": 2, "gpus": 0, "kept": None}
