@@ -15,44 +15,75 @@ export DATA RUNS
 WITH_DATA := $(if $(DATA),--data "$$DATA")
 WITH_RUNS := $(if $(RUNS),--runs "$$RUNS")
 WITH_ROWS := $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS))
+WITH_JOBS := $(if $(JOBS),--jobs $(JOBS))
 
 # A file of tests shares what it trained, so it stays in one process.
 PARALLEL := -n logical --maxprocesses=4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
+
+# The variables of each target, for `make help`. Another one on the command line is an error: ROW=M6 for ROWS=M6 would
+# train all rows.
+TAKES_experiment1 := ROWS SEEDS EPOCHS JOBS DATA RUNS
+TAKES_experiment2 := $(TAKES_experiment1)
+TAKES_choices     := EPOCHS JOBS DATA RUNS
+TAKES_verify      := ROW=M3 SEED=0 DATA RUNS
+TAKES_report      := DATA RUNS
+TAKES_serve       := DATA RUNS PORT
+TAKES_dashboard   := RUNS PORT
+TAKES_notebooks   := DATA
+TAKES_test        := DATA
+TAKES_quick       := DATA
+TAKES_test-lowest := DATA
+TAKES_soak        := KILLS
+TAKES_bench       := DATA
+TAKES_lock        := UPGRADE=1
+# Of all targets: what they are set up with, how the tests are shared among cores, and make's own.
+TAKES_all         := PYTHON VENV PARALLEL SHELL MAKEFLAGS
+
+GOALS := $(or $(MAKECMDGOALS),$(.DEFAULT_GOAL))
+TAKEN := $(foreach word,$(foreach goal,$(GOALS),$(TAKES_$(goal))),$(firstword $(subst =, ,$(word))))
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+WRONG := $(firstword $(filter-out $(TAKEN) $(TAKES_all),$(GIVEN)))
+LIKE  := $(firstword $(foreach name,$(TAKEN),$(if $(filter $(name)%,$(WRONG))$(filter $(WRONG)%,$(name)),$(name))))
+ifdef WRONG
+$(error `make $(GOALS)` takes no $(WRONG)$(if $(LIKE), (did you mean $(LIKE)?)). Its variables: $(or $(TAKEN),none))
+endif
+
 .PHONY: help setup experiment1 experiment2 choices verify demo report serve dashboard notebooks \
 	test quick test-lowest soak bench docs lock clean
 
 help:
 	@echo 'make setup         everything that is needed, in $(VENV); the targets below do it by themselves'
-	@echo 'make experiment1   train rows M1 ... M8 of the first experiment       ROWS SEEDS EPOCHS DATA RUNS'
-	@echo 'make experiment2   train rows Model2 ... Model6 of the second         ROWS SEEDS EPOCHS DATA RUNS'
-	@echo 'make choices       what did the original most probably do? train and rank candidates    EPOCHS DATA RUNS'
-	@echo 'make verify        train a published run again and compare             ROW=M3 SEED=0 DATA RUNS'
+	@echo 'make experiment1   train rows M1 ... M8 of the first experiment       $(TAKES_experiment1)'
+	@echo 'make experiment2   train rows Model2 ... Model6 of the second         $(TAKES_experiment2)'
+	@echo 'make choices       what did the original most probably do? train and rank candidates    $(TAKES_choices)'
+	@echo 'make verify        train a published run again and compare             $(TAKES_verify)'
 	@echo 'make demo          a short run on drawn images: no data, no network'
-	@echo 'make report        tables, figures and one page, in report/            DATA RUNS'
-	@echo 'make serve         the page in a browser                               DATA RUNS PORT'
-	@echo 'make dashboard     TensorBoard over the runs that were trained with --tensorboard      RUNS PORT'
-	@echo 'make notebooks     the notebooks in JupyterLab                         DATA'
-	@echo 'make test          lint, format, types and tests                      DATA'
-	@echo 'make quick         the same without the slow tests, in a minute or two            DATA'
-	@echo 'make test-lowest   the tests on the lowest versions that requirements.txt allows       DATA'
-	@echo 'make soak          kill runs 500 times, those of a Ray cluster 60 times, and compare      KILLS'
-	@echo 'make bench         measure against plain Keras (and PyTorch), side by side: half an hour        DATA'
+	@echo 'make report        tables, figures and one page, in report/            $(TAKES_report)'
+	@echo 'make serve         the page in a browser                               $(TAKES_serve)'
+	@echo 'make dashboard     TensorBoard over the runs that were trained with --tensorboard      $(TAKES_dashboard)'
+	@echo 'make notebooks     the notebooks in JupyterLab                         $(TAKES_notebooks)'
+	@echo 'make test          lint, format, types and tests                      $(TAKES_test)'
+	@echo 'make quick         the same without the slow tests, in a minute or two            $(TAKES_quick)'
+	@echo 'make test-lowest   the tests on the lowest versions that requirements.txt allows       $(TAKES_test-lowest)'
+	@echo 'make soak          kill runs 500 times, those of a Ray cluster 60 times, and compare      $(TAKES_soak)'
+	@echo 'make bench         measure against plain Keras (and PyTorch), side by side: half an hour        $(TAKES_bench)'
 	@echo 'make docs          pages about the library, in site/'
-	@echo 'make lock          resolve requirements.txt into the lock files again'
+	@echo 'make lock          resolve requirements.txt into the lock files again          $(TAKES_lock)'
 	@echo 'make clean         remove $(VENV), caches and build artefacts; never runs, reports, results or data'
 	@echo
 	@echo 'Variables: ROWS="M1 M6"   only these rows           SEEDS="0 1"   these seeds'
 	@echo '           EPOCHS=1       at most so many epochs    DATA=DIR      where the CIFAR-10 images are'
-	@echo '           RUNS=DIR       where runs are kept       PYTHON=FILE   the Python to set up with ($(PYTHON))'
+	@echo '           RUNS=DIR       where runs are kept       JOBS=4        so many runs at once'
+	@echo '           PYTHON=FILE    the Python to set up with ($(PYTHON))'
 	@echo 'Example:   make experiment1 ROWS="M1 M6" EPOCHS=1'
 
 experiment1 experiment2: $(READY)
-	@$(PY) -m kerascifar run experiments/$@.toml $(WITH_ROWS) $(WITH_DATA) $(WITH_RUNS)
+	@$(PY) -m kerascifar run experiments/$@.toml $(WITH_ROWS) $(WITH_JOBS) $(WITH_DATA) $(WITH_RUNS)
 
 choices: $(READY)
-	@$(PY) -m kerascifar choices $(if $(EPOCHS),--epochs $(EPOCHS)) $(WITH_DATA) $(WITH_RUNS)
+	@$(PY) -m kerascifar choices $(if $(EPOCHS),--epochs $(EPOCHS)) $(WITH_JOBS) $(WITH_DATA) $(WITH_RUNS)
 
 verify: $(READY)
 	@$(PY) -m kerascifar verify $(or $(ROW),M6) --seed $(or $(SEED),0) $(WITH_DATA) $(WITH_RUNS)

@@ -5,6 +5,7 @@ appear where torch is installed. Wants a machine with nothing else to do; takes 
 """
 
 import argparse
+import concurrent.futures
 import datetime
 import importlib.metadata
 import importlib.util
@@ -27,6 +28,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PACKAGES = ["tensorflow", "keras", "numpy", "scipy", "opencv-python-headless", "torch"]
 ONE_ROW = '[[row]]\nname = "A"\nmodel = "{model}"\nbatch_size = 400\nepochs = 1\n'
+AT_ONCE = {"M6": 50_000, "Model4": 5_000}  # images of each, a fifth of them to validate
 
 Values = dict[str, list[float]]
 
@@ -47,12 +49,12 @@ def seconds(*words: str, cwd: Path = ROOT, **env: str) -> float:
     return time.perf_counter() - began
 
 
-def epochs(script: str, *words: str) -> tuple[float, float]:
+def epochs(script: str, *words: str, **env: str) -> tuple[float, float]:
     """Mean seconds of an epoch after the first, which holds the compilation, and the peak of memory in MB.
 
     The mean, as some epochs of a run wait for seconds (see `Batches.feed`), and that is what a user waits.
     """
-    told = json.loads(python(str(HERE / script), *words).splitlines()[-1])
+    told = json.loads(python(str(HERE / script), *words, **env).splitlines()[-1])
     return statistics.mean(told["seconds"][1:]), told["peak_mb"]
 
 
@@ -274,6 +276,29 @@ def cluster(table: Table, rounds: int, folder: Path) -> None:
     table.add("4 runs of 3 epochs by Ray", "the local executor", "s", "", v["four_by_ray"], v["four"])
 
 
+def at_once(table: Table, rounds: int, images: dict[str, int]) -> None:
+    """Training images per second: a run per core, each on one thread, as `--jobs` has them; and one run on all cores.
+
+    The first epoch of a run, which holds the compilation, is left out. The runs are begun together and take about the
+    same time, so that each has the others beside it nearly all the while.
+    """
+    cores = int(str(machine()["cores"]))
+
+    def rate(row: str, runs: int) -> float:
+        threads = str(cores // runs)
+        env = {"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}
+        with concurrent.futures.ThreadPoolExecutor(runs) as beside:
+            means = list(
+                beside.map(lambda _: epochs("ours.py", row, "--images", str(images[row]), **env)[0], range(runs))
+            )
+        return sum(images[row] * 4 // 5 / mean for mean in means)
+
+    for row in images:
+        v = alternately(rounds, many=lambda row=row: rate(row, cores), one=lambda row=row: rate(row, 1))
+        what, against = f"{cores} runs of {row} at once, 1 thread each", f"1 run, {cores} threads"
+        table.add(what, against, "images/s", "", v["many"], v["one"])
+
+
 def machine() -> dict[str, object]:
     versions = {
         p: importlib.metadata.version(p)
@@ -306,7 +331,7 @@ def write(folder: Path, about: dict, table: Table) -> None:
 
 
 def main() -> int:
-    sections = ["augmentation", "start-up", "data", "growth", "memory", "training", "cluster"]
+    sections = ["augmentation", "start-up", "data", "growth", "memory", "training", "jobs", "cluster"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=sections, default=sections)
@@ -326,6 +351,7 @@ def main() -> int:
             "growth": lambda: growth(table),
             "memory": lambda: memory(table, folder),
             "training": lambda: training(table, arguments.rounds),
+            "jobs": lambda: at_once(table, arguments.rounds, AT_ONCE),
             "cluster": lambda: cluster(table, arguments.rounds, folder),
         }.items():
             if section in arguments.only:

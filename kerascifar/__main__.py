@@ -29,8 +29,10 @@ EXAMPLES = """
 run experiments/experiment1.toml                          all rows, to their early stop
 run experiments/experiment1.toml --rows M1 M6 --epochs 1  two rows, to see them start
 run experiments/experiment2.toml --rows Model4 --seeds 0 1 2 --tensorboard
+run experiments/experiment1.toml --jobs 4                 four runs at once
 run experiments/experiment1.toml --executor ray --address auto --cpus-per-run 2
 choices                                   trains the candidates, then ranks them
+choices --jobs 2                          two at once
 verify M3                                 seed 0 of row M3 again, beside the published one
 data --data ~/cifar                       verifies these files
 models                                    all models
@@ -75,12 +77,16 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--tensorboard", action="store_true", help="log curves, graph and focus maps by epoch for TensorBoard"
     )
+    _add_jobs(run)
     run.add_argument(
-        "--executor", choices=["local", "ray"], default="local", help="ray: runs side by side, on one machine or many"
+        "--executor",
+        choices=["local", "ray"],
+        default="local",
+        help="ray: as --jobs, on a cluster or with cores and GPUs of your choice",
     )
     run.add_argument("--address", help="of a Ray cluster, e.g. auto (default: one is started on this machine)")
     run.add_argument("--cpus-per-run", type=float, metavar="N", help="with ray (default: 1)")
-    run.add_argument("--gpus-per-run", type=float, metavar="N", help="with ray, e.g. 0.25 (default: 0)")
+    run.add_argument("--gpus-per-run", type=float, metavar="N", help="with ray or --jobs, e.g. 0.25")
     run.add_argument("--storage", metavar="URI", help="with ray, where nodes share no folder, e.g. s3://bucket/runs")
     _add_places(run, data=True)
     _add_json(run)
@@ -90,9 +96,10 @@ def _parser() -> argparse.ArgumentParser:
         "choices", help="what did the original most probably do? Train candidates and rank them"
     )
     choices.add_argument("--epochs", type=int, metavar="N", help="at most N epochs: to try it, decides nothing")
+    _add_jobs(choices)
     _add_places(choices, data=True)
     _add_json(choices)
-    choices.set_defaults(action=_choices, deterministic=False, tensorboard=False, executor="local")
+    choices.set_defaults(action=_choices, deterministic=False, tensorboard=False, executor="local", gpus_per_run=None)
 
     verify = commands.add_parser("verify", help="train a published run again and compare")
     verify.add_argument("row", metavar="ROW", help="e.g. M3")
@@ -164,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="a short tour on drawn shapes: no data, no network")
     demo.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: %(default)s")
-    demo.set_defaults(action=_demo, deterministic=False, tensorboard=False, json=False, executor="local")
+    demo.set_defaults(action=_demo, deterministic=False, tensorboard=False, json=False, jobs=1, executor="local")
 
     for name, command in commands.choices.items():
         lines = [line for line in EXAMPLES.strip().splitlines() if line.split()[0] == name]
@@ -180,6 +187,16 @@ def _add_places(parser: argparse.ArgumentParser, data: bool = False, runs: bool 
         parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="your runs (default: %(default)s)")
 
 
+def _add_jobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="N runs at once on this machine, which share its cores and GPUs evenly; needs Ray (default: 1)",
+    )
+
+
 def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="the table as JSON on standard output; all else on standard error"
@@ -189,14 +206,21 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     from kerascifar import config
 
-    if arguments.executor != "ray":
-        for name in ("address", "cpus_per_run", "gpus_per_run", "storage"):
-            if getattr(arguments, name) is not None:
-                raise errors.UserError(f"--{name.replace('_', '-')} needs --executor ray.")
+    given = [n for n in ("address", "cpus_per_run", "gpus_per_run", "storage") if getattr(arguments, n) is not None]
+    if arguments.jobs > 1:
+        given = ["executor"] * (arguments.executor == "ray") + [name for name in given if name != "gpus_per_run"]
+        if given:
+            raise errors.UserError(
+                f"--jobs and --{given[0].replace('_', '-')} exclude each other.\n"
+                "Choose --jobs for this machine, or --executor ray with options of your own."
+            )
+    elif arguments.executor != "ray" and given:
+        raise errors.UserError(f"--{given[0].replace('_', '-')} needs --executor ray.")
     if arguments.storage is not None and arguments.tensorboard:
         raise errors.UserError(
             "--tensorboard needs a folder that all nodes share; --storage is for where there is none."
         )
+    _check_jobs(arguments)
     # The configuration is checked before the data, and both before TensorFlow is loaded.
     runs = config.read(arguments.experiment).runs(
         arguments.rows, arguments.seeds, arguments.epochs, arguments.precision
@@ -207,6 +231,7 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
 def _choices(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     from kerascifar import choices, records, tables
 
+    _check_jobs(arguments)
     questions = choices.read()
     epochs = arguments.epochs
     status, there = _execute([r for q in questions for r in q.runs(q.rows, q.seeds[:1], epochs)], arguments, argv)[:2]
@@ -226,6 +251,13 @@ def _choices(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     else:
         print(f"\n{tables.plain_markdown(table)}\n\n{choices.NOTE}\n{arguments.runs / 'report' / 'choices.md'}")
     return status or int(any(r.stop == records.NOT_FINITE for r in there))
+
+
+def _check_jobs(arguments: argparse.Namespace) -> None:
+    if arguments.jobs != 1:
+        from kerascifar import cluster
+
+        cluster.check_jobs(arguments.jobs)
 
 
 def _verify(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
@@ -262,7 +294,11 @@ def _execute(
     dataset = data.load(arguments.data)
     files.check_writable(folder / "report")  # fail before hours of training, not after, if the folder is read-only
     execute = None
-    if arguments.executor == "ray":
+    if arguments.jobs > 1:
+        from kerascifar import cluster
+
+        execute = cluster.side_by_side(arguments.jobs, arguments.gpus_per_run)
+    elif arguments.executor == "ray":
         from kerascifar import cluster
 
         cpus = 1 if arguments.cpus_per_run is None else arguments.cpus_per_run

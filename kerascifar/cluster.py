@@ -1,4 +1,4 @@
-"""Trains the runs of a command by Ray, on one machine or many: `run --executor ray`.
+"""Trains the runs of a command by Ray, on one machine or many: `run --jobs 4`, `run --executor ray`.
 
 A task trains one run as the command itself would, in a folder of runs that all nodes share. What makes that safe is
 what makes a single machine safe: a run is locked while it is trained, goes on from its last checkpoint when Ray starts
@@ -31,27 +31,60 @@ if TYPE_CHECKING:
 PATIENCE = 180.0  # seconds until a lock counts as another command's: a dead node's may be held so long by a file server
 IN_FLIGHT = 1000  # tasks handed to Ray at once, or twice what runs at once; few enough to be looked through
 RETRIES = 100  # of a run whose worker or node died; each goes on where the one before was stopped
+STARTS = 6  # of Ray on this machine, half a minute each, before it is given up
+LONGEST = 39  # bytes of a temporary folder's path: Ray adds up to 68, and that of a socket ends at 107
 EVERY = 20.0  # seconds between two copies to a storage of a run that is trained: what a node that dies can lose
 
 
+def cores() -> int:
+    """As `train.cores`, which needs Keras."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_jobs(jobs: int) -> None:
+    """Raises a `UserError` unless every run would have a core of its own."""
+    if not 1 <= jobs <= cores():
+        raise UserError(
+            f"--jobs {jobs} is out of range. Expected 1 to {cores()}, the number of cores here: "
+            "each run needs one of its own."
+        )
+
+
+def side_by_side(jobs: int, gpus_per_run: float | None = None) -> "experiment.Executor":
+    """An executor that trains so many runs at once on this machine; they share its cores, and its GPUs, evenly."""
+    return connect(None, cores() // jobs, gpus_per_run, jobs=jobs)
+
+
+def share(gpus: float, jobs: int) -> float:
+    """GPUs of each of `jobs` runs: whole ones, or a part of one."""
+    return gpus // jobs if gpus >= jobs else 1 / math.ceil(jobs / gpus) if gpus else 0
+
+
 def connect(
-    address: str | None = None, cpus_per_run: float = 1, gpus_per_run: float = 0, storage: str | None = None
+    address: str | None = None,
+    cpus_per_run: float = 1,
+    gpus_per_run: float | None = 0,
+    storage: str | None = None,
+    jobs: int | None = None,
 ) -> "experiment.Executor":
     """An executor on the Ray cluster at `address`, or on one that is started on this machine and ends with it.
 
-    Call it before Keras is loaded: afterwards this process sees no GPU, so that it takes none from the runs.
+    Call it before Keras is loaded: afterwards this process sees no GPU, so that it takes none from the runs. Another
+    call in the same process keeps the cluster.
 
     Args:
         address: "auto" for the cluster that this machine belongs to, or "HOST:6379" of its head; None starts one.
         cpus_per_run: processor cores of a run; it is trained with so many threads.
-        gpus_per_run: GPUs of a run; with 0.25 four runs share one.
+        gpus_per_run: GPUs of a run; with 0.25 four runs share one. None: what `jobs` runs have of this machine's.
         storage: URI of a folder of runs, where the nodes share none.
+        jobs: at most so many runs at once on this machine; as many as fit unless given.
     Raises:
         UserError: Ray is missing, there is no cluster at `address`, no such share of a GPU, or no such storage.
     """
-    if cpus_per_run <= 0 or gpus_per_run < 0 or (gpus_per_run > 1 and gpus_per_run % 1):
+    asked = gpus_per_run or 0
+    if cpus_per_run <= 0 or asked < 0 or (asked > 1 and asked % 1):
         raise UserError(
-            f"--cpus-per-run {cpus_per_run:g} --gpus-per-run {gpus_per_run:g} makes no sense.\n"
+            f"--cpus-per-run {cpus_per_run:g} --gpus-per-run {asked:g} makes no sense.\n"
             "Expected cores above 0, and GPUs from 0 to 1 or a whole number."
         )
     kept = None
@@ -61,29 +94,64 @@ def connect(
         kept = Storage(storage)
         kept.check()
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # every run's lines, though they look alike
+    os.environ.setdefault("RAY_DISABLE_WORKER_LOG_PREFIX", "1")  # a line names its run
     try:
         import ray
     except ImportError:
-        raise UserError("--executor ray needs Ray.\nInstall it: pip install 'kerascifar[cluster]'") from None
+        raise UserError(
+            "Several runs at once (--jobs, --executor ray) need Ray.\nInstall it: pip install 'kerascifar[cluster]'"
+        ) from None
     try:
         if address is not None and address not in ("auto", "local"):  # Ray tries for minutes
             place = urllib.parse.urlsplit(address if "//" in address else f"//{address}")
             socket.create_connection((place.hostname or "", place.port or 0), timeout=20).close()
-        ray.init(address or "local", logging_level=logging.ERROR, include_dashboard=False if address is None else None)
+        if address is not None:
+            ray.init(address, logging_level=logging.ERROR)
+        elif not ray.is_initialized():
+            _start(None if jobs is None else int(jobs * cpus_per_run))
     except Exception as problem:  # Ray raises many kinds, and that class itself
         what = "Ray did not start on this machine" if address is None else f"There is no Ray cluster at {address}"
         do = "Try again when it has less to do." if address is None else "Start one: ray start --head"
         raise UserError(f"{what}: {problem}\n{do}") from None
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
-    if address is None and (
-        ray.cluster_resources().get("GPU", 0) < gpus_per_run or (os.cpu_count() or 1) < cpus_per_run
-    ):
+    here = ray.cluster_resources().get("GPU", 0)
+    if gpus_per_run is None:
+        gpus_per_run = share(here, jobs or 1)
+    if address is None and (here < gpus_per_run or (os.cpu_count() or 1) < cpus_per_run):
         raise UserError(
             f"This machine has not the {cpus_per_run:g} cores and {gpus_per_run:g} GPUs that a run asks for.\n"
             "Ask for less (--cpus-per-run, --gpus-per-run), or name a cluster: --address."
         )
     return functools.partial(_execute, cpus=cpus_per_run, gpus=gpus_per_run, kept=kept)
+
+
+def _start(cpus: int | None) -> None:
+    """Starts Ray on this machine.
+
+    Ray gives up a node that is not up in 30 seconds, and a node gives itself up when its helpers take 15 to start, as
+    they do on a busy machine. No setting of Ray's lengthens either, so it is tried again: the files that the first
+    start has read are in memory then.
+    """
+    import psutil  # comes with Ray
+    import ray
+
+    if len(os.fsencode(os.environ.get("TMPDIR", ""))) > LONGEST:
+        os.environ.setdefault("RAY_TMPDIR", "/tmp")
+    for left in reversed(range(STARTS)):
+        before = set(psutil.Process().children())
+        try:
+            ray.init("local", num_cpus=cpus, logging_level=logging.ERROR, include_dashboard=False)
+            return
+        except Exception as problem:
+            for late in set(psutil.Process().children()) - before:  # they would go on beside the next ones
+                late.kill()
+            if not left or "timed out" not in str(problem):
+                raise
+            print(
+                "Ray takes too long to start, as this machine has much else to do. It is started again.",
+                file=sys.stderr,
+            )
 
 
 def _execute(work: "experiment.Work", cpus: float, gpus: float, kept: "Storage | None") -> list[str]:
@@ -120,8 +188,8 @@ def _execute(work: "experiment.Work", cpus: float, gpus: float, kept: "Storage |
         experiment.say(work.console, "Its GPUs are not used: --gpus-per-run 0.25, for example, uses them.")
     experiment.say(
         work.console,
-        f"Ray: {len(ray.nodes())} nodes, {has.get('CPU', 0):g} cores, {has.get('GPU', 0):g} GPUs; "
-        f"{cpus:g} cores and {gpus:g} GPUs a run",
+        f"Ray: nodes {len(ray.nodes())}, cores {has.get('CPU', 0):g}, GPUs {has.get('GPU', 0):g}; "
+        f"each run: cores {cpus:g}, GPUs {gpus:g}; runs at once: {slots}",
     )
     # Packed, as unpacking imports Keras, which the worker does quietly.
     folder = work.folder.resolve()  # a worker starts in another folder
@@ -135,7 +203,7 @@ def _execute(work: "experiment.Work", cpus: float, gpus: float, kept: "Storage |
         while waiting or pending:
             while waiting and len(pending) < max(IN_FLIGHT, 2 * slots):
                 one = waiting.pop()
-                pending[task.remote(sent, one, work.costs[one.id], gpus, dataset, kept)] = one
+                pending[task.remote(sent, one, work.costs[one.id], gpus, dataset, kept, work.console.stderr)] = one
             (ready,), _ = ray.wait(list(pending))
             one = pending.pop(ready)
             try:
@@ -184,9 +252,15 @@ def _arrives(folder: Path) -> bool:
 
 
 def _train_one(
-    packed: bytes, one: Run, cost: float, gpus: float, dataset: "data.Dataset", kept: "Storage | None" = None
+    packed: bytes,
+    one: Run,
+    cost: float,
+    gpus: float,
+    dataset: "data.Dataset",
+    kept: "Storage | None" = None,
+    stderr: bool = False,
 ) -> list[str]:
-    """In a worker: trains the run, or goes on with it."""
+    """In a worker: trains the run, or goes on with it. Its lines go to standard output, or error, as the command's."""
     from kerascifar import quiet
 
     quiet.load_keras()
@@ -206,7 +280,7 @@ def _train_one(
             raise UserError(
                 f"This node has another {key} than the command: {made_with[key]}, not {work.made_with[key]}."
             )
-    console = Console(width=160, stderr=True)  # Ray brings its lines to the command's terminal
+    console = Console(width=160, stderr=stderr)  # Ray brings its lines to the command's
     work = dataclasses.replace(
         work, runs=[one], costs={one.id: cost}, dataset=dataset, console=console, made_with=made_with
     )

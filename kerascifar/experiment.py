@@ -101,7 +101,7 @@ def run(
             if records.read(folder / one.id).environment.get("source") != made_with["source"]:
                 others.append(one.label)
             _clean(folder / one.id)
-    _announce(runs, waiting, dataset, folder, "the cluster's" if execute else device.name, console)
+    _announce(runs, waiting, dataset, folder, "chosen by Ray" if execute else device.name, console)
     if others:
         say(console, f"Trained earlier by other code; move their folders away to train them anew: {', '.join(others)}.")
     costs = {one.id: cost for one, cost in examined}
@@ -132,7 +132,7 @@ def here(work: Work) -> list[str]:
                 left.remove(one)
                 files.remove_unfinished(folder / one.id)
                 if not records.finished(folder / one.id):
-                    place = f"{waiting.index(one) + 1}/{len(waiting)}"
+                    place = f" ({waiting.index(one) + 1}/{len(waiting)})" if len(waiting) > 1 else ""
                     try:
                         _train(one, work, clock, place)
                     except KeyboardInterrupt:
@@ -252,19 +252,21 @@ def _train(one: Run, work: Work, clock: Clock, place: str) -> None:
         transient=True,
         disable=not console.is_terminal,
     )
-    task = progress.add_task(f"{one.label} ({place})", total=clock.guess[one.id], text="first epoch")
+    task = progress.add_task(f"{one.label}{place}", total=clock.guess[one.id], text="first epoch")
 
     def tell(values: dict[str, float], epoch: int, took: float, wait: int) -> None:
         seconds.append(took)
         run_left, all_left = clock.left(one, seconds, wait)
-        left = f"left about {duration(run_left)} for the run, {duration(all_left)} for everything"
+        left = f"left about {duration(run_left)}"
+        if place:  # another process has the other runs, or there are none
+            left += f" for the run, {duration(all_left)} for everything"
         on_validation = f"validation {values['val_loss']:.3f} {100 * values['val_accuracy']:.2f} %"
         if console.is_terminal:
             text = f"epoch {epoch}: {on_validation} | {left}"
             progress.update(task, completed=epoch, total=max(clock.guess[one.id], epoch), text=text)
         else:
             on_training = f"loss {values['loss']:.3f} accuracy {100 * values['accuracy']:.2f} %"
-            text = f"{one.label} ({place}) epoch {epoch}: {on_training} | {on_validation} | {took:.1f} s; {left}"
+            text = f"{one.label}{place} epoch {epoch}: {on_training} | {on_validation} | {took:.1f} s; {left}"
             say(console, text)
 
     def tell_user(text: str) -> None:

@@ -25,14 +25,14 @@ SEEDS = ("0", "1")
 KINDS = ("worker", "node", "command")
 
 
-def command(folder: Path, runs: str, *words: str) -> subprocess.Popen[bytes]:
-    """The real command, which trains with one thread, as a run with one core on the cluster does."""
+def command(folder: Path, runs: str, *words: str, threads: int = 1, **options: Any) -> subprocess.Popen[bytes]:
+    """The real command, which trains with so many threads, as a run with as many cores on the cluster does."""
     words = ("run", "soak.toml", "--data", str(folder / "shapes"), "--runs", runs, "--seeds", *SEEDS, *words)
-    env = {**os.environ, "PYTHONPATH": str(soak.ROOT), "TF_NUM_INTRAOP_THREADS": "1"}
+    env = {**os.environ, "PYTHONPATH": str(soak.ROOT), "TF_NUM_INTRAOP_THREADS": str(threads)}
     env.pop("TF_CPP_MIN_LOG_LEVEL", None)
     with open(folder / "log", "ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "kerascifar", *words], cwd=folder, env=env, stdout=log, stderr=log
+            [sys.executable, "-m", "kerascifar", *words], cwd=folder, env=env, stdout=log, stderr=log, **options
         )
 
 

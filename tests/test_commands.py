@@ -213,7 +213,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, shapes, pr
     assert "Stopped in A seed 0." in stopped.stdout and "go on with the same command:" in stopped.stdout
     kept = finished_epochs(tmp_path)
     second = process(*words, cwd=tmp_path)
-    line = next(line for line in second.stdout if "(1/1) epoch " in line)
+    line = next(line for line in second.stdout if "A seed 0 epoch " in line)
     second.kill()
     second.communicate()
     assert f"epoch {kept + 1}:" in line
@@ -280,6 +280,27 @@ def test_a_mistake_is_told_in_a_paragraph(tmp_path, shapes, words, answer, monke
     result = command(*words, cwd=tmp_path)
     assert_told(result, answer)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["--jobs", "0"], "--jobs 0 is out of range. Expected 1 to "),
+        (["--jobs", "1000000"], "the number of cores here"),
+        (["--jobs", "2", "--executor", "ray"], "--jobs and --executor exclude each other"),
+        (["--jobs", "2", "--address", "auto"], "--jobs and --address exclude each other"),
+        (["--cpus-per-run", "2"], "--cpus-per-run needs --executor ray"),
+        (["--jobs", "2"], "need Ray.\nInstall it: pip install"),
+    ],
+)
+def test_a_mistake_with_jobs_is_explained(tmp_path, shapes, monkeypatch, words, answer):
+    if "need Ray" in answer:
+        monkeypatch.setitem(sys.modules, "ray", None)  # as where it is not installed
+        if (os.cpu_count() or 1) < 2:
+            pytest.skip("two jobs need two cores")
+    (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
+    assert_told(command("run", "mine.toml", "--data", shapes, *words, cwd=tmp_path), answer)
+    assert not list(tmp_path.glob("runs/mine-*"))
 
 
 def test_a_precision_that_makes_no_sense_here_is_refused_and_another_is_recorded(tmp_path, shapes):

@@ -1,0 +1,51 @@
+"""The Makefile's own logic: a variable that a target does not take is not ignored. `make -n` runs no recipe."""
+
+import re
+import subprocess
+
+import pytest
+from making import ROOT
+
+
+def make(*words):
+    return subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "words, answer",
+    [
+        (("experiment1", "ROW=M6"), r"takes no ROW \(did you mean ROWS\?\)\. .* ROWS SEEDS EPOCHS JOBS DATA RUNS"),
+        (("verify", "ROWS=M6"), r"takes no ROWS \(did you mean ROW\?\)"),
+        (("demo", "EPOCHS=1"), r"`make demo` takes no EPOCHS\. Its variables: none"),
+        (("report", "test", "KILLS=1"), r"`make report test` takes no KILLS"),
+        (("EPOCHS=1",), r"`make help` takes no EPOCHS"),
+    ],
+)
+def test_a_variable_that_the_target_does_not_take_stops_make(words, answer):
+    result = make(*words)
+    assert result.returncode == 2 and re.search(answer, result.stderr) and not result.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("experiment1", "ROWS=M6 M1", "SEEDS=0 1", "EPOCHS=1", "JOBS=2", "DATA=a b", "RUNS=c"),
+        ("report", "soak", "KILLS=1", "DATA=x"),
+        ("setup", "PYTHON=python3", "VENV=.venv", "-j2"),
+        ("help", "PYTHON=python3"),
+    ],
+)
+def test_a_variable_that_a_target_takes_is_taken(words):
+    result = make(*words)
+    assert result.returncode == 0, result.stderr
+
+
+def test_help_shows_the_variables():
+    told = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.search(r"^make choices .* EPOCHS JOBS DATA RUNS$", told, re.M)
+    assert re.search(r"^make verify .* ROW=M3 SEED=0 DATA RUNS$", told, re.M)
+
+
+@pytest.mark.parametrize("target", ["experiment1", "experiment2", "choices"])
+def test_jobs_reach_the_command(target):
+    assert re.search(rf"kerascifar .*{target}.* --jobs 2", make(target, "JOBS=2").stdout)
