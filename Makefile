@@ -68,7 +68,7 @@ help:
 	@echo 'make quick         the same without the slow tests, in a minute or two            $(TAKES_quick)'
 	@echo 'make test-lowest   the tests on the lowest versions that requirements.txt allows       $(TAKES_test-lowest)'
 	@echo 'make soak          kill runs 500 times, those of a Ray cluster 60 times, and compare      $(TAKES_soak)'
-	@echo 'make bench         measure against plain Keras (and PyTorch), side by side: half an hour        $(TAKES_bench)'
+	@echo 'make bench         measure against plain Keras (and PyTorch), side by side: a quarter of an hour        $(TAKES_bench)'
 	@echo 'make docs          pages about the library, in site/'
 	@echo 'make lock          resolve requirements.txt into the lock files again          $(TAKES_lock)'
 	@echo 'make clean         remove $(VENV), caches and build artefacts; never runs, reports, results or data'

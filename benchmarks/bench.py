@@ -1,7 +1,7 @@
 """Measures kerascifar against what a user would write without it, alternately side by side, and prints ratios.
 
 Writes `bench.json` (every single value, machine, versions), `bench.md`, and its table into README. PyTorch's lines
-appear where torch is installed. Wants a machine with nothing else to do; takes about half an hour on two cores.
+appear where torch is installed. Wants a machine with nothing else to do; takes under 15 minutes on two cores.
 """
 
 import argparse
@@ -21,6 +21,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
 
 from kerascifar import files, synthetic
 
@@ -121,55 +123,39 @@ def memory(table: Table, folder: Path) -> None:
 
 def training(table: Table, rounds: int) -> None:
     """Epochs of M6 on all images; of Model4, which takes ten times as long, on a tenth of them."""
-    some = ("--images", "5000", "--epochs", "3")
+    some = {"M6": (), "Model4": ("--images", "5000")}
+    has_torch = importlib.util.find_spec("torch") is not None
+    for row in some:
 
-    def epoch(script: str, *words: str) -> Callable[[], float]:
-        return lambda: epochs(script, *words)[0]
+        def epoch(script: str, *words: str, row: str = row, **env: str) -> Callable[[], float]:
+            return lambda: epochs(script, row, "--epochs", "3", *some[row], *words, **env)[0]
 
-    v = alternately(
-        rounds,
-        ours=epoch("ours.py", "M6"),
-        plain=epoch("plain_keras.py", "M6"),
-        bare=epoch("ours.py", "M6", "--augment", "no"),
-        plain_bare=epoch("plain_keras.py", "M6", "--augment", "no"),
-        inexact=epoch("ours.py", "M6", "--exactness", "none"),
-        deterministic=epoch("ours.py", "M6", "--exactness", "deterministic"),
-    )
-    table.add("epoch of M6", "the same without augmentation", "s", "≤ 1.05", v["ours"], v["bare"])
-    table.add("epoch of M6", "plain Keras", "s", "≥ 1.7", v["ours"], v["plain"])
-    table.add("epoch of M6, no augmentation", "plain Keras", "s", "≥ 1", v["bare"], v["plain_bare"])
-    table.add("epoch of M6", "without exact continuation", "s", "", v["ours"], v["inexact"])
-    table.add("epoch of M6", "with --deterministic", "s", "", v["ours"], v["deterministic"])
-    v4 = alternately(
-        rounds,
-        ours=epoch("ours.py", "Model4", *some),
-        plain=epoch("plain_keras.py", "Model4", *some),
-        bare=epoch("ours.py", "Model4", "--augment", "no", *some),
-        plain_bare=epoch("plain_keras.py", "Model4", "--augment", "no", *some),
-        inexact=epoch("ours.py", "Model4", "--exactness", "none", *some),
-    )
-    table.add("epoch of Model4", "plain Keras", "s", "≥ 1.1", v4["ours"], v4["plain"])
-    table.add("epoch of Model4, no augmentation", "plain Keras", "s", "≥ 1", v4["bare"], v4["plain_bare"])
-    table.add("epoch of Model4", "without exact continuation", "s", "", v4["ours"], v4["inexact"])
-    half = alternately(
-        rounds,
-        m6=epoch("ours.py", "M6", "--precision", "mixed_bfloat16"),
-        m6_float=epoch("ours.py", "M6"),
-        m4=epoch("ours.py", "Model4", "--precision", "mixed_bfloat16", *some),
-        m4_float=epoch("ours.py", "Model4", *some),
-    )
-    table.add("epoch of M6 in mixed_bfloat16", "float32", "s", "", half["m6"], half["m6_float"])
-    table.add("epoch of Model4 in mixed_bfloat16", "float32", "s", "", half["m4"], half["m4_float"])
-    if importlib.util.find_spec("torch"):
-        torch = alternately(
-            rounds,
-            m6=epoch("ours.py", "M6"),
-            m6_torch=epoch("plain_torch.py", "M6", "--epochs", "3"),
-            m4=epoch("ours.py", "Model4", *some),
-            m4_torch=epoch("plain_torch.py", "Model4", *some),
-        )
-        table.add("epoch of M6", "plain PyTorch", "s", "", torch["m6"], torch["m6_torch"])
-        table.add("epoch of Model4", "plain PyTorch", "s", "", torch["m4"], torch["m4_torch"])
+        measures = {
+            "ours": epoch("ours.py"),
+            "plain": epoch("plain_keras.py"),
+            "bare": epoch("ours.py", "--augment", "no"),
+            "plain_bare": epoch("plain_keras.py", "--augment", "no"),
+            "no_onednn": epoch("ours.py", TF_ENABLE_ONEDNN_OPTS="0"),
+            "half": epoch("ours.py", "--precision", "mixed_bfloat16"),
+        }
+        if row == "M6":
+            measures["inexact"] = epoch("ours.py", "--exactness", "none")
+            measures["deterministic"] = epoch("ours.py", "--exactness", "deterministic")
+        if has_torch:
+            measures["torch"] = epoch("plain_torch.py")
+        v = alternately(rounds, **measures)
+        what, ours = f"epoch of {row}", v["ours"]
+        if row == "M6":
+            table.add(what, "the same without augmentation", "s", "≤ 1.05", ours, v["bare"])
+        table.add(what, "plain Keras", "s", "≥ 1.7" if row == "M6" else "≥ 1.1", ours, v["plain"])
+        table.add(f"{what}, no augmentation", "plain Keras", "s", "≥ 1", v["bare"], v["plain_bare"])
+        table.add(what, "with oneDNN off", "s", "", ours, v["no_onednn"])
+        table.add(f"{what} in mixed_bfloat16", "float32", "s", "", v["half"], ours)
+        for name, against in (("inexact", "without exact continuation"), ("deterministic", "with --deterministic")):
+            if name in v:
+                table.add(what, against, "s", "", ours, v[name])
+        if has_torch:
+            table.add(what, "plain PyTorch", "s", "", ours, v["torch"])
 
 
 def start_up(table: Table, rounds: int, folder: Path) -> None:
@@ -209,7 +195,7 @@ def start_up(table: Table, rounds: int, folder: Path) -> None:
         return time.perf_counter() - began
 
     v = alternately(
-        max(rounds, 5),
+        max(rounds, 3),
         bare=lambda: seconds("-c", "import tensorflow", **env),
         help=lambda: seconds(*cli, "--help", **env),
         models_help=lambda: seconds(*cli, "models", "--help", **env),
@@ -241,7 +227,7 @@ def data_ready(table: Table, rounds: int, folder: Path) -> None:
         shutil.rmtree(folder / "anew", ignore_errors=True)
         return took(folder / "anew")
 
-    v = alternately(max(rounds, 5), files=anew, cache=lambda: took(folder / "anew"))
+    v = alternately(max(rounds, 3), files=anew, cache=lambda: took(folder / "anew"))
     table.add("images ready from the original files", "3 s", "s", "≤ 1", v["files"], [3.0] * len(v["files"]))
     table.add("images ready from the cache", "0.3 s", "s", "≤ 1", v["cache"], [0.3] * len(v["cache"]))
 
@@ -253,7 +239,7 @@ def growth(table: Table) -> None:
 
 
 def cluster(table: Table, rounds: int, folder: Path) -> None:
-    """What Ray adds: itself, once, and a new process with Keras for each run. One run at a time, as here."""
+    """What Ray adds: itself, once, and a new process with Keras for each run. One run, as here."""
     cores = str(machine()["cores"])
     words = ("-m", "kerascifar", "run", str(ROOT / "experiments" / "experiment1.toml"), "--rows", "M6", "--epochs", "3")
 
@@ -265,15 +251,8 @@ def cluster(table: Table, rounds: int, folder: Path) -> None:
         )
 
     ray = ("--executor", "ray", "--cpus-per-run", cores)
-    v = alternately(
-        rounds,
-        one=lambda: took(1),
-        one_by_ray=lambda: took(1, *ray),
-        four=lambda: took(4),
-        four_by_ray=lambda: took(4, *ray),
-    )
+    v = alternately(rounds, one=lambda: took(1), one_by_ray=lambda: took(1, *ray))
     table.add("1 run of 3 epochs by Ray", "the local executor", "s", "", v["one_by_ray"], v["one"])
-    table.add("4 runs of 3 epochs by Ray", "the local executor", "s", "", v["four_by_ray"], v["four"])
 
 
 def at_once(table: Table, rounds: int, images: dict[str, int]) -> None:
@@ -299,6 +278,14 @@ def at_once(table: Table, rounds: int, images: dict[str, int]) -> None:
         table.add(what, against, "images/s", "", v["many"], v["one"])
 
 
+def instructions() -> str:
+    """The widest vector instructions, by which oneDNN chooses its kernels: "AVX-512", "AVX2", or another set's name."""
+    found = np.show_config(mode="dicts")["SIMD Extensions"]
+    names = [*found.get("baseline", []), *found.get("found", [])]
+    last = names[-1] if names else "unknown"
+    return {"X86_V4": "AVX-512", "X86_V3": "AVX2"}.get(last, "AVX-512" if "AVX512" in last else last)
+
+
 def machine() -> dict[str, object]:
     versions = {
         p: importlib.metadata.version(p)
@@ -310,6 +297,7 @@ def machine() -> dict[str, object]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": names[0] if names else platform.processor(),
+        "instructions": instructions(),
         "cores": cores,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -323,7 +311,8 @@ def machine() -> dict[str, object]:
 def write(folder: Path, about: dict, table: Table) -> None:
     """What is measured so far."""
     versions = ", ".join(f"{package} {version}" for package, version in about["versions"].items())
-    head = f"{about['cores']} cores of {about['processor']}, Python {about['python']}, {versions}. {about['date']}."
+    processor = f"{about['cores']} cores of {about['processor']} with {about['instructions']}"
+    head = f"{processor}, Python {about['python']}, {versions}. {about['date']}."
     note = "Medians (ranges). Ratios with ≤ are here / there; the others there / here, so above 1 is better here.\n"
     note += "Epochs of Model4 are of a tenth of the images.\n"
     files.write_text(folder / "bench.json", json.dumps({"machine": about, "lines": table.lines}, indent=1) + "\n")
@@ -333,7 +322,7 @@ def write(folder: Path, about: dict, table: Table) -> None:
 def main() -> int:
     sections = ["augmentation", "start-up", "data", "growth", "memory", "training", "jobs", "cluster"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", nargs="+", choices=sections, default=sections)
     parser.add_argument("--out", type=Path, default=HERE, help="folder for bench.json and bench.md")
     arguments = parser.parse_args()
@@ -352,7 +341,7 @@ def main() -> int:
             "memory": lambda: memory(table, folder),
             "training": lambda: training(table, arguments.rounds),
             "jobs": lambda: at_once(table, arguments.rounds, AT_ONCE),
-            "cluster": lambda: cluster(table, arguments.rounds, folder),
+            "cluster": lambda: cluster(table, 1, folder),
         }.items():
             if section in arguments.only:
                 work()
