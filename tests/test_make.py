@@ -1,5 +1,6 @@
 """The Makefile's own logic: a variable that a target does not take is not ignored. `make -n` runs no recipe."""
 
+import os
 import re
 import subprocess
 
@@ -7,8 +8,14 @@ import pytest
 from making import ROOT
 
 
+# As in a terminal: the variables of the `make test` that these tests may run in are not theirs.
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS")}
+
+
 def make(*words):
-    return subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["make", "-n", *words], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -41,7 +48,7 @@ def test_a_variable_that_a_target_takes_is_taken(words):
 
 
 def test_help_shows_the_variables():
-    told = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(["make", "help"], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True).stdout
     assert re.search(r"^make choices .* EPOCHS JOBS DATA RUNS$", told, re.M)
     assert re.search(r"^make verify .* ROW=M3 SEED=0 DATA RUNS$", told, re.M)
 
