@@ -322,7 +322,7 @@ def write(folder: Path, about: dict, table: Table) -> None:
 def main() -> int:
     sections = ["augmentation", "start-up", "data", "growth", "memory", "training", "jobs", "cluster"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1, help="3 gives ranges (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=sections, default=sections)
     parser.add_argument("--out", type=Path, default=HERE, help="folder for bench.json and bench.md")
     arguments = parser.parse_args()
