@@ -46,8 +46,11 @@ TAKEN := $(foreach word,$(foreach goal,$(GOALS),$(TAKES_$(goal))),$(firstword $(
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
 WRONG := $(firstword $(filter-out $(TAKEN) $(TAKES_all),$(GIVEN)))
 LIKE  := $(firstword $(foreach name,$(TAKEN),$(if $(filter $(name)%,$(WRONG))$(filter $(WRONG)%,$(name)),$(name))))
+# Only of the make that was called: one that runs inside has the other's variables, too.
+ifeq ($(MAKELEVEL),0)
 ifdef WRONG
 $(error `make $(GOALS)` takes no $(WRONG)$(if $(LIKE), (did you mean $(LIKE)?)). Its variables: $(or $(TAKEN),none))
+endif
 endif
 
 .PHONY: help setup experiment1 experiment2 choices verify demo report serve dashboard notebooks \

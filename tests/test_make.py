@@ -8,7 +8,7 @@ import pytest
 from making import ROOT
 
 # As in a terminal: the variables of the `make test` that these tests may run in are not theirs.
-ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS")}
+ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
 
 
 def make(*words):
