@@ -245,7 +245,7 @@ def _choices(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     if table.empty:
         print("No candidate is trained to its end yet: nothing is ranked.", file=sys.stderr)
         return status
-    tables.save_plain(table, arguments.runs / "report" / "choices", "Open choices", [choices.NOTE])
+    tables.save_plain(table, arguments.runs / "report" / "choices", choices.TITLE, [choices.NOTE])
     if arguments.json:
         print(_json(table))
     else:

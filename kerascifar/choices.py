@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "choices"
 FOLDER = Path(__file__).resolve().parent.parent / "experiments"
+TITLE = "Open choices: what did the original most probably do?"
 NOTE = (
     "Figures: means over seeds, as the original's table would have given them by the most probable reading. Weight: "
     "the probability of a candidate, were one of them right and all equally likely at first (kerascifar/choices.py). "

@@ -55,7 +55,7 @@ def results(published: Sequence[records.Record]) -> str:
 def comparisons(published: Sequence[records.Record]) -> "list[tuple[str, str, pd.DataFrame, str]]":
     """File name, title, table and note of what stands beside the two experiments, where there is something to show."""
     found = [
-        ("choices-compared", "What the rule decided", choices.table(published), choices.NOTE),
+        ("choices-compared", choices.TITLE, choices.table(published), choices.NOTE),
         ("sensitivity-compared", "Sensitivity", sensitivity.table(published), sensitivity.NOTE),
     ]
     return [entry for entry in found if len(entry[2])]

@@ -74,6 +74,8 @@ def write_tables(own: Sequence[records.Record], published: Sequence[records.Reco
     """Writes `<experiment>.csv` and `.md` into `out`, and returns what it wrote."""
     written: list[Path] = []
     for experiment in dict.fromkeys(r.experiment for r in [*own] or [*published]):
+        if experiment == choices.EXPERIMENT:  # has a table of its own, without test figures
+            continue
         mine = [r for r in own if r.experiment == experiment]
         theirs = [r for r in published if r.experiment == experiment]
         path = out / experiment
