@@ -39,6 +39,7 @@ import numpy as np
 from kerascifar import data, looking, maps, progress, tables
 from kerascifar.errors import UserError, suggest
 from kerascifar.records import EXPERIMENTS, Record
+from kerascifar.statistics import holm
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -351,15 +352,6 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
 
     only_first, only_second = int(((first == 1) & (second == 0)).sum()), int(((first == 0) & (second == 1)).sum())
     return float(stats.binomtest(only_first, only_first + only_second).pvalue) if only_first + only_second else 1.0
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Holm's adjusted p (Holm 1979): each to be compared with the level for the whole family."""
-    adjusted, so_far = [0.0] * len(p), 0.0
-    for rank, place in enumerate(np.argsort(p, kind="stable")):
-        so_far = max(so_far, min(1.0, (len(p) - rank) * p[place]))
-        adjusted[place] = so_far
-    return adjusted
 
 
 def decide(comparison: Comparison, found: Evidence | None, p_zero: float, p_reaching: float) -> str:
