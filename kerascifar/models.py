@@ -66,11 +66,11 @@ def adapt(
     network: "keras.Sequential",
     *,
     initialization: str = "keras",
-    momentum: float = 0.99,
-    epsilon: float = 0.001,
+    momentum: float | None = None,
+    epsilon: float | None = None,
     pixels: str = "0..1",
 ) -> "keras.Sequential":
-    """The same model with options that any model takes; the defaults are Keras's.
+    """The same model with options that any model takes; by default it stays as it is.
 
     Args:
         network: untrained.
@@ -90,11 +90,12 @@ def adapt(
     if pixels not in ("0..1", "-1..1"):
         raise ValueError(f'pixels must be "0..1" or "-1..1", not {pixels!r}')
     for name, value, top in (("momentum", momentum, 1), ("epsilon", epsilon, math.inf)):
-        if type(value) not in (int, float) or not 0 <= value < top:
+        if value is not None and (type(value) not in (int, float) or not 0 <= value < top):
             raise ValueError(f"{name} must be a number from 0 up to {top}, not {value!r}")
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum, layer.epsilon = momentum, epsilon
+            layer.momentum = layer.momentum if momentum is None else momentum
+            layer.epsilon = layer.epsilon if epsilon is None else epsilon
     if initialization == "pytorch":
         _initialize_like_pytorch(network)
     if pixels == "-1..1":

@@ -214,3 +214,12 @@ def test_valid_convolutions_leave_four_positions_of_model1():
 def test_an_option_of_every_model_that_makes_no_sense_is_a_users_mistake(options, answer):
     with pytest.raises(UserError, match=answer):
         models.build("model4", **options)
+
+
+def test_a_models_own_batch_normalization_stays_unless_a_row_sets_it():
+    """Fails if an option that no row gives replaces what a user's model was built with."""
+    own = keras.layers.BatchNormalization(momentum=0.8, epsilon=0.01)
+    network = models.adapt(keras.Sequential([keras.Input((1,)), own]))
+    assert (own.momentum, own.epsilon) == (0.8, 0.01)
+    models.adapt(network, momentum=0.9)
+    assert (own.momentum, own.epsilon) == (0.9, 0.01)
