@@ -37,7 +37,7 @@ EVERY = 20.0  # seconds between two copies to a storage of a run that is trained
 
 
 def cores() -> int:
-    """As `train.cores`, which needs Keras."""
+    """As `device.cores`, whose module needs Keras."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

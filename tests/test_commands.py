@@ -1,4 +1,4 @@
-"""The commands, as a user gives them: the whole way once; each mistake is told in a paragraph, with status 2.
+"""The commands, as a user gives them: the whole way once; each mistake is explained in a paragraph, with status 2.
 
 Most run in this process, where TensorFlow is loaded already; those that need a process of their own, to be killed or to
 share a folder, get one.
