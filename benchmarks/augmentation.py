@@ -11,8 +11,8 @@ if hasattr(os, "sched_setaffinity"):
 
 import numpy as np
 
-from kerascifar import device
-from kerascifar.augment import BatchAugmenter
+from kerascifar.training import device
+from kerascifar.training.augmentation import BatchAugmenter
 
 device.prepare()  # as in a training, for both: freed memory is kept
 images = np.random.default_rng(0).random((512, 32, 32, 3), dtype="float32")

@@ -24,7 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kerascifar import files, synthetic
+from kerascifar.common import files
+from kerascifar.images import drawn
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -160,7 +161,7 @@ def training(table: Table, rounds: int) -> None:
 
 def start_up(table: Table, rounds: int, folder: Path) -> None:
     cli = ("-m", "kerascifar")
-    synthetic.write(folder / "images", train=500, test=100)
+    drawn.write(folder / "images", train=500, test=100)
     (folder / "one.toml").write_text(ONE_ROW.format(model="model1"), encoding="utf-8")
     (folder / "wrong.toml").write_text("[[row]]\nnam = 3\n", encoding="utf-8")
     data = ("--data", str(folder / "images"))

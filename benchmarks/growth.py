@@ -9,17 +9,19 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 from rich.console import Console
 
-from kerascifar import config, data, experiment, synthetic
+from kerascifar.images import cifar10, drawn
+from kerascifar.runs import experiment
+from kerascifar.training import rows
 
 sizes = []
 with tempfile.TemporaryDirectory() as folder:
     os.environ["KERASCIFAR_CACHE"] = folder
-    synthetic.write(Path(folder) / "images", train=1000, test=100)
-    dataset = data.load(Path(folder) / "images")
-    row = config.Row("G", "model4", batch_size=200, epochs=2)
+    drawn.write(Path(folder) / "images", train=1000, test=100)
+    dataset = cifar10.load(Path(folder) / "images")
+    row = rows.Row("G", "model4", batch_size=200, epochs=2)
     for seed in range(41):
         with open(os.devnull, "w", encoding="utf-8") as nowhere:
-            experiment.run([config.Run("growth", row, seed)], dataset, Path(folder) / "runs", Console(file=nowhere), [])
+            experiment.run([rows.Run("growth", row, seed)], dataset, Path(folder) / "runs", Console(file=nowhere), [])
         status = Path("/proc/self/status").read_text(encoding="utf-8")
         sizes.append(int(status.split("VmRSS:")[1].split()[0]) / 1024)
 print(json.dumps(sizes))

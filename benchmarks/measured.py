@@ -28,18 +28,19 @@ def arguments() -> argparse.Namespace:
 
 def row_and_data(arguments: argparse.Namespace):
     """The row (at most `epochs`, so that none stops early), images uint8, labels, and the split of the first images."""
-    from kerascifar import config, data
+    from kerascifar.images import cifar10
+    from kerascifar.training import rows
 
     found = [
         row
         for name in ("experiment1", "experiment2")
-        for row in config.read(ROOT / "experiments" / f"{name}.toml").rows
+        for row in rows.read(ROOT / "experiments" / f"{name}.toml").rows
         if row.name == arguments.row
     ]
     row = dataclasses.replace(found[0], epochs=arguments.epochs, precision=arguments.precision)
     if arguments.augment:
         row = dataclasses.replace(row, augment=arguments.augment == "yes")
-    dataset = data.load()
+    dataset = cifar10.load()
     order = np.random.default_rng(0).permutation(arguments.images)
     cut = arguments.images * 4 // 5
     return row, dataset.images[: arguments.images], dataset.labels[: arguments.images], (order[:cut], order[cut:])

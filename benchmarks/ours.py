@@ -12,7 +12,7 @@ arguments = measured.arguments()
 
 import keras  # noqa: E402
 
-from kerascifar import checkpoint, device, models, train  # noqa: E402
+from kerascifar.training import checkpoint, device, fit, models  # noqa: E402
 
 row, images, labels, split = measured.row_and_data(arguments)
 if arguments.exactness == "none":  # what exact continuation costs: without its thread setting and its checkpoints
@@ -26,5 +26,5 @@ network = models.build(row.model, **row.model_options)
 ends: list[float] = []
 began = time.perf_counter()
 with tempfile.TemporaryDirectory() as folder:
-    train.train(network, row, 0, images, labels, split, Path(folder), lambda *_: ends.append(time.perf_counter()))
+    fit.train(network, row, 0, images, labels, split, Path(folder), lambda *_: ends.append(time.perf_counter()))
 measured.report(began, ends)

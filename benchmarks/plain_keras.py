@@ -14,7 +14,7 @@ arguments = measured.arguments()
 import keras  # noqa: E402
 from keras._tf_keras.keras.preprocessing.image import ImageDataGenerator  # noqa: E402
 
-from kerascifar import models  # noqa: E402
+from kerascifar.training import models  # noqa: E402
 
 row, images, labels, split = measured.row_and_data(arguments)
 x_train, y_train = images[split[0]].astype("float32"), labels[split[0]]

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kerascifar import records, tables
+from kerascifar.output import tables
+from kerascifar.runs import records
 
 OPTIONS: dict[str, tuple[int | float | None, str]] = {
     "seconds-of-a-run": (None, "mean; default: of the published runs, on the machine that their records name"),

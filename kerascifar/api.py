@@ -15,15 +15,17 @@ from typing import Any
 import keras
 from rich.console import Console
 
-from kerascifar import data, experiment, models
-from kerascifar.config import Experiment, Row
-from kerascifar.data import Dataset, load
-from kerascifar.errors import UserError
-from kerascifar.evaluate import Evaluation
-from kerascifar.evaluate import validation as _validation
-from kerascifar.maps import METHODS, focus_maps
-from kerascifar.models import build
-from kerascifar.records import Record
+from kerascifar.common.errors import UserError
+from kerascifar.focus.methods import METHODS, focus_maps
+from kerascifar.images import cifar10
+from kerascifar.images.cifar10 import Dataset, load
+from kerascifar.runs import experiment
+from kerascifar.runs.records import Record
+from kerascifar.training import models
+from kerascifar.training.evaluate import Evaluation
+from kerascifar.training.evaluate import validation as _validation
+from kerascifar.training.models import build
+from kerascifar.training.rows import Experiment, Row
 
 __all__ = [
     "METHODS",
@@ -55,8 +57,8 @@ def train(
     `python -m kerascifar compare` and `report` find it.
 
     Args:
-        model: the name of a builder in `kerascifar.models`; a function that builds a model; or a model, which is
-            copied with new weights for each seed. It takes 32×32 RGB images in 0..1 and ends in ten logits.
+        model: the name of a builder in `kerascifar.training.models`; a function that builds a model; or a model,
+            which is copied with new weights for each seed. It takes 32×32 RGB images in 0..1 and ends in ten logits.
         row: its name is the run's; its `model` is what tables call the model.
         dataset: what `load` returned.
         console: where progress is shown; standard output by default.
@@ -93,4 +95,4 @@ def train(
 
 def evaluate(model: keras.Sequential, dataset: Dataset) -> Evaluation:
     """Loss, accuracy and logits on the 10,000 validation images. The test images are read by `train` alone, once."""
-    return _validation(model, dataset, data.split(dataset.labels)[1])
+    return _validation(model, dataset, cifar10.split(dataset.labels)[1])

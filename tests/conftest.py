@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kerascifar import quiet, synthetic
+from kerascifar.common.load_keras import load_keras
+from kerascifar.images import drawn
 
 # Begun first, longest first, so that no process is left alone with one of them.
 LONGEST = (
@@ -31,7 +32,7 @@ def _cache(tmp_path_factory):
 
     Keras comes first: a command that only counts parameters loads it without TensorFlow where it is not loaded yet.
     """
-    quiet.load_keras()
+    load_keras()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERASCIFAR_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -41,7 +42,7 @@ def _cache(tmp_path_factory):
 def shapes(tmp_path_factory):
     """A folder with 500 + 100 drawn images in CIFAR-10's format. Not to be changed."""
     folder = tmp_path_factory.mktemp("shapes")
-    synthetic.write(folder, train=500, test=100, seed=1)
+    drawn.write(folder, train=500, test=100, seed=1)
     return folder
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerascifar import synthetic
+from kerascifar.images import drawn
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = 150  # to train and validate: 120 in three batches, the last one smaller; more would only take longer
@@ -78,9 +78,12 @@ def start(folder: Path, shapes: Path) -> subprocess.Popen[bytes]:
 # Has imported what `run` needs, and computed nothing: then TensorFlow has no threads yet that a fork would lose.
 FORKS = """
 import os, sys
-from kerascifar import __main__, quiet
-quiet.load_keras()
-from kerascifar import data, experiment, files, records, report, tables
+from kerascifar import __main__
+from kerascifar.common.load_keras import load_keras
+load_keras()
+from kerascifar.commands import training
+from kerascifar.output import report
+from kerascifar.runs import experiment
 for line in sys.stdin:
     folder, shapes = line.rstrip("\\n").split("\\t")
     pid = os.fork()
@@ -228,7 +231,7 @@ def verdict(count: Count, kills: int) -> int:
 def soak(kills: int, base: Path, seed: int = 0, workers: int = 2, fork: bool = False) -> Count:
     """Kills `kills` times in all, by `workers` at once, each with folders of its own."""
     shapes = base / "shapes"
-    synthetic.write(shapes, train=IMAGES, test=100, seed=1)
+    drawn.write(shapes, train=IMAGES, test=100, seed=1)
     (base / "whole").mkdir()
     (base / "whole" / "soak.toml").write_text(ROWS, encoding="utf-8")
     began = time.monotonic()

@@ -19,7 +19,7 @@ import psutil
 import soak
 from ray.cluster_utils import Cluster
 
-from kerascifar import synthetic
+from kerascifar.images import drawn
 
 SEEDS = ("0", "1")
 KINDS = ("worker", "node", "command")
@@ -108,7 +108,7 @@ def sweep(kinds: list[str], folder: Path, cluster: Cluster, nodes: list, n: soak
 
 def soak_cluster(kills: int, base: Path, seed: int = 0) -> soak.Count:
     """Kills `kills` times in all, the three kinds in turn, on a cluster of two nodes with a core each."""
-    synthetic.write(base / "shapes", train=soak.IMAGES, test=100, seed=1)
+    drawn.write(base / "shapes", train=soak.IMAGES, test=100, seed=1)
     (base / "soak.toml").write_text(soak.ROWS, encoding="utf-8")
     if command(base, "local").wait():
         raise SystemExit((base / "log").read_text())

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from kerascifar import api, compare
+from kerascifar import api
+from kerascifar.findings import compare
 
 # Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
 pytestmark = pytest.mark.filterwarnings(
@@ -68,7 +69,7 @@ def test_nothing_is_trained_twice_and_another_model_is_another_run(trained, data
 
 
 def test_evaluation_is_the_records(trained, dataset):
-    from kerascifar import records
+    from kerascifar.runs import records
 
     record = trained[1][0]
     found = api.evaluate(records.load_model(record), dataset)

@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import pytest
-from making import ROOT
+from factories import ROOT
 
 # As in a terminal: the variables of the `make test` that these tests may run in are not theirs.
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}

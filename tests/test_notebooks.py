@@ -2,14 +2,13 @@
 
 import copy
 import re
-from pathlib import Path
 
-import making
+import factories
 import nbclient
 import nbformat
 import pytest
+from factories import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -26,7 +25,7 @@ def test_a_notebook_runs_from_top_to_bottom(path, real_data, monkeypatch):
     committed = copy.deepcopy(book)
     for cell in book.cells:  # what a notebook trains, it trains for fewer epochs here
         cell.source = re.sub(r"\bepochs=\d+", "epochs=1", cell.source)
-    nbclient.NotebookClient(book, timeout=making.HANG, resources={"metadata": {"path": str(ROOT)}}).execute()
+    nbclient.NotebookClient(book, timeout=factories.HANG, resources={"metadata": {"path": str(ROOT)}}).execute()
     assert texts(book) == texts(committed), (
         "records have changed: run the notebook again, and commit it with its outputs"
     )

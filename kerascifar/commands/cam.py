@@ -1,0 +1,249 @@
+"""`python -m kerascifar.cam`: draws where a trained model finds its evidence."""
+
+import argparse
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kerascifar.common import drawing, errors
+from kerascifar.common.errors import UserError
+from kerascifar.common.load_keras import load_keras
+from kerascifar.focus import methods, pictures
+from kerascifar.images import cifar10
+from kerascifar.runs import records
+
+RUNS = Path("runs")
+EXAMPLES = """examples:
+  python -m kerascifar.cam --class airplane              the first validation image of an airplane, your best row
+  python -m kerascifar.cam --class airplane --row M6     the same image, row M6
+  python -m kerascifar.cam --all --row Model4 --seed 0   the ten classes on one sheet
+  python -m kerascifar.cam --class bird --method scorecam   by another method than Grad-CAM
+  python -m kerascifar.cam --index 4711                  image 4711 of the 50,000, explained for its own label
+  python -m kerascifar.cam --image photo.jpg             your own picture, explained for the predicted class
+
+Without --index, a class is shown on its first validation image in the official order: no image is chosen by how well
+its map looks. Test images are never shown.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command `python -m kerascifar.cam`."""
+    arguments = _parser().parse_args(argv)
+    _check_arguments(arguments)
+    image = None
+    if arguments.image is not None:
+        from kerascifar.images import photo
+
+        image = photo.read(arguments.image)
+    # A user's own picture needs no data set; --data then still says whose models are meant.
+    dataset = cifar10.load(arguments.data) if image is None or arguments.data is not None else None
+    if dataset is not None:
+        _class_number(arguments.class_, dataset.class_names)
+        _check_index(arguments.index, dataset)
+    record, why = choose(_pools(arguments.runs, dataset), arguments.row, arguments.seed)
+    class_names = tuple(record.dataset["class_names"])
+    wanted = _class_number(arguments.class_, class_names)
+    out = arguments.out or arguments.runs / "report" / "cam" / _file_name(arguments, record, dataset)
+
+    print(why, flush=True)
+    load_keras()
+    model = records.load_model(record)
+    made_by = pictures.way(model, arguments.layer, arguments.method)
+    pixels, labels, sources = _what_to_explain(arguments, image, dataset, wanted)
+    focuses = pictures.explain(model, pixels, labels, sources, class_names, arguments.layer, arguments.method)
+
+    drawn = pictures.sheet(focuses, record, made_by) if arguments.all else pictures.panel(focuses[0], record, made_by)
+    drawing.save(drawn, out)
+    for focus in focuses:
+        if not focus.map.any():
+            print(f"{focus.source}: no place speaks for {focus.explained}; its map is empty.")
+    print(errors.printable(str(out)))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m kerascifar.cam",
+        description="Draws where a trained model finds its evidence (Grad-CAM): original | heatmap | masked image.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--class", dest="class_", metavar="NAME", help="the class to explain, such as airplane")
+    parser.add_argument("--all", action="store_true", help="all ten classes on one sheet")
+    parser.add_argument("--index", type=int, metavar="K", help="the image with official index K (0 … 49999)")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="a picture of your own, of any size")
+    parser.add_argument("--row", metavar="ROW", help="the row, such as Model4 (default: best validation accuracy)")
+    parser.add_argument("--seed", type=int, metavar="N", help="the run with this seed (default: the row's lowest)")
+    parser.add_argument(
+        "--method", metavar="METHOD", default="gradcam", help=f"{', '.join(methods.METHODS)} (default: %(default)s)"
+    )
+    parser.add_argument("--layer", metavar="LAYER", help="the Conv2D layer to look at (default: the last)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="the picture to write (default: a name in RUNS/report/cam)"
+    )
+    parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="your runs (default: %(default)s)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the folder that holds CIFAR-10")
+    return parser
+
+
+def _check_arguments(arguments: argparse.Namespace) -> None:
+    """What can be refused before anything is loaded."""
+    if arguments.all and arguments.class_ is not None:
+        raise UserError("--all draws every class, --class one.\nGive only one of them.")
+    methods.check_method(arguments.method, arguments.layer)
+    if arguments.image is not None and arguments.index is not None:
+        raise UserError("--image names a picture of your own, --index one of CIFAR-10.\nGive only one of them.")
+    if not arguments.all and arguments.class_ is None and arguments.image is None and arguments.index is None:
+        raise UserError(
+            "Nothing to draw was named.\nExpected one of: --class NAME (such as airplane), --all, --index K, --image "
+            "FILE. `python -m kerascifar.cam --help` shows examples."
+        )
+    if arguments.out is not None:
+        if arguments.out.is_dir():
+            raise UserError(f"--out {arguments.out}: is a folder.\nName a file, such as {arguments.out / 'focus.png'}.")
+        drawing.check_suffix(arguments.out)
+
+
+def _class_number(name: str | None, class_names: Sequence[str]) -> int | None:
+    if name is None:
+        return None
+    if name not in class_names:
+        raise UserError(f'--class "{name}" is not known.\n{errors.suggest(name, class_names)}\nNothing was written.')
+    return list(class_names).index(name)
+
+
+def _check_index(index: int | None, dataset: cifar10.Dataset) -> None:
+    if index is not None and not 0 <= index < len(dataset.labels):
+        raise UserError(
+            f"--index {index}: there is no such image.\nExpected 0 … {len(dataset.labels) - 1}, the official index in "
+            "the training files; test images are never shown.\nNothing was written."
+        )
+
+
+def _pools(runs: Path, dataset: cifar10.Dataset | None) -> list[tuple[str, list[records.Record]]]:
+    """The user's records, then the published ones: of `dataset` only; without one of CIFAR-10, else of drawn images."""
+    own, published = records.list_records(runs), records.list_records(records.PUBLISHED)
+    if dataset is not None:
+        own, published = (
+            [r for r in pool if all(r.dataset[part] == dataset.fingerprint[part] for part in ("train", "test"))]
+            for pool in (own, published)
+        )
+        return [("your runs", own), ("the published runs", published)]
+    return [
+        ("your runs", [r for r in own if not r.is_synthetic]),
+        ("the published runs", [r for r in published if not r.is_synthetic]),
+        ("your runs on synthetic data", [r for r in own if r.is_synthetic]),
+    ]
+
+
+def _what_to_explain(
+    arguments: argparse.Namespace, image: np.ndarray | None, dataset: cifar10.Dataset | None, wanted: int | None
+) -> tuple[np.ndarray, list[int | None], list[str]]:
+    """Pixels uint8 (n, 32, 32, 3), the class to explain in each (None: the predicted one), and what each is."""
+    classes: list[int | None] = list(range(10)) if arguments.all else [wanted]
+    if image is not None:
+        name = arguments.image.name
+        source = f"{name if len(name) <= 40 else name[:39] + '…'}, 32×32 pixels of it"
+        return np.stack([image] * len(classes)), classes, [source] * len(classes)
+    assert dataset is not None
+    if arguments.index is not None:
+        indices = [arguments.index] * len(classes)
+        if classes == [None]:
+            classes = [int(dataset.labels[arguments.index])]
+    else:
+        first = pictures.first_validation_images(dataset.labels)
+        indices = [int(first[c]) for c in classes]
+    return np.stack([dataset.images[i] for i in indices]), classes, [pictures.describe(dataset, i) for i in indices]
+
+
+def _file_name(arguments: argparse.Namespace, record: records.Record, dataset: cifar10.Dataset | None) -> str:
+    """`M6-seed0-airplane.png`, `M6-seed0-all.png`, `M6-seed0-index4711.png`, `M6-seed0-photo.png`."""
+    parts = [record.name, f"seed{record.seed}"]
+    if arguments.image is not None:
+        parts.append(arguments.image.stem)
+    if arguments.index is not None:
+        parts.append(f"index{arguments.index}")
+    if arguments.class_ is not None:
+        parts.append(arguments.class_)
+    if arguments.all:
+        parts.append("all")
+    if arguments.method != "gradcam":
+        parts.append(arguments.method.replace("+", "p"))
+    if arguments.layer is not None:
+        parts.append(arguments.layer)
+    return re.sub(r"[^\w.-]", "_", "-".join(parts))[:200] + ".png"
+
+
+def choose(
+    candidates: Sequence[tuple[str, Sequence[records.Record]]], row: str | None, seed: int | None
+) -> tuple[records.Record, str]:
+    """The record to explain, and in words why this one.
+
+    Args:
+        candidates: pools in order of preference, each with its name ("your runs", "the published runs"); the first
+            that has a fitting record decides.
+        row: only this row; by default the one with the best validation accuracy: its mean over all seeds, also over
+            those whose weights were not kept.
+        seed: only this seed; by default the row's lowest.
+    Raises:
+        UserError: no record fits; the text says which rows and seeds there are.
+    """
+    usable = [(name, _usable(pool)) for name, pool in candidates]
+    for name, pool in usable:
+        fitting = [r for r in pool if row in (None, r.name) and seed in (None, r.seed)]
+        if fitting:
+            everything = [r for other, all_ in candidates if other == name for r in all_ if not _diverged(r)]
+            groups = {key: [r for r in everything if r.group == key] for key in {r.group for r in fitting}}
+            best = min(groups.values(), key=_rank)
+            record = min((r for r in fitting if r.group == best[0].group), key=lambda r: r.seed)
+            rows = {r.name for r in fitting}
+            why = f"of {name}" if row or len(rows) == 1 else f"best validation accuracy of {name}"
+            return record, f"{record.name}, seed {record.seed} ({why}: {_mean_accuracy(best):.2%})"
+    available = [r for _, pool in usable for r in pool]
+    if not available:
+        raise UserError(
+            "There is no trained model yet whose focus could be drawn.\n"
+            "Train one: `make experiment1` (all rows), or `make experiment1 ROWS=M6 EPOCHS=1` (one row, minutes). Runs "
+            "kept elsewhere: --runs DIR.\nNothing was written."
+        )
+    names = {r.name for r in available}
+    if row is not None and row not in names:
+        raise UserError(
+            f"--row {row}: no trained model of that row was found.\nRows that have one: {', '.join(sorted(names))}. "
+            f"{_did_you_mean(row, names)}To train another: `make experiment1 ROWS={row}` or `make experiment2 "
+            f"ROWS={row}`.\nNothing was written."
+        )
+    seeds = sorted({r.seed for r in available if row in (None, r.name)})
+    what = f"--row {row} --seed {seed}" if row else f"--seed {seed}"
+    raise UserError(
+        f"{what}: no trained model with that seed was found.\nSeeds that have one: {', '.join(map(str, seeds))}. "
+        f"To train another: `make experiment1 SEEDS={seed}`.\nNothing was written."
+    )
+
+
+def _usable(pool: Sequence[records.Record]) -> list[records.Record]:
+    """The runs that did not diverge and whose weights were kept (of published runs, only those of seed 0 are)."""
+    return [r for r in pool if not _diverged(r) and (r.folder / records.MODEL).is_file()]
+
+
+def _diverged(record: records.Record) -> bool:
+    return record.stop == "loss not finite" or not math.isfinite(record.results["validation"]["accuracy"])
+
+
+def _mean_accuracy(group: Sequence[records.Record]) -> float:
+    return float(np.mean([r.results["validation"]["accuracy"] for r in group]))
+
+
+def _rank(group: Sequence[records.Record]) -> tuple[object, ...]:
+    """Full runs first, then by validation accuracy; a tie goes by name and folder, so that it is always the same."""
+    first = group[0]
+    return (first.shortened, -_mean_accuracy(group), first.name, str(first.folder))
+
+
+def _did_you_mean(wrong: str, known: set[str]) -> str:
+    _, _, hint = errors.suggest(wrong, known).partition(" Did you mean ")
+    return f"Did you mean {hint} " if hint else ""

@@ -1,0 +1,57 @@
+"""`python -m kerascifar choices`: trains the candidates for the open choices, and ranks them."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from kerascifar.commands import options
+from kerascifar.common import errors
+
+HELP = "what did the original most probably do? Train candidates and rank them"
+EXAMPLES = """
+choices                                   train the candidates, then rank them
+choices --jobs 2                          two at once
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--epochs", type=int, metavar="N", help="at most N epochs: to try it; decides nothing")
+    options.add_jobs(parser)
+    options.add_data(parser)
+    options.add_runs(parser)
+    options.add_json(parser)
+
+
+def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    from kerascifar.commands import training
+    from kerascifar.findings import choices
+    from kerascifar.output import tables
+    from kerascifar.runs import records
+
+    how = training.Options(
+        runs=arguments.runs,
+        data=arguments.data,
+        command=[sys.executable, "-m", "kerascifar", *words],
+        json=arguments.json,
+        connect=training.connect_jobs(arguments.jobs),
+    )
+    questions, epochs = choices.read(), arguments.epochs
+    first = training.train([run for q in questions for run in q.runs(q.rows, q.seeds[:1], epochs)], how)
+    status, found = first.status, first.records
+    further = [run for q in questions for run in q.runs(choices.best_quarter(q, found), q.seeds[1:], epochs)]
+    if further and not status:
+        second = training.train(further, how)
+        status, found = second.status, found + second.records
+    if status == errors.INTERRUPTED:
+        return status
+    table = choices.table(found, questions)
+    if table.empty:
+        print("No candidate has been trained to its end yet, so there is nothing to rank.", file=sys.stderr)
+        return status
+    path = arguments.runs / "report" / "choices"
+    tables.save_plain(table, path, choices.TITLE, [choices.NOTE])
+    if arguments.json:
+        print(options.as_json(table))
+    else:
+        print(f"\n{tables.plain_markdown(table)}\n\n{choices.NOTE}\n{path.with_suffix('.md')}")
+    return status or int(any(record.stop == records.NOT_FINITE for record in found))

@@ -1,0 +1,35 @@
+"""`python -m kerascifar compare`: any runs in one table, with paired differences from the first."""
+
+import argparse
+from collections.abc import Sequence
+
+from kerascifar.commands import options
+
+HELP = "any runs in one table, with paired differences from the first"
+EXAMPLES = """
+compare M6 Mine                           a published row and your own
+compare runs/experiment1-M6-seed0-7eda230c M1 --json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "names", nargs="+", metavar="RUN", help="a run's folder, or a row: yours, or else the published one"
+    )
+    options.add_runs(parser)
+    options.add_json(parser)
+
+
+def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    from kerascifar.common import drawing
+    from kerascifar.findings import compare
+    from kerascifar.output import figures, tables
+
+    found = compare.find(arguments.names, arguments.runs)
+    table = compare.table(found)
+    path = arguments.runs / "report" / "compare"
+    tables.save_plain(table, path, "Compared: " + ", ".join(found), [compare.NOTE])
+    drawing.save(figures.compared(found), path.with_suffix(".png"))
+    text = f"{tables.plain_markdown(table)}\n\n{compare.NOTE}\n\n{path.with_suffix('.png')}"
+    print(options.as_json(table) if arguments.json else text)
+    return 0

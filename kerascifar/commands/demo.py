@@ -1,0 +1,39 @@
+"""`python -m kerascifar demo`: a short tour on drawn shapes, without data or network."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+HELP = "a short tour on drawn shapes, without data or network"
+EXAMPLES = """
+demo                                      two minutes on two cores
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: %(default)s")
+
+
+def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    from kerascifar.commands import cam, training
+    from kerascifar.images import cifar10, drawn
+    from kerascifar.training.rows import Experiment, Row
+
+    out = arguments.out
+    print(f"SYNTHETIC DATA: drawn shapes, in the official file format, in {out / 'data'}. Not CIFAR-10.", flush=True)
+    if not (out / "data" / "cifar-10-batches-bin" / cifar10.MARKER).is_file():
+        drawn.write(out / "data", train=1200)
+    # Small batches, so that two minutes hold enough steps to learn something on so few images.
+    rows = (
+        Row("Demo1", "model1", epochs=8, batch_size=8, augment=False),
+        Row("Demo4", "model4", epochs=5, batch_size=8, augment=False),
+    )
+    runs = Experiment("demo", "Demo on synthetic shapes", rows).runs()
+    command = [sys.executable, "-m", "kerascifar", *words]
+    how = training.Options(runs=out / "runs", data=out / "data", command=command)
+    status = training.train_and_show(runs, how)
+    for row in rows if status == 0 else ():
+        places = ["--runs", str(out / "runs"), "--data", str(out / "data")]
+        status = status or cam.main(["--all", "--row", row.name, *places])
+    return status

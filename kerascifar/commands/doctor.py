@@ -1,0 +1,147 @@
+"""`python -m kerascifar doctor`: checks this machine, and says what to do about each problem."""
+
+import argparse
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kerascifar import __version__
+from kerascifar.commands import options
+from kerascifar.common import errors, files
+from kerascifar.common.errors import UserError
+
+HELP = "check this machine, and say what to do about each problem"
+EXAMPLES = """
+doctor                                    before you report a fault
+"""
+ROOM = 2**30  # bytes: what a sweep of all rows with a few seeds takes, checkpoints included
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at.
+
+    Attributes:
+        what: its name.
+        right: whether it is as it should be.
+        found: what it is.
+        todo: what to do where it is not right.
+    """
+
+    what: str
+    right: bool
+    found: str
+    todo: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    options.add_data(parser)
+    options.add_runs(parser)
+    options.add_json(parser)
+
+
+def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    from kerascifar.common.load_keras import load_keras
+
+    load_keras()
+    found = []
+    for check in checks(arguments.runs, arguments.data):
+        found.append(check)
+        if not arguments.json:
+            print(f"{'✓' if check.right else '✗'} {check.what}: {errors.printable(check.found)}", flush=True)
+            if not check.right:
+                print(f"    {errors.printable(check.todo)}", flush=True)
+    if arguments.json:
+        print(json.dumps([dataclasses.asdict(check) for check in found], indent=2))
+    return 0 if all(check.right for check in found) else 1
+
+
+def checks(runs: Path, source: Path | None) -> Iterator[Check]:
+    """One check after the other; nothing is downloaded, and nothing is written but an empty file that vanishes."""
+    from kerascifar.output import figures
+    from kerascifar.runs import environment
+
+    yield _python()
+    commit, changed = environment.commit()
+    where = f", commit {commit[:12]}{' with changes' if changed else ''}" if commit else ", installed package"
+    yield Check("kerascifar", True, __version__ + where)
+    yield _packages()
+    yield _device()
+    missing = figures.graphviz_missing()
+    yield Check(
+        "Graphviz", missing is None, "draws architecture diagrams" if missing is None else "missing", missing or ""
+    )
+    yield _images(source)
+    yield _room(runs)
+
+
+def _python() -> Check:
+    version = platform.python_version()
+    right = (3, 11) <= tuple(map(int, platform.python_version_tuple()[:2])) < (3, 14)
+    found = f"{version}, {platform.system()} {platform.machine()}"
+    return Check("Python", right, found, "Expected 3.11, 3.12 or 3.13: make setup PYTHON=python3.13.")
+
+
+def _packages() -> Check:
+    from packaging.requirements import Requirement
+
+    from kerascifar.runs import environment
+
+    wrong, shown = [], []
+    for text in importlib.metadata.requires("kerascifar") or []:
+        needed = Requirement(text)
+        if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            version = importlib.metadata.version(needed.name)
+        except importlib.metadata.PackageNotFoundError:
+            wrong.append(f"{needed.name} is missing (expected {needed.specifier})")
+            continue
+        if not needed.specifier.contains(version, prereleases=True):
+            wrong.append(f"{needed.name} {version} (expected {needed.specifier})")
+        elif needed.name in environment.PACKAGES or needed.name == "tf-keras-vis":
+            shown.append(f"{needed.name} {version}")
+    return Check(
+        "packages", not wrong, "; ".join(wrong) or ", ".join(shown), "Install the tested versions: make setup."
+    )
+
+
+def _device() -> Check:
+    import keras
+
+    from kerascifar.training import device
+
+    backend = keras.backend.backend()
+    here = device.prepare()
+    found = f"{here.name}, Keras on {backend}"
+    if backend != "tensorflow":
+        return Check("device", True, f"{found}: trains, but draws no focus maps")
+    driver = shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia/version").exists()
+    right = not (driver and here.is_cpu)
+    return Check("device", right, found, "An NVIDIA driver is there, but TensorFlow sees no GPU: make clean setup.")
+
+
+def _images(source: Path | None) -> Check:
+    from kerascifar.images import cifar10
+
+    try:
+        dataset = cifar10.load(source, download=False, say=lambda text: None)
+    except UserError as problem:
+        return Check("CIFAR-10", False, str(problem).splitlines()[0], " ".join(str(problem).splitlines()[1:]))
+    return Check("CIFAR-10", True, f"{dataset.name}, verified, {dataset.source}")
+
+
+def _room(runs: Path) -> Check:
+    try:
+        files.check_writable(runs)
+    except OSError as error:
+        return Check("runs", False, f"{runs}: {error.strerror}", "Choose another folder: --runs DIR.")
+    free = shutil.disk_usage(runs).free
+    found = f"{os.path.abspath(runs)} can be written, {free / 2**30:,.1f} GiB free"
+    return Check("runs", free >= ROOM, found, "A sweep takes up to 1 GiB: free some space, or choose --runs DIR.")

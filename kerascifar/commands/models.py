@@ -1,0 +1,81 @@
+"""`python -m kerascifar models`: layers, parameters and cost of every model."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from kerascifar.commands import options
+from kerascifar.common.errors import UserError, suggest
+
+HELP = "layers, parameters and cost of every model"
+EXAMPLES = """
+models                                    all models
+models model4 --json                      one model, for another program
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", metavar="MODEL", help="only these")
+    options.add_json(parser)
+
+
+def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    from kerascifar.common.load_keras import load_keras_to_count
+    from kerascifar.training import models
+
+    for name in arguments.names:
+        if name not in models.BUILDERS:
+            raise UserError(f'Model "{name}" is not known.\n{suggest(name, models.BUILDERS)}')
+    load_keras_to_count()
+    described = [_describe(name) for name in arguments.names or models.names()]
+    print(json.dumps(described, indent=2) if arguments.json else "\n\n".join(map(_text, described)))
+    return 0
+
+
+def _describe(name: str) -> dict[str, Any]:
+    import keras
+
+    from kerascifar.training import models
+
+    keras.backend.clear_session()  # layer names start anew, as in a run
+    network = models.build(name)
+    trainable, total = models.parameters(network)
+    last = models.last_convolution(network)
+    return {
+        "model": name,
+        "description": (models.BUILDERS[name].__doc__ or "").strip().splitlines()[0],
+        "layers": [
+            {
+                "layer": layer.name,
+                "type": type(layer).__name__,
+                "output": list(layer.output.shape[1:]),
+                "parameters": layer.count_params(),
+            }
+            for layer in network.layers
+        ],
+        "trainable parameters": trainable,
+        "parameters": total,
+        "multiply-adds per image": models.multiply_adds(network),
+        "last convolution": {"layer": last.name, "grid": list(last.output.shape[1:3])},
+    }
+
+
+def _text(model: dict[str, Any]) -> str:
+    lines = [
+        f"{model['model']}: {model['description']}",
+        f"  {'layer':<24}{'type':<22}{'output':<18}{'parameters':>10}",
+    ]
+    for layer in model["layers"]:
+        shape = "×".join(map(str, layer["output"]))
+        lines.append(f"  {layer['layer']:<24}{layer['type']:<22}{shape:<18}{layer['parameters']:>10,}")
+    last = model["last convolution"]
+    return "\n".join(
+        [
+            *lines,
+            f"  trainable parameters {model['trainable parameters']:,}; total {model['parameters']:,} "
+            "(with BatchNormalization's moving statistics)",
+            f"  multiply-adds per image {model['multiply-adds per image']:,}",
+            f"  last Conv2D {last['layer']}, grid {'×'.join(map(str, last['grid']))}",
+        ]
+    )

@@ -1,0 +1,53 @@
+"""`python -m kerascifar report`: tables, figures and a page of your runs, or of the published ones."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from kerascifar.commands import options
+from kerascifar.common.errors import UserError
+
+HELP = "tables, figures and a page of your runs, or of the published ones; README's tables too"
+EXAMPLES = """
+report --out report                       what `make report` does
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUNS/report")
+    options.add_data(parser)
+    options.add_runs(parser)
+
+
+def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    from kerascifar.common.load_keras import load_keras
+    from kerascifar.images import cifar10
+    from kerascifar.runs import records
+
+    own = records.current(records.list_records(arguments.runs))
+    published = records.current(records.list_records(records.PUBLISHED))
+    if not own and not published:
+        raise UserError(
+            f"There is no finished run in {arguments.runs}, and none is published yet.\n"
+            "Train one first: make experiment1; or, in two minutes and without data, make demo."
+        )
+    dataset = None
+    try:
+        dataset = cifar10.load(arguments.data, download=False)
+    except UserError as problem:
+        if arguments.data is not None:
+            raise
+        print(f"The gallery of focus maps is left out. {problem}", file=sys.stderr)
+    load_keras()
+    from kerascifar.output import page, readme, report
+
+    out = arguments.out or arguments.runs / "report"
+    written = report.write(own, published, out)
+    pictures = [path for path in written if path.suffix == ".png"]
+    for path in [*written, page.write(own, published, pictures, dataset, out)]:
+        print(path)
+    if published and Path("README.md").resolve() == readme.README:  # only from within a checkout
+        for path in readme.write_tables(published):
+            print(path)
+    return 0

@@ -1,0 +1,155 @@
+"""Training for the commands `run`, `choices` and `demo`: from a list of runs to their records and a table."""
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kerascifar.commands.options import as_json
+from kerascifar.common import errors, files, machine
+from kerascifar.common.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from kerascifar.images.cifar10 import Dataset
+    from kerascifar.runs.experiment import Executor
+    from kerascifar.runs.records import Record
+    from kerascifar.training.rows import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a command trains.
+
+    Attributes:
+        runs: the folder of all runs.
+        data: CIFAR-10, or None to look for it.
+        command: the words that continue an interrupted training.
+        json: print the table as JSON on standard output, and everything else on standard error.
+        deterministic: see `device.prepare`.
+        tensorboard: write logs for TensorBoard.
+        connect: makes what trains the runs, if not this process.
+    """
+
+    runs: Path
+    data: Path | None
+    command: Sequence[str]
+    json: bool = False
+    deterministic: bool = False
+    tensorboard: bool = False
+    connect: "Callable[[], Executor] | None" = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training gave: the exit status, the records of finished runs, the images, and where to print."""
+
+    status: int
+    records: "list[Record]"
+    dataset: "Dataset"
+    console: "Console"
+
+
+def check_jobs(jobs: int) -> None:
+    """Raises a `UserError` unless every run would have a core to itself."""
+    available = machine.cores()
+    if not 1 <= jobs <= available:
+        raise UserError(
+            f"--jobs {jobs} is out of range. Expected 1 to {available}, the number of cores on this machine: "
+            "each run needs one."
+        )
+
+
+def connect_jobs(jobs: int, gpus_per_run: float | None = None) -> "Callable[[], Executor] | None":
+    """What trains `jobs` runs at once on this machine; None for a single one, which this process trains."""
+    check_jobs(jobs)
+    if jobs == 1:
+        return None
+
+    def connect() -> "Executor":
+        from kerascifar.runs import cluster
+
+        return cluster.side_by_side(jobs, gpus_per_run)
+
+    return connect
+
+
+def train(runs: "Sequence[Run]", options: Options) -> Outcome:
+    """Trains the runs that are not finished."""
+    from kerascifar.common.load_keras import load_keras
+    from kerascifar.images import cifar10
+
+    dataset = cifar10.load(options.data)
+    files.check_writable(options.runs / "report")  # fail before hours of training, not after, if it is read-only
+    execute = options.connect() if options.connect else None
+
+    load_keras()
+    from rich.console import Console
+
+    from kerascifar.runs import experiment
+
+    # A file is as wide as the table.
+    console = Console(width=None if sys.stdout.isatty() else 160, stderr=options.json)
+    callbacks: dict[str, Any] = {}
+    if options.tensorboard:
+        from kerascifar.focus import tensorboard
+
+        tensorboard.check()
+        callbacks["callbacks"] = functools.partial(tensorboard.callbacks, runs=options.runs.resolve())
+    try:
+        found = experiment.run(
+            runs,
+            dataset,
+            options.runs,
+            console,
+            options.command,
+            options.deterministic,
+            execute=execute,
+            **callbacks,
+        )
+    except experiment.Interrupted as stop:
+        console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
+        return Outcome(errors.INTERRUPTED, [], dataset, console)
+    return Outcome(0, found, dataset, console)
+
+
+def train_and_show(runs: "Sequence[Run]", options: Options) -> int:
+    """Trains, then prints the experiment's table and writes its tables and figures; returns the exit status."""
+    outcome = train(runs, options)
+    if not outcome.records:
+        if options.json and not outcome.status:
+            print("[]")
+        return outcome.status
+    from kerascifar.output import report, tables
+    from kerascifar.runs import records
+
+    own, console, name = outcome.records, outcome.console, outcome.records[0].experiment
+    everything = [] if outcome.dataset.is_synthetic else records.current(records.list_records(records.PUBLISHED))
+    published = [r for r in everything if r.experiment == name]
+    table = tables.results(own, published)
+    if options.json:
+        print(as_json(table))
+    else:
+        console.print(tables.as_rich(table, f"{name} on {outcome.dataset.name}"), soft_wrap=True)
+    for note in tables.notes(own, published):
+        console.print(note, markup=False, highlight=False)
+    # On disk, all rows of the experiment, so that a command for one does not take the others out of the table.
+    names = {r.name for r in own}
+    there = [
+        r
+        for r in records.list_records(options.runs)
+        if r.experiment == name and r.is_synthetic == own[0].is_synthetic and r.name not in names
+    ]
+    written = report.write(
+        records.in_order([*own, *records.current(there)]),
+        published,
+        options.runs / "report",
+        lambda text: console.print(text, markup=False),
+    )
+    console.print(f"\nTables and figures: {options.runs / 'report'}", markup=False, highlight=False, soft_wrap=True)
+    for path in written:
+        console.print(f"  {path}", markup=False, highlight=False, soft_wrap=True)
+    return 1 if any(r.stop == records.NOT_FINITE for r in own) else 0

@@ -1,0 +1,40 @@
+"""`python -m kerascifar verify`: trains a published run again and compares."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from kerascifar.commands import options
+
+HELP = "train a published run again and compare"
+EXAMPLES = """
+verify M3                                 seed 0 of row M3 again, beside the published run
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("row", metavar="ROW", help="such as M3")
+    parser.add_argument("--seed", type=int, default=0, metavar="SEED", help="default: %(default)s")
+    options.add_data(parser)
+    options.add_runs(parser)
+
+
+def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    from kerascifar.common.load_keras import load_keras
+    from kerascifar.images import cifar10
+
+    load_keras()
+    from rich.console import Console
+
+    from kerascifar.runs import verify
+
+    theirs, spread = verify.published(arguments.row, arguments.seed)
+    dataset = cifar10.load(arguments.data)
+    mine = verify.again(
+        theirs, dataset, arguments.runs / "verify", Console(), [sys.executable, "-m", "kerascifar", *words]
+    )
+    if mine is None:
+        return 0
+    same, lines = verify.judge(theirs, mine, spread)
+    print("\n".join(lines))
+    return 0 if same else 1

@@ -1,0 +1,73 @@
+"""Matplotlib figures as files: whole or not at all, the same bytes each time; and the mark of synthetic data."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+
+from kerascifar.common import files
+from kerascifar.common.errors import UserError
+
+DPI = 150
+# What would differ from one writing to the next, or with the library, is left out: same figure, same file.
+METADATA: dict[str, dict[str, str | None]] = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None, "Creator": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+
+def check_suffix(path: Path) -> None:
+    """Raises a `UserError` unless `save` knows the format that the suffix of `path` names."""
+    if path.suffix.lower() not in METADATA:
+        raise UserError(
+            f"{path}: pictures are not written as {path.suffix or 'a file without a suffix'}.\n"
+            f"Expected a name that ends in one of: {', '.join(METADATA)}.\nNothing was written."
+        )
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure as PNG, SVG or PDF, by the suffix: whole or not at all, the same bytes each time.
+
+    Raises:
+        UserError: another suffix.
+    """
+    check_suffix(path)
+    metadata = METADATA[path.suffix.lower()]
+    if path.suffix.lower() == ".png":
+        metadata = metadata | {"Description": f"{caption(figure)} | data {_fingerprint(figure)}"}
+    with matplotlib.rc_context({"svg.hashsalt": "kerascifar"}):
+        files.write(path, lambda temporary: figure.savefig(temporary, dpi=DPI, metadata=metadata))
+
+
+def caption(figure: Figure) -> str:
+    """What is written in a figure, but for the scales: titles, legends, numbers in it."""
+    found = [figure.get_suptitle()]
+    for axes in figure.axes:
+        found += [axes.get_title(), *(text.get_text() for text in axes.texts)]
+    for legend in [*filter(None, (axes.get_legend() for axes in figure.axes)), *figure.legends]:
+        found += [text.get_text() for text in legend.get_texts()]
+    return " | ".join(filter(None, found))
+
+
+def _fingerprint(figure: Figure) -> str:
+    """Of the lines, bars, images and scales' words that are drawn, to tell a stale figure from a new one."""
+    drawn = hashlib.sha256()
+    for axes in figure.axes:
+        numbers: list[Any] = [line.get_xydata() for line in axes.lines] + [i.get_array() for i in axes.images]
+        numbers += [[patch.get_height(), patch.get_x()] for patch in axes.patches if isinstance(patch, Rectangle)]
+        for values in numbers:
+            drawn.update((np.round(np.asarray(values, "float64"), 4) + 0.0).tobytes())
+        drawn.update(" ".join(t.get_text() for t in [*axes.get_xticklabels(), *axes.get_yticklabels()]).encode())
+    return drawn.hexdigest()[:16]
+
+
+def mark_synthetic(figure: Figure, alpha: float = 0.6) -> None:
+    """Writes SYNTHETIC DATA across a figure; with a light rim, so that it is seen on any picture."""
+    text = figure.text(0.5, 0.5, "SYNTHETIC DATA", fontsize=44, color="#555555", rotation=20, ha="center", va="center")
+    text.set(alpha=alpha, path_effects=[withStroke(linewidth=4, foreground="white", alpha=alpha)], in_layout=False)

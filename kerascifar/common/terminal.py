@@ -1,0 +1,54 @@
+"""Progress and time left of long work, on standard error: standard output is for results.
+
+Training has lines of its own (`experiment.py`).
+"""
+
+import contextlib
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn
+from rich.progress import track as rich_track
+
+T = TypeVar("T")
+
+
+def duration(seconds: float) -> str:
+    """For people: "1 h 02 min", "3 min 04 s", "5 s"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def say(console: Console, text: str) -> None:
+    """Prints `text` as it stands."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def track(things: Sequence[T], what: str) -> Iterable[T]:
+    """The things, with a bar in a terminal for as long as they are gone through."""
+    console = Console(stderr=True)
+    return rich_track(things, what, console=console, transient=True, disable=not console.is_interactive)
+
+
+@contextlib.contextmanager
+def counted(total: int) -> Iterator[Callable[[str], None]]:
+    """Yields what is to be called `total` times, with what was done: it moves a bar in a terminal, and tells a log."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), *Progress.get_default_columns())
+    in_a_log = not console.is_interactive
+    # One part may take longer than the half minute that Rich looks back to tell the time left.
+    with Progress(*columns, console=console, speed_estimate_period=math.inf, disable=in_a_log) as progress:
+        task = progress.add_task("", total=total)
+
+        def tick(what: str) -> None:
+            progress.update(task, advance=1, description=what)
+            if in_a_log:
+                at = progress.tasks[0]
+                left = "" if at.time_remaining is None else f"; left about {duration(at.time_remaining)}"
+                print(f"{what}: {at.completed:.0f} of {total} parts{left}", file=sys.stderr, flush=True)
+
+        yield tick

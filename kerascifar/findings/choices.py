@@ -1,0 +1,255 @@
+"""What did the original most probably do? Candidates for what it leaves open, scored by its own figures.
+
+`experiments/choices.toml` asks questions, each with candidates that are trained like rows of the original. A
+candidate's score is the log-likelihood of the original's training and validation figures for those rows: epochs (their
+logarithm), training and validation loss and accuracy. No test figure enters.
+
+The likelihood is a multivariate Student distribution. Its centre is the mean over the candidate's seeds. Its scale is
+the covariance of these figures between seeds of one row, `SPREAD` and `CORRELATION`, measured over M1 … M8 with six
+seeds each in the first study (commit 7ecaa2d, 40 degrees of freedom), plus `FLOOR`² for what no seed varies: the
+original's validation images were others than ours (10,000 images at 70 % blur the difference of two accuracies by 0.65
+points and of two losses by 0.015 nats), its figures are rounded, and no candidate is exactly right. It is multiplied by
+1 + 1/n for a candidate's n seeds.
+
+How the tables are to be read is open, too. Each `Reading` looks at the same histories in another way, as if
+EarlyStopping had watched another figure, or the table had given the last epoch's figures. All readings are equally
+likely at first, and so are a question's candidates; a candidate's weight is its posterior probability, were one of them
+right.
+"""
+
+import dataclasses
+import json
+import math
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerascifar.common.errors import UserError
+from kerascifar.common.paths import EXPERIMENTS
+from kerascifar.runs import original, records
+from kerascifar.runs.records import Record
+from kerascifar.training.rows import Experiment, Row, Run
+from kerascifar.training.rows import read as read_experiment
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TITLE = "Open choices: what did the original most probably do?"
+NOTE = (
+    "Figures: means over seeds, as the original's table would have given them by the most probable reading. Weight: "
+    "the probability of a candidate, were one of them right and all equally likely at first "
+    "(kerascifar/findings/choices.py). No test figure enters."
+)
+PATIENCE = 10  # the original's
+DEGREES = 40  # of freedom of SPREAD and CORRELATION
+FIGURES = ("epochs", "train_loss", "train_acc", "valid_loss", "valid_acc")  # columns of reported.csv
+SPREAD = np.array([0.1717, 0.0754, 2.6579, 0.0321, 1.3443])  # log epochs, nats, points, nats, points
+CORRELATION = np.array(
+    [
+        [1.0, -0.843, 0.845, -0.737, 0.825],
+        [-0.843, 1.0, -0.999, 0.759, -0.852],
+        [0.845, -0.999, 1.0, -0.771, 0.858],
+        [-0.737, 0.759, -0.771, 1.0, -0.942],
+        [0.825, -0.852, 0.858, -0.942, 1.0],
+    ]
+)
+FLOOR = np.array([0.05, 0.02, 0.7, 0.02, 0.7])
+SCALE = np.outer(SPREAD, SPREAD) * CORRELATION + np.diag(FLOOR**2)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the original's tables may have been made: what EarlyStopping watched, and whose epoch's figures they give."""
+
+    monitor: str  # "val_loss" or "val_accuracy"
+    epoch: str  # "kept" or "last"
+
+    def __str__(self) -> str:
+        return f"{self.epoch} epoch, watching {self.monitor}"
+
+
+READINGS = tuple(Reading(monitor, epoch) for monitor in ("val_loss", "val_accuracy") for epoch in ("kept", "last"))
+
+
+@dataclass(frozen=True)
+class Question:
+    """An open choice.
+
+    Attributes:
+        name: e.g. "model1".
+        asks: what is open, in words.
+        like: the rows of the original that candidates are trained like and compared with.
+        rows: per candidate its rows, in the order of `like`; named "<row>_<candidate>".
+        seeds: the first trains all candidates, the others the best quarter.
+    """
+
+    name: str
+    asks: str
+    like: tuple[str, ...]
+    rows: Mapping[str, tuple[Row, ...]]
+    seeds: tuple[int, ...]
+
+    def runs(self, candidates: Iterable[str], seeds: Iterable[int], epochs: int | None = None) -> list[Run]:
+        """Seed by seed; `epochs` shortens them, and a shortened run is not scored."""
+        rows = tuple(row for name in candidates for row in self.rows[name])
+        return Experiment(records.CHOICES, self.asks, rows).runs(seeds=seeds, epochs=epochs) if rows else []
+
+
+def read(path: Path = EXPERIMENTS / "choices.toml") -> list[Question]:
+    """The questions of a file.
+
+    Raises:
+        UserError: wrong syntax, key or value; the text says where and what was expected.
+    """
+    originals = {row.name: row for n in (1, 2) for row in read_experiment(EXPERIMENTS / f"experiment{n}.toml").rows}
+    try:
+        file = tomllib.loads(path.read_text(encoding="utf-8"))
+        defaults, seeds = file["defaults"], tuple(map(int, file["seeds"]))
+        questions = []
+        for block in file["question"]:
+            rows = {
+                candidate["name"]: tuple(_row(originals[name], defaults, block, candidate) for name in block["like"])
+                for candidate in block["candidates"]
+            }
+            questions.append(Question(block["name"], block["asks"], tuple(block["like"]), rows, seeds))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: {error}. Compare it with the comment at its top.") from None
+    return questions
+
+
+def _row(original: Row, defaults: Mapping[str, Any], question: Mapping[str, Any], candidate: Mapping[str, Any]) -> Row:
+    """The original's row with the defaults, the question's own, and what the candidate changes."""
+    changes = {
+        key: value
+        for table in (defaults, question, candidate)
+        for key, value in table.items()
+        if key not in ("name", "asks", "like", "candidates", "model_options", "optimizer_options")
+    }
+    # Experiment 2's models have no widths, and Model1 no dropout: each row keeps the options of its own model.
+    options = {} if "filters" in candidate.get("model_options", {}) else dict(original.model_options)
+    for table in (defaults, question, candidate):
+        options |= table.get("model_options", {})
+    optimizer = candidate.get("optimizer_options", defaults["optimizer_options"][original.optimizer])
+    return dataclasses.replace(
+        original,
+        name=f"{original.name}_{candidate['name']}",
+        model_options=options,
+        optimizer_options=optimizer,
+        **changes,
+    )
+
+
+def figures(history: Mapping[str, Sequence[float]], reading: Reading) -> np.ndarray:
+    """What the original's table would have said of a run: float64 (5,), in the order of `FIGURES`.
+
+    A history that ends before this reading stops is taken to stop where it ends: at the row's bound on epochs, or where
+    validation loss had not improved for the run's own, longer patience.
+
+    Returns:
+        The logarithm of the epochs, nats and percent.
+    """
+    sign = 1 if reading.monitor == "val_loss" else -1
+    best, kept, epoch = math.inf, 0, 0
+    for epoch, value in enumerate(history[reading.monitor]):
+        if sign * value < best:
+            best, kept = sign * value, epoch
+        if epoch - kept >= PATIENCE:
+            break
+    at = kept if reading.epoch == "kept" else epoch
+    loss, accuracy, val_loss, val_accuracy = (
+        history[name][at] for name in ("loss", "accuracy", "val_loss", "val_accuracy")
+    )
+    return np.array([math.log(epoch + 1), loss, 100 * accuracy, val_loss, 100 * val_accuracy])
+
+
+def original_figures(row: str) -> np.ndarray:
+    """The original's figures of a row, as `figures` gives them."""
+    line = original.rows()[row]
+    values = np.array([float(line[name]) for name in FIGURES])
+    return np.array([math.log(values[0]), *values[1:]])
+
+
+def log_likelihood(seen: np.ndarray, of: np.ndarray) -> float:
+    """Of the original's figures `of` (5,), by a candidate whose seeds gave `seen` (n, 5)."""
+    from scipy import stats
+
+    scale = SCALE * (1 + 1 / len(seen))
+    return float(stats.multivariate_t(seen.mean(axis=0), scale, df=DEGREES).logpdf(of))
+
+
+def score(question: Question, found: Iterable[Record]) -> "pd.DataFrame":
+    """One line per candidate and row of the original, the most probable candidate first.
+
+    Columns: question, candidate, like, n (seeds), `FIGURES` (means over seeds, by the most probable reading), the
+    log-likelihood by each reading (of all the candidate's rows together), "log likelihood" (over the readings) and
+    "weight" (of the candidate). Empty while no candidate has a run for every row.
+    """
+    import pandas as pd
+    from scipy import special
+
+    by_row: dict[str, list[Record]] = {}
+    for record in found:
+        if record.experiment == records.CHOICES and not record.shortened and record.stop != records.NOT_FINITE:
+            by_row.setdefault(_key(Row(**record.row)), []).append(record)
+    seen: dict[str, dict[Reading, list[np.ndarray]]] = {}
+    for name, rows in question.rows.items():
+        runs = [by_row.get(_key(row), []) for row in rows]
+        if all(runs):
+            seen[name] = {
+                reading: [np.array([figures(run.history, reading) for run in each]) for each in runs]
+                for reading in READINGS
+            }
+    originals = [original_figures(name) for name in question.like]
+    likelihood = np.array(
+        [
+            [
+                sum(log_likelihood(values, of) for values, of in zip(seen[name][reading], originals, strict=True))
+                for reading in READINGS
+            ]
+            for name in seen
+        ]
+    )
+    if not len(likelihood):
+        return pd.DataFrame()
+    by_candidate = special.logsumexp(likelihood, axis=1) - math.log(len(READINGS))
+    best = READINGS[int(special.logsumexp(likelihood, axis=0).argmax())]
+    weights = special.softmax(by_candidate)
+    lines: list[dict[str, Any]] = []
+    for place in np.argsort(-by_candidate, kind="stable"):
+        name = list(seen)[place]
+        for like, values in zip(question.like, seen[name][best], strict=True):
+            means = values.mean(axis=0)
+            lines.append(
+                {"question": question.name, "candidate": name, "like": like, "n": len(values)}
+                | dict(zip(FIGURES, [math.exp(means[0]), *means[1:]], strict=True))
+                | {str(reading): value for reading, value in zip(READINGS, likelihood[place], strict=True)}
+                | {"log likelihood": by_candidate[place], "weight": weights[place]}
+            )
+    return pd.DataFrame(lines)
+
+
+def _key(row: Row) -> str:
+    return json.dumps(dataclasses.asdict(row), sort_keys=True)
+
+
+def best_quarter(question: Question, found: Iterable[Record]) -> list[str]:
+    """The candidates that the further seeds train; empty until the first seed has trained all of them."""
+    first = [record for record in found if record.seed == question.seeds[0]]
+    table = score(question, first)
+    ranked = list(dict.fromkeys(table["candidate"])) if len(table) else []
+    return ranked[: math.ceil(len(ranked) / 4)] if len(ranked) == len(question.rows) else []
+
+
+def table(found: Iterable[Record], questions: "Sequence[Question] | None" = None) -> "pd.DataFrame":
+    """`score` of every question that has a run; of the file's own questions unless others are given."""
+    import pandas as pd
+
+    found = list(found)
+    scored = [score(question, found) for question in (read() if questions is None else questions)]
+    return pd.concat([lines for lines in scored if len(lines)] or [pd.DataFrame()], ignore_index=True)

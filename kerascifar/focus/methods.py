@@ -1,0 +1,284 @@
+"""Where a model finds evidence for a class: Grad-CAM, the report's method, and five others; made by tf-keras-vis."""
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerascifar.common import errors
+from kerascifar.common.errors import UserError
+from kerascifar.training import models
+
+if TYPE_CHECKING:
+    import keras
+
+BATCH = 250  # images at a time: bounds the memory that activations and gradients take
+SMOOTH = 20  # noisy copies of each image for SmoothGrad, with tf-keras-vis's noise of 0.2
+METHODS = {
+    "gradcam": "Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391)",
+    "gradcam++": "Grad-CAM++ (Chattopadhay et al. 2018, arXiv:1710.11063)",
+    "layercam": "Layer-CAM (Jiang et al. 2021, doi:10.1109/TIP.2021.3089943)",
+    "scorecam": "Score-CAM (Wang et al. 2020, arXiv:1910.01279)",
+    "saliency": "Saliency (Simonyan et al. 2013, arXiv:1312.6034)",
+    "smoothgrad": "SmoothGrad (Smilkov et al. 2017, arXiv:1706.03825)",
+}
+OF_PIXELS = ("saliency", "smoothgrad")  # these look at the image itself, at no layer
+
+
+def title(method: str) -> str:
+    """A method's name, e.g. "Grad-CAM"."""
+    return METHODS[method].partition(" (")[0]
+
+
+def check_method(method: str, layer: str | None = None) -> None:
+    """Raises a `UserError` for a method that is not known, or that looks at no layer where one is named."""
+    if method not in METHODS:
+        raise UserError(f'--method "{method}" is not known.\n{errors.suggest(method, METHODS)}')
+    if layer is not None and method in OF_PIXELS:
+        raise UserError(f"{title(method)} looks at the image's pixels, not at a layer.\nLeave out --layer or --method.")
+
+
+def convolutions(model: "keras.Sequential") -> list[str]:
+    """The names of a model's `Conv2D` layers, first to last."""
+    import keras
+
+    return [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+
+
+def chosen_layer(model: "keras.Sequential", layer: str | None = None) -> str:
+    """The name of the `Conv2D` to look at; the last one by default.
+
+    Raises:
+        UserError: the model has no `Conv2D`, or none called `layer`.
+    """
+    last = str(models.last_convolution(model).name)
+    if layer is None:
+        return last
+    names = convolutions(model)
+    if layer not in names:
+        known = layer in [other.name for other in model.layers]
+        what = "is no Conv2D layer" if known else "is not a layer"
+        raise UserError(f'--layer "{layer}" {what} of model "{model.name}".\n{errors.suggest(layer, names)}')
+    return layer
+
+
+def focus_maps(
+    model: "keras.Sequential",
+    images: np.ndarray,
+    labels: np.ndarray,
+    layer: str | None = None,
+    method: str = "gradcam",
+) -> np.ndarray:
+    """Maps to look at: `evidence`, placed on the image and stretched.
+
+    Returns:
+        float32 (n, 32, 32), 0..1, each map stretched to its own range: compare places within one image, never two
+        images. All zero where no place speaks for the class, and where all places speak for it alike.
+    """
+    # Stretched before too: a level map is level on the layer's grid, and lies on the image as a patch.
+    return _stretched(on_image(model, _stretched(evidence(model, images, labels, layer, method)), layer, method))
+
+
+def on_image(
+    model: "keras.Sequential", grids: np.ndarray, layer: str | None = None, method: str = "gradcam"
+) -> np.ndarray:
+    """What `evidence` returned, (n, grid, grid), placed on the image: float32 (n, 32, 32)."""
+    return grids if method in OF_PIXELS else placed(grids, *cells(model, chosen_layer(model, layer)))
+
+
+def evidence(
+    model: "keras.Sequential",
+    images: np.ndarray,
+    labels: np.ndarray,
+    layer: str | None = None,
+    method: str = "gradcam",
+) -> np.ndarray:
+    """How much each place speaks for an image's label, in the model's own units; Grad-CAM's eqs. 1 and 2.
+
+    The layer is handed over by name, and tf-keras-vis's search for another one is switched off. The model's output is
+    logits already, so its last activation needs no replacement.
+
+    Args:
+        model: classifier with at least one `Conv2D`; its output is logits, (n, 10).
+        images: float32 (n, 32, 32, 3), scaled to 0..1 as in training.
+        labels: int64 (n,), 0..9: the class to explain, which need not be the predicted one.
+        layer: name of the `Conv2D` to look at; the last one by default. Not for methods of pixels.
+        method: one of `METHODS`.
+    Returns:
+        float32 (n, grid, grid), not negative; the grid is the layer's, or the image's for methods of pixels. All zero
+        where the method finds nothing, or cannot be computed.
+    Raises:
+        UserError: the model has no `Conv2D`, none called `layer`, or other shapes; its output is not finite; the method
+            is not known, or takes no layer.
+        ValueError: `images` and `labels` differ in length, have another shape or type, or a value is out of range.
+    """
+    models.check_shapes(model)
+    _check_images(images)
+    _check_labels(labels, len(images))
+    check_method(method, layer)
+    name = chosen_layer(model, layer)
+    if len(images) == 0:
+        return np.zeros((0, 32, 32), np.float32)
+    # A model that was loaded, or grown with `add`, has an older graph on its layers, and their `output` belongs to that
+    # one: no gradient would reach it from the model's output. A clone has one graph.
+    import keras
+
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    with _random_numbers_of_its_own():
+        make, options = _maker(clone, name, method)
+        parts = [
+            make(_score(labels[start : start + BATCH]), images[start : start + BATCH], **options)
+            for start in range(0, len(images), BATCH)
+        ]
+    found = np.concatenate([np.asarray(part, np.float32) for part in parts])
+    lost = ~np.isfinite(found).all(axis=(1, 2))
+    if lost.any():
+        if not np.isfinite(np.asarray(clone(images[lost], training=False))).all():
+            raise UserError(not_finite(model))
+        found[lost] = 0  # Grad-CAM++ divides by what can be zero: for one test image in thousands it says nothing
+    return found
+
+
+def _maker(model: "keras.Sequential", layer: str, method: str) -> tuple[Any, dict[str, Any]]:
+    """tf-keras-vis's object for a method, and how it is called."""
+    with warnings.catch_warnings():
+        # tf-keras-vis 0.8.7 imports from SciPy's old namespace: "deprecated", says SciPy < 2, which we pin.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*scipy.ndimage.interpolation")
+        from tf_keras_vis.gradcam import Gradcam
+        from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
+        from tf_keras_vis.layercam import Layercam
+        from tf_keras_vis.saliency import Saliency
+        from tf_keras_vis.scorecam import Scorecam
+    if method in OF_PIXELS:
+        return _quietly(Saliency(model)), {
+            "normalize_map": False,
+            "smooth_samples": SMOOTH if method == "smoothgrad" else 0,
+        }
+    options: dict[str, Any] = {
+        "penultimate_layer": layer,
+        "seek_penultimate_conv_layer": False,
+        "normalize_cam": False,
+        "expand_cam": False,
+    }
+    if method == "scorecam":
+        options["batch_size"] = BATCH
+    kinds = {"gradcam": Gradcam, "gradcam++": GradcamPlusPlus, "layercam": Layercam, "scorecam": Scorecam}
+    return _quietly(kinds[method](model)), options
+
+
+def _score(labels: np.ndarray) -> Any:
+    """What is explained: each image's logit of its label.
+
+    tf-keras-vis's `CategoricalScore` gives the same, one image after the other: more than half of Grad-CAM's time.
+    """
+    import tensorflow as tf
+
+    indices = labels.astype("int64")  # `gather` takes no smaller integers
+    return lambda logits: tf.gather(logits, indices, axis=1, batch_dims=1)
+
+
+def _quietly(make: Any) -> Any:
+    """Inputs in a list, for which Keras warns, and Score-CAM's progress bars are the library's own business."""
+
+    def silent(*arguments: Any, **options: Any) -> Any:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="(?s).*structure of `inputs` doesn't match")
+            return make(*arguments, **options)
+
+    return silent
+
+
+@contextlib.contextmanager
+def _random_numbers_of_its_own() -> Iterator[None]:
+    """SmoothGrad draws from NumPy's global generator: the same noise each time, and the caller's state is kept."""
+    before = np.random.get_state()  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
+
+
+def cells(model: "keras.Sequential", layer: str) -> tuple[float, float]:
+    """Where a layer's grid lies on the image, in pixels: the centre of its first cell, and from cell to cell.
+
+    Model4's last convolution has cells at 5.5, 9.5 … 25.5: "valid", it has none at the image's edges. Followed through
+    convolutions and pooling; where another layer changes the grid, it is taken to cover the image evenly.
+    """
+    import keras
+
+    sliding = keras.layers.Conv2D | keras.layers.MaxPooling2D | keras.layers.AveragePooling2D
+    start, pitch, size = 0.0, 1, 32
+    for step in model.layers:
+        grid = step.output.shape[1]
+        if isinstance(step, sliding):
+            kernel = (step.kernel_size if isinstance(step, keras.layers.Conv2D) else step.pool_size)[0]
+            kernel = (kernel - 1) * getattr(step, "dilation_rate", (1,))[0] + 1
+            stride = step.strides[0]
+            padded = max((grid - 1) * stride + kernel - size, 0) // 2 if step.padding == "same" else 0
+            start += ((kernel - 1) / 2 - padded) * pitch
+            pitch *= stride
+        elif len(step.output.shape) == 4 and grid != size:
+            grid = model.get_layer(layer).output.shape[1]
+            return (32 / grid - 1) / 2, 32 / grid
+        size = grid
+        if step.name == layer:
+            break
+    return start, float(pitch)
+
+
+def placed(grids: np.ndarray, start: float, pitch: float) -> np.ndarray:
+    """(n, grid, grid) → (n, 32, 32): linear between the cells' centres (see `cells`), and nothing beyond the cells.
+
+    A cell reaches half a pitch around its centre; from there its value fades to 0 within another half. tf-keras-vis
+    would put the outermost cells on the image's outermost pixels, wherever they lie: up to 5.5 pixels off.
+    """
+    last = grids.shape[1] - 1
+    place = (np.arange(32) - start) / pitch
+    inside = np.clip(place, 0, last)
+    weight = np.maximum(1 - np.abs(inside[:, None] - np.arange(last + 1)), 0)  # (32, grid)
+    weight *= np.clip(2 - 2 * np.abs(place - inside), 0, 1)[:, None]
+    weight = weight.astype("float32")
+    return np.asarray(weight @ grids @ weight.T)
+
+
+def _stretched(maps: np.ndarray) -> np.ndarray:
+    """Each map from its minimum, 0, to its maximum, 1; one that is level, but for rounding, is 0 everywhere.
+
+    tf-keras-vis would add 1e-7 to the divisor: maps of a large grid, whose mean gradients are small, never reach 1.
+    """
+    maps = maps.astype(np.float64)
+    low, high = maps.min(axis=(1, 2), keepdims=True), maps.max(axis=(1, 2), keepdims=True)
+    width = high - low
+    level = width <= 1e-5 * high
+    return np.where(level, 0, (maps - low) / np.where(level, 1, width)).astype(np.float32)
+
+
+def _check_images(images: np.ndarray) -> None:
+    if images.ndim != 4 or images.shape[1:] != (32, 32, 3):
+        raise ValueError(f"images: expected shape (n, 32, 32, 3), got {images.shape}")
+    if images.dtype != np.float32:
+        raise ValueError(f"images: expected float32 scaled to 0..1, got {images.dtype}")
+    if images.size and not (images.min() >= 0 and images.max() <= 1):  # written so that NaN fails too
+        raise ValueError(f"images: expected pixels in 0..1, got {images.min()} … {images.max()}")
+
+
+def _check_labels(labels: np.ndarray, count: int) -> None:
+    if labels.shape != (count,):
+        raise ValueError(f"labels: expected one for each of {count} images, shape ({count},), got {labels.shape}")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"labels: expected integers, got {labels.dtype}")
+    if labels.size and not (labels.min() >= 0 and labels.max() <= 9):
+        raise ValueError(f"labels: expected 0..9, got {labels.min()} … {labels.max()}")
+
+
+def not_finite(model: "keras.Sequential") -> str:
+    """What to tell of a model whose answers are not finite."""
+    return (
+        f'Model "{model.name}" answers with numbers that are not finite: its training diverged.\n'
+        "Choose another row or seed (--row, --seed), or train it again.\nNothing was written."
+    )

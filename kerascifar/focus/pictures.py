@@ -1,0 +1,173 @@
+"""Focus maps as pictures: the original, the map and the masked image side by side."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kerascifar.common import drawing, errors
+from kerascifar.common.errors import UserError
+from kerascifar.focus import methods
+from kerascifar.images import cifar10
+from kerascifar.runs import records
+from kerascifar.training import models
+
+if TYPE_CHECKING:
+    import keras
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+COLOURS = "jet"  # the original's colour bar: 0.0 blue … 1.0 red
+
+
+@dataclass(frozen=True)
+class Focus:
+    """One image, and where a model finds evidence for one class in it."""
+
+    image: np.ndarray  # uint8 (32, 32, 3)
+    map: np.ndarray  # float32 (32, 32), 0..1
+    explained: str  # the class whose evidence the map shows
+    predicted: str
+    probability: float  # of the predicted class
+    source: str  # which image: "validation image 1234 (airplane)"
+
+
+def explain(
+    model: "keras.Sequential",
+    images: np.ndarray,
+    labels: Sequence[int | None],
+    sources: Sequence[str],
+    class_names: Sequence[str],
+    layer: str | None = None,
+    method: str = "gradcam",
+) -> list[Focus]:
+    """The focus maps of some images, with what the model predicts.
+
+    Args:
+        images: uint8 (n, 32, 32, 3).
+        labels: for each image the class to explain; None: the predicted one.
+        sources: for each image what it is, for the reader.
+        class_names: ten.
+        layer, method: see `maps.evidence`.
+    """
+    models.check_shapes(model)
+    scaled = cifar10.scale(images)
+    probabilities = _probabilities(model, scaled)
+    predicted = probabilities.argmax(axis=1)
+    chosen = np.array([p if c is None else c for c, p in zip(labels, predicted, strict=True)], dtype=np.int64)
+    found = methods.focus_maps(model, scaled, chosen, layer, method)
+    return [
+        Focus(images[i], found[i], class_names[chosen[i]], class_names[p], float(probabilities[i, p]), sources[i])
+        for i, p in enumerate(predicted)
+    ]
+
+
+def first_validation_images(labels: np.ndarray) -> np.ndarray:
+    """For each class the official index of its first validation image, int64 (10,): the images shown by default."""
+    validation = np.sort(cifar10.split(labels)[1])
+    return np.array([validation[labels[validation] == c][0] for c in range(10)], dtype=np.int64)
+
+
+def describe(dataset: cifar10.Dataset, index: int) -> str:
+    """What an image is, for the reader: `validation image 1234 (airplane)`."""
+    part = "validation" if index in dataset.validation else "training"
+    return f"{part} image {index} ({dataset.class_names[dataset.labels[index]]})"
+
+
+def panel(focus: Focus, record: records.Record, made_by: str) -> "Figure":
+    """The report's panel: original | heatmap with its colour bar | the image masked by the map. made_by: see `way`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.9), layout="constrained")
+    axes = figure.subplots(1, 3)
+    heat = _tiles(axes, focus)
+    for tile, title in zip(axes, ["original", f"focus map ({made_by})", "image × map"], strict=True):
+        tile.set_title(title, fontsize=11)
+    bar = figure.colorbar(heat, ax=axes[1], ticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0], fraction=0.046, pad=0.04)
+    bar.ax.tick_params(labelsize=9)
+    evidence = f"evidence for: {focus.explained} · predicted: {_prediction(focus)}{_nothing(focus)}"
+    heading = record.heading
+    gap = " · " if len(heading) + len(focus.source) <= 80 else "\n"  # 80 characters fit the width
+    figure.suptitle(_plain(f"{evidence}\n{heading}{gap}{focus.source}"), fontsize=12)
+    if record.is_synthetic:
+        drawing.mark_synthetic(figure)
+    return figure
+
+
+def sheet(focuses: Sequence[Focus], record: records.Record, made_by: str) -> "Figure":
+    """One page for the ten classes (or any number): two groups a row, each original | heatmap | masked image."""
+    from matplotlib.figure import Figure
+
+    rows = math.ceil(len(focuses) / 2)
+    figure = Figure(figsize=(11, 2.05 * rows + 1.0), layout="constrained")
+    # Five columns of tiles would touch: an empty one in the middle parts the two groups.
+    grid = figure.add_gridspec(rows, 7, width_ratios=[1, 1, 1, 0.12, 1, 1, 1])
+    tiles: list[Axes] = []
+    for i, focus in enumerate(focuses):
+        row, side = divmod(i, 2)
+        axes = [figure.add_subplot(grid[row, 4 * side + k]) for k in range(3)]
+        heat = _tiles(axes, focus)
+        text = f"{focus.explained} — predicted: {_prediction(focus)}{_nothing(focus)}\n{focus.source}"
+        axes[1].set_title(_plain(text), fontsize=9)
+        tiles += axes
+    bar = figure.colorbar(heat, ax=tiles, fraction=0.025, pad=0.02, aspect=40, ticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    bar.ax.tick_params(labelsize=9)
+    title = f"{record.heading} · {made_by}\nfor each class: original | focus map | image × map"
+    figure.suptitle(_plain(title), fontsize=12)
+    if record.is_synthetic:
+        drawing.mark_synthetic(figure)
+    return figure
+
+
+def class_sheet(record: records.Record, dataset: cifar10.Dataset) -> "Figure":
+    """The ten classes of a run on one page, each on its first validation image."""
+    model = records.load_model(record)
+    indices = first_validation_images(dataset.labels)
+    sources = [describe(dataset, int(i)) for i in indices]
+    focuses = explain(model, dataset.images[indices], range(10), sources, dataset.class_names)
+    return sheet(focuses, record, way(model, None, "gradcam"))
+
+
+def way(model: "keras.Sequential", layer: str | None, method: str) -> str:
+    """How a map was made, for the reader: "Grad-CAM, layer conv2d_2"."""
+    looked_at = "pixels" if method in methods.OF_PIXELS else f"layer {methods.chosen_layer(model, layer)}"
+    return f"{methods.title(method)}, {looked_at}"
+
+
+def _probabilities(model: "keras.Sequential", images: np.ndarray) -> np.ndarray:
+    """Softmax of the logits, float64 (n, 10)."""
+    logits = [
+        np.asarray(model(images[i : i + methods.BATCH], training=False)) for i in range(0, len(images), methods.BATCH)
+    ]
+    scores = np.concatenate(logits).astype(np.float64)
+    if not np.isfinite(scores).all():
+        raise UserError(methods.not_finite(model))
+    exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def _tiles(axes: "Sequence[Axes]", focus: Focus) -> "AxesImage":
+    original, heat, masked = axes
+    original.imshow(focus.image, interpolation="nearest")
+    drawn = heat.imshow(focus.map, cmap=COLOURS, vmin=0, vmax=1, interpolation="bilinear")
+    masked.imshow(focus.image / 255 * focus.map[..., np.newaxis], interpolation="nearest")
+    for tile in axes:
+        tile.set_xticks([])
+        tile.set_yticks([])
+    return drawn
+
+
+def _prediction(focus: Focus) -> str:
+    return f"{focus.predicted} ({focus.probability:.1%})"
+
+
+def _nothing(focus: Focus) -> str:
+    return "" if focus.map.any() else " · no place speaks for it"
+
+
+def _plain(text: str) -> str:
+    """`text` as it stands: Matplotlib reads a formula between two dollar signs, and file names may hold them."""
+    return errors.printable(text).replace("$", r"\$")

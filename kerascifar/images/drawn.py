@@ -1,0 +1,131 @@
+"""Drawn, clearly synthetic images of ten shapes in CIFAR-10's binary format, for the demo and for tests.
+
+They come with a marker file that says what they are. Their fingerprint is not CIFAR-10's, and that alone decides:
+`kerascifar.images.cifar10` loads them as "synthetic shapes", whatever the files are called.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from kerascifar.common import files
+from kerascifar.common.errors import UserError
+from kerascifar.images.cifar10 import BATCH_ROWS, BATCHES, BINARY_FOLDER, CLASSES, MARKER, TRAIN_BATCHES
+
+CLASS_NAMES = ("circle", "square", "triangle", "cross", "star", "ring", "stripes", "checker", "diamond", "heart")
+
+_FINE = 2  # points per pixel and axis, averaged: soft edges as in a photograph
+
+
+def write(folder: Path, train: int = 2000, test: int = 400, seed: int = 0) -> None:
+    """Writes `cifar-10-batches-bin` into `folder`: five training batches, the test batch, class names, the marker.
+
+    The same arguments give the same images. Every class is equally frequent in both splits.
+
+    Args:
+        folder: is made if needed; `kerascifar.images.cifar10.load(folder)` reads what is written.
+        train: number of training images, a multiple of 10, at most 50,000.
+        test: number of test images, a multiple of 10, at most 10,000.
+        seed: chooses the images.
+    Raises:
+        UserError: there are other images in that place already, which would be overwritten.
+        ValueError: a number of images is not possible.
+    """
+    for name, count, most in (("train", train, 5 * BATCH_ROWS), ("test", test, BATCH_ROWS)):
+        if not 0 < count <= most or count % CLASSES:
+            raise ValueError(f"{name} must be a multiple of {CLASSES} up to {most}, not {count}")
+    target = folder / BINARY_FOLDER
+    if (target / f"{BATCHES[0]}.bin").exists() and not (target / MARKER).exists():
+        raise UserError(
+            f"{target}: holds images that are not drawn ones (there is no {MARKER} beside them).\n"
+            "Expected a new or empty folder, or an earlier demo's.\n"
+            "Choose another folder. Nothing was written."
+        )
+    random = np.random.default_rng(seed)
+    training, testing = _rows(train, random), _rows(test, random)
+    batches = dict(zip(BATCHES, [*np.split(training, len(TRAIN_BATCHES)), testing], strict=True))
+    for batch, rows in batches.items():
+        with files.replacing(target / f"{batch}.bin") as path:
+            path.write_bytes(rows.tobytes())
+    files.write_text(target / "batches.meta.txt", "\n".join(CLASS_NAMES) + "\n\n")
+    marker = {
+        "note": "Drawn by kerascifar.images.drawn: not CIFAR-10. No result on these images is a result on CIFAR-10.",
+        "seed": seed,
+        "class_names": CLASS_NAMES,
+        "rows": {batch: len(rows) for batch, rows in batches.items()},
+        "sha256": {batch: _sha256(rows) for batch, rows in batches.items()},
+        "fingerprint": {"train": _sha256(training), "test": _sha256(testing)},
+    }
+    files.write_text(target / MARKER, json.dumps(marker, indent=1) + "\n")
+
+
+def _sha256(rows: np.ndarray) -> str:
+    return hashlib.sha256(rows.tobytes()).hexdigest()
+
+
+def _rows(count: int, random: np.random.Generator) -> np.ndarray:
+    """uint8 (count, 3073): label, red, green, blue plane, in random order."""
+    each = count // CLASSES
+    images = np.concatenate([draw(label, each, random) for label in range(CLASSES)])
+    labels = np.repeat(np.arange(CLASSES, dtype=np.uint8), each)
+    rows = np.concatenate([labels[:, None], images.transpose(0, 3, 1, 2).reshape(count, -1)], axis=1)
+    return random.permutation(rows)
+
+
+def draw(label: int, count: int, random: np.random.Generator) -> np.ndarray:
+    """uint8 (count, 32, 32, 3): one shape of a class, at random place, size, angle and colours, under noise.
+
+    Colours are drawn alike for every class, so only the shape tells the class.
+    """
+
+    def vary(low: float, high: float, *shape: int) -> np.ndarray:
+        return random.uniform(low, high, (count, *shape))
+
+    side = 32 * _FINE
+    axis = (np.arange(side) + 0.5) / side * 2 - 1  # pixels' places, -1..1 from edge to edge
+    size = vary(0.5, 0.8, 1, 1)
+    x = (axis[None, None, :] - vary(-0.2, 0.2, 1, 1)) / size
+    y = (axis[None, :, None] - vary(-0.2, 0.2, 1, 1)) / size
+    angle = vary(-0.35, 0.35, 1, 1)
+    u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    covered = _inside(CLASS_NAMES[label], u, v).reshape(count, 32, _FINE, 32, _FINE).mean(axis=(2, 4))[..., None]
+
+    # The shape is the brighter part: a few epochs on 2,000 images are then enough to learn something.
+    ground = vary(0, 110, 1, 1, 3)
+    shape = ground + vary(80, 145, 1, 1, 3)
+    coarse = axis[::_FINE]
+    slope = vary(-40, 40, 1, 1, 3) * coarse[None, :, None, None] + vary(-40, 40, 1, 1, 3) * coarse[None, None, :, None]
+    noise = random.normal(0, 15, (count, 32, 32, 3))
+    return np.clip(ground + slope + covered * (shape - ground) + noise, 0, 255).astype(np.uint8)
+
+
+def _inside(name: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """bool: which points belong to the shape, in coordinates where it fills about -1..1; v points down."""
+    radius = np.hypot(u, v)
+    box = np.maximum(np.abs(u), np.abs(v))
+    match name:
+        case "circle":
+            return radius < 0.9
+        case "square":
+            return box < 0.8
+        case "triangle":
+            return (v < 0.6) & (np.abs(u) * 0.87 - v * 0.5 < 0.5)
+        case "cross":
+            return (np.minimum(np.abs(u), np.abs(v)) < 0.27) & (box < 0.9)
+        case "star":
+            spoke = np.abs(2 * ((np.arctan2(u, -v) / (2 * np.pi) * 5) % 1) - 1)  # 1 at the five points, 0 between
+            return radius < 0.4 + 0.6 * spoke**1.5
+        case "ring":
+            return (radius > 0.5) & (radius < 0.95)
+        case "stripes":
+            return (box < 0.9) & (np.floor(u / 0.36 + 0.5) % 2 == 0)
+        case "checker":
+            return (box < 0.9) & ((np.floor(u / 0.6 + 0.5) + np.floor(v / 0.6 + 0.5)) % 2 == 0)
+        case "diamond":
+            return np.abs(u) / 0.6 + np.abs(v) < 1
+        case "heart":
+            a, b = u * 1.2, 0.1 - v * 1.2
+            return (a**2 + b**2 - 1) ** 3 < a**2 * b**3
+    raise ValueError(f"unknown shape {name}")

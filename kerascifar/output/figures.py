@@ -1,0 +1,307 @@
+"""Records to figures: training curves, augmentation compared; a model to its architecture diagram.
+
+Functions return a `Figure` and only draw; `save` writes it. Nothing here opens a window.
+"""
+
+import importlib.util
+import itertools
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from kerascifar.common import drawing, files
+from kerascifar.output import tables
+from kerascifar.runs import original
+
+if TYPE_CHECKING:
+    import keras
+
+    from kerascifar.runs.records import Record
+
+TRAINING = "#0072B2"  # blue and vermilion of Okabe and Ito's palette: told apart with any colour vision, and in grey
+VALIDATION = "#D55E00"
+KEPT = "#555555"
+SERIES = (TRAINING, VALIDATION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # the rest of that palette
+FEW_EPOCHS = 20  # up to here each epoch gets a marker
+
+
+def training_statistics(record: "Record") -> Figure:
+    """Loss and accuracy by epoch, training and validation, with the kept epoch marked.
+
+    A loss that was not finite, or is missing, leaves a gap.
+    """
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    loss, accuracy = figure.subplots(1, 2)
+    _draw_loss(loss, record)
+    _draw_accuracy(accuracy, record)
+    for axes in (loss, accuracy):
+        axes.set_xlabel("epoch")
+    figure.suptitle(record.heading, fontsize=13)
+    _mark_synthetic(figure, [record])
+    return figure
+
+
+def training_statistics_over_seeds(runs: "Sequence[Record]") -> Figure:
+    """The curves of one row's runs: every seed faint, the median over seeds bold, the kept epochs marked below.
+
+    The median stands where at least half of the runs were still training.
+    """
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    for axes, metric, factor, what in zip(
+        figure.subplots(1, 2),
+        ("loss", "accuracy"),
+        (1.0, 100.0),
+        ("loss (cross-entropy, nats)", "accuracy (%)"),
+        strict=True,
+    ):
+        for key, label, colour, style in [
+            (metric, "training", TRAINING, "-"),
+            (f"val_{metric}", "validation", VALIDATION, "--"),
+        ]:
+            _over_seeds(axes, runs, key, factor, colour, f"{label}, median", style)
+        kept = [run.epoch_kept for run in runs]
+        axes.plot(
+            kept, [0.02] * len(kept), "|", color=KEPT, markersize=10, transform=axes.get_xaxis_transform(), label="kept"
+        )
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(what)
+        _epoch_axis(axes, max(run.epochs_trained for run in runs))
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=9)
+    first = runs[0]
+    figure.suptitle(first.heading.replace(f"seed {first.seed}", f"{len(runs)} seeds"), fontsize=13)
+    _mark_synthetic(figure, list(runs))
+    return figure
+
+
+def _over_seeds(
+    axes: Axes, runs: "Sequence[Record]", key: str, factor: float, colour: str, label: str, style: str = "-"
+) -> None:
+    """Every run's curve faint, and bold their median where at least half of them were still training."""
+    values = np.full((len(runs), max(run.epochs_trained for run in runs)), math.nan)
+    for row, run in zip(values, runs, strict=True):
+        curve = _finite(run.history.get(key, [])) * factor
+        row[: len(curve)] = curve
+        axes.plot(np.arange(1, len(curve) + 1), curve, color=colour, alpha=0.25, linewidth=0.8)
+    enough = (~np.isnan(values)).sum(axis=0) * 2 >= len(runs)
+    median = np.nanmedian(values[:, enough], axis=0)
+    axes.plot(np.flatnonzero(enough) + 1, median, color=colour, linestyle=style, linewidth=2, label=label)
+
+
+def compared(groups: "Mapping[str, Sequence[Record]]") -> Figure:
+    """Validation loss and accuracy by epoch, one colour per group of runs: every run faint, their median bold."""
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    everything = [run for runs in groups.values() for run in runs]
+    for axes, metric, factor, what in zip(
+        figure.subplots(1, 2),
+        ("val_loss", "val_accuracy"),
+        (1.0, 100.0),
+        ("validation loss (nats)", "validation accuracy (%)"),
+        strict=True,
+    ):
+        for (name, runs), colour in zip(groups.items(), itertools.cycle(SERIES), strict=False):
+            _over_seeds(axes, runs, metric, factor, colour, name)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(what)
+        _epoch_axis(axes, max(run.epochs_trained for run in everything))
+        axes.grid(alpha=0.3)
+    figure.legend(*axes.get_legend_handles_labels(), fontsize=9, ncols=4, loc="outside upper center")
+    _mark_synthetic(figure, everything)
+    return figure
+
+
+def validation_overview(runs: "Sequence[Record]") -> Figure:
+    """Validation accuracy of every row: a dot per seed, the report's figure as a cross with what images alone blur.
+
+    The bar is ±1.96 √(p (1 − p) / n) around the reported share p of n = 10,000 images: another sample of images would
+    move a single run's figure by as much, one time in twenty by more.
+    """
+    rows = list(dict.fromkeys((run.experiment, run.name) for run in runs))
+    figure = Figure(figsize=(8, 1.2 + 0.38 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    for place, (experiment, name) in enumerate(rows):
+        group = [run for run in runs if (run.experiment, run.name) == (experiment, name)]
+        shares = [100 * run.results["validation"]["accuracy"] for run in group]
+        axes.plot(shares, [place] * len(shares), "o", color=TRAINING, alpha=0.6, label="a seed" if not place else None)
+        line = original.row_of(group[0])
+        if line:
+            share = float(line["valid_acc"])
+            half = 1.96 * math.sqrt(share * (100 - share) / 10_000)
+            label = "reported, ± what 10,000 images blur" if not place else None
+            axes.errorbar(share, place, xerr=half, fmt="x", color=VALIDATION, markersize=8, capsize=3, label=label)
+    axes.set_yticks(range(len(rows)), [name for _, name in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)  # the first row on top, room around the outer ones
+    axes.set_xlabel("validation accuracy (%)")
+    axes.grid(axis="x", alpha=0.3)
+    figure.legend(fontsize=9, ncols=2, loc="outside upper right")  # inside it would hide dots
+    _mark_synthetic(figure, list(runs))
+    return figure
+
+
+def per_class(groups: "Sequence[Sequence[Record]]") -> Figure:
+    """Test accuracy by class, one row of dots per group of runs (one row's seeds); the mean over seeds as a bar."""
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    axes = figure.subplots()
+    names = [str(name) for name in groups[0][0].dataset["class_names"]]
+    width = 0.8 / len(groups)
+    for number, (group, colour) in enumerate(zip(groups, (TRAINING, VALIDATION, KEPT), strict=False)):
+        shares = np.array([[100 * run.per_class["test"][name] for name in names] for run in group])
+        places = np.arange(len(names)) + (number - (len(groups) - 1) / 2) * width
+        label = f"{group[0].name}, {len(group)} {'seeds' if len(group) > 1 else 'seed'}"
+        axes.bar(places, shares.mean(axis=0), width * 0.92, color=colour, alpha=0.55, label=label)
+        if len(group) > 1:
+            axes.plot(np.tile(places, len(group)), shares.ravel(), ".", color=colour, markersize=4)
+    axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
+    axes.set_ylabel("test accuracy (%)")
+    axes.set_ylim(0, 100)
+    axes.grid(axis="y", alpha=0.3)
+    figure.legend(fontsize=9, ncols=len(groups), loc="outside upper right")  # inside it would hide bars
+    _mark_synthetic(figure, [run for group in groups for run in group])
+    return figure
+
+
+def confusion(runs: "Sequence[Record]") -> Figure:
+    """How the test images of each class are predicted, in percent of the class; the mean over one row's seeds."""
+    names = [str(name) for name in runs[0].dataset["class_names"]]
+    shares = tables.confusion(runs)
+    figure = Figure(figsize=(6.6, 6), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="cividis", vmin=0, vmax=100)
+    for (row, column), share in np.ndenumerate(shares):
+        colour = "black" if share > 60 else "white"
+        axes.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=8, color=colour)
+    axes.set_xticks(range(10), names, rotation=45, ha="right")
+    axes.set_yticks(range(10), names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("label")
+    seeds = f"seed {runs[0].seed}" if len(runs) == 1 else f"mean of {len(runs)} seeds"
+    title = runs[0].heading.replace(f"seed {runs[0].seed}", seeds)
+    axes.set_title(f"{title}\ntest images by predicted class, % of the label", fontsize=11)
+    _mark_synthetic(figure, list(runs))
+    return figure
+
+
+def pictures(images: np.ndarray, titles: Sequence[str] = (), columns: int = 10) -> Figure:
+    """Images side by side, (n, 32, 32, 3), uint8 or 0..1; a title above each where there are some."""
+    rows = math.ceil(len(images) / columns)
+    figure = Figure(figsize=(columns, rows * (1.2 if len(titles) else 1.0)), layout="constrained")
+    for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
+        axes.axis("off")
+        if place < len(images):
+            axes.imshow(np.clip(images[place], 0, 255 if images.dtype == np.uint8 else 1), interpolation="nearest")
+            axes.set_title(titles[place] if place < len(titles) else "", fontsize=8)
+    return figure
+
+
+def augmentation_comparison(without: "Record", with_: "Record") -> Figure:
+    """The report's "no augmentation vs augmentation train statistics" (M1 and M5): side by side, on the same axes."""
+    figure = Figure(figsize=(9, 6.6), layout="constrained")
+    grid = figure.subplots(2, 2, sharex=True, sharey="row")
+    for column, (record, what) in enumerate([(without, "no augmentation"), (with_, "augmentation")]):
+        _draw_loss(grid[0, column], record)
+        _draw_accuracy(grid[1, column], record)
+        grid[0, column].set_title(f"{what}\n{record.heading}", fontsize=11)
+        grid[1, column].set_xlabel("epoch")
+        grid[1, column].tick_params(labelleft=column == 0)
+    for axes in grid[:, 1]:
+        axes.set_ylabel("")
+    epochs = max(record.epochs_trained for record in (without, with_))
+    _epoch_axis(grid[0, 0], epochs)
+    figure.suptitle("Training statistics without and with augmentation", fontsize=13)
+    _mark_synthetic(figure, [without, with_])
+    return figure
+
+
+def graphviz_missing() -> str | None:
+    """Why architecture diagrams cannot be drawn here, in one line; None where they can."""
+    if importlib.util.find_spec("pydot") is None:
+        return "Architecture diagrams are left out: the Python package pydot is missing (pip install pydot)."
+    if shutil.which("dot") is None:
+        return (
+            "Architecture diagrams are left out: Graphviz's program dot is missing "
+            "(Debian: apt install graphviz; macOS: brew install graphviz; Windows: winget install graphviz)."
+        )
+    import pydot
+
+    try:
+        pydot.Dot("probe").create(format="dot")
+    except (OSError, AssertionError) as error:  # pydot asserts that dot's exit status is 0
+        reason = " ".join(str(error).split())[:200]
+        return f"Architecture diagrams are left out: Graphviz's program dot is there, but fails ({reason})."
+    return None
+
+
+def architecture(model: "keras.Sequential", path: Path) -> bool:
+    """Draws a model's layers as PNG: names, activations, input and output shapes.
+
+    Returns:
+        False, with nothing written, where Graphviz or pydot is missing; `graphviz_missing` says which.
+    """
+    if graphviz_missing() is not None:
+        return False
+    import keras
+
+    def draw(temporary: Path) -> None:
+        keras.utils.plot_model(
+            model,
+            to_file=str(temporary),
+            show_shapes=True,
+            show_layer_names=True,
+            show_layer_activations=True,
+            dpi=96,
+        )
+
+    files.write(path, draw)
+    return True
+
+
+def _draw_loss(axes: Axes, record: "Record") -> None:
+    _curves(axes, record, "loss", 1.0)
+    axes.set_ylabel("loss (cross-entropy, nats)")
+
+
+def _draw_accuracy(axes: Axes, record: "Record") -> None:
+    _curves(axes, record, "accuracy", 100.0)
+    axes.set_ylabel("accuracy (%)")
+
+
+def _curves(axes: Axes, record: "Record", metric: str, factor: float) -> None:
+    for key, label, colour, style in [
+        (metric, "training", TRAINING, "-"),
+        (f"val_{metric}", "validation", VALIDATION, "--"),
+    ]:
+        values = _finite(record.history.get(key, [])) * factor
+        marker = "o" if len(values) <= FEW_EPOCHS or np.isnan(values).any() else None
+        epochs = np.arange(1, len(values) + 1)
+        axes.plot(epochs, values, color=colour, linestyle=style, marker=marker, markersize=4, label=label)
+    if record.epoch_kept >= 1:
+        axes.axvline(
+            record.epoch_kept, color=KEPT, linestyle=":", linewidth=1.4, label=f"kept: epoch {record.epoch_kept}"
+        )
+    _epoch_axis(axes, record.epochs_trained)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=9)
+
+
+def _epoch_axis(axes: Axes, epochs: int) -> None:
+    margin = 0.5 if epochs <= FEW_EPOCHS else 0.02 * epochs
+    axes.set_xlim(1 - margin, max(epochs, 1) + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def _finite(values: Sequence[float | None]) -> np.ndarray:
+    """float64, with NaN for what is missing or not finite."""
+    return np.array([v if v is not None and math.isfinite(v) else math.nan for v in values], dtype=np.float64)
+
+
+def _mark_synthetic(figure: Figure, records: "list[Record]") -> None:
+    """Writes SYNTHETIC DATA across a figure that does not show CIFAR-10, so that no cut-out is taken for a result."""
+    if any(record.is_synthetic for record in records):
+        drawing.mark_synthetic(figure, 0.25)  # curves stay legible under it

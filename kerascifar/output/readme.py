@@ -1,0 +1,97 @@
+"""Published records → the results in README, between two marks, and the tables and pictures in `docs/results/`."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kerascifar.common import drawing, files
+from kerascifar.common.paths import CHECKOUT
+from kerascifar.findings import causes, choices, claims, sensitivity
+from kerascifar.focus import measuring
+from kerascifar.output import report, tables
+from kerascifar.runs import records
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+README = CHECKOUT / "README.md"
+RESULTS = CHECKOUT / "docs" / "results"
+START, END = "<!-- results -->\n", "<!-- /results -->"
+VERDICTS = (
+    "By a written rule (`kerascifar/findings/claims.py`), which decides nothing with fewer than six seeds. *So far*: "
+    "where what is undecided points, from three seeds on; no verdict. The evidence: `python -m kerascifar findings`, "
+    "or the page of `make report`."
+)
+LOOKING = (
+    "Means over the test images; `random` and `centred` are maps that know nothing of the model. Higher is more "
+    "faithful for road (chance is 0) and insertion, lower for deletion. Border compares maps of one row, not rows: "
+    "Model4's last convolution has no cells at the image's edges. Likeness to the maps of random weights is what it is "
+    "more than by chance. n: the models measured; maps of another n are of other models, too. What each measure is: "
+    "`kerascifar/focus/measuring.py`."
+)
+SHOWN = ("validation.png", "augmentation.png", "classes.png", "confusion-*.png")
+
+
+def results(published: Sequence[records.Record]) -> str:
+    """What README says of the published runs, as Markdown; empty while there are none."""
+    parts: list[str] = []
+    if published:
+        judged = claims.verdicts(claims.table(published, claims.read()))
+        shown = judged.rename(columns={"words": "the report says"}).drop(columns="evidence")
+        parts += ["### Which findings hold", tables.plain_markdown(shown), VERDICTS]
+        if reasons := causes.remark(causes.table(published)):
+            parts += [reasons]
+    for experiment, title in report.TITLES.items():
+        if runs := [r for r in published if r.experiment == experiment]:
+            parts += [f"### {title}", tables.as_markdown(tables.results([], runs)), *tables.notes([], runs)]
+    for _, title, table, note in comparisons(published):
+        parts += [f"### {title}", tables.plain_markdown(table), note]
+    if len(where := measuring.table(published)):
+        parts += ["### Where the models look, measured", tables.plain_markdown(where), LOOKING]
+        if len(spot := claims.against_centred(published)):
+            parts += [tables.plain_markdown(spot), claims.AGAINST_CENTRED, claims.faithful(published)]
+    drawn = [path for name in SHOWN for path in sorted(RESULTS.glob(name))]
+    parts += [f"![{path.stem}](docs/results/{path.name})" for path in drawn]
+    return "\n\n".join(parts) + "\n" if parts else ""
+
+
+def comparisons(published: Sequence[records.Record]) -> "list[tuple[str, str, pd.DataFrame, str]]":
+    """File name, title, table and note of what stands beside the two experiments, where there is something to show."""
+    found = [
+        ("choices-compared", choices.TITLE, choices.table(published), choices.NOTE),
+        ("sensitivity-compared", "Sensitivity", sensitivity.table(published), sensitivity.NOTE),
+    ]
+    return [entry for entry in found if len(entry[2])]
+
+
+def write_tables(published: Sequence[records.Record]) -> list[Path]:
+    """Makes the tables in `docs/results/` and README's results; returns what was written."""
+    written = report.write_tables([], published, RESULTS)
+    for name, title, table, note in comparisons(published):
+        tables.save_plain(table, RESULTS / name, title, [note])
+        written += [RESULTS / f"{name}.csv", RESULTS / f"{name}.md"]
+    page = README.read_text(encoding="utf-8")
+    before, start, rest = page.partition(START)
+    _, end, after = rest.partition(END)
+    made = before + START + results(published) + END + after
+    if start and end and made != page:
+        files.write_text(README, made)
+        written.append(README)
+    return written
+
+
+def write(published: Sequence[records.Record], focus: Callable[[records.Record], "Figure"]) -> list[Path]:
+    """Makes tables, figures and README's results; returns what was written.
+
+    Args:
+        published: as `records.current` gives them.
+        focus: draws the ten classes' focus maps of a run.
+    """
+    written = report.write_figures(published, RESULTS)
+    for experiment, row in report.EXPLAINED:
+        for run in published:
+            if (run.experiment, run.name, run.seed) == (experiment, row, 0):
+                drawing.save(focus(run), RESULTS / f"focus-{row}.png")
+                written.append(RESULTS / f"focus-{row}.png")
+    return [*written, *write_tables(published)]

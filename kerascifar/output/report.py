@@ -1,0 +1,89 @@
+"""Records → tables, curves and diagrams on disk. Trains nothing; everything can be made again."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import keras
+from matplotlib.figure import Figure
+
+from kerascifar.common import drawing, files, terminal
+from kerascifar.findings import sensitivity
+from kerascifar.output import figures, tables
+from kerascifar.runs import records
+from kerascifar.training import models
+
+EXPLAINED = [("experiment1", "M6"), ("experiment2", "Model4")]  # the rows that the report looks into
+TITLES = {"experiment1": "Experiment 1", "experiment2": "Experiment 2"}  # the report's own
+
+
+def write(
+    own: Sequence[records.Record],
+    published: Sequence[records.Record],
+    out: Path,
+    say: Callable[[str], None] = print,
+) -> list[Path]:
+    """Writes into `out`, and returns what it wrote.
+
+    - `<experiment>.csv` and `.md`: the result tables;
+    - `curves/<experiment>-<row>.png`: training statistics of each row, over its seeds;
+    - `validation.png`: validation accuracy of all rows beside the report's, without candidates and sensitivity rows;
+    - `classes.png`, `confusion-<row>.png`: accuracy by class and confusion matrices of M6 and Model4;
+    - `augmentation.png`: the report's comparison of M1 and M5, when both are there;
+    - `architecture/<model>.png`: a diagram per model.
+    """
+    return [*write_tables(own, published, out), *write_figures([*own] or [*published], out, say)]
+
+
+def write_figures(shown: Sequence[records.Record], out: Path, say: Callable[[str], None] = print) -> list[Path]:
+    """Writes the figures of these runs into `out`, and returns what it wrote; see `write`."""
+    for folder in (out, out / "curves", out / "architecture"):
+        files.remove_unfinished(folder, older=files.A_DAY)
+    # Candidates and variations would bury the rows that they are for; candidates' curves nobody looks at.
+    main = [r for r in shown if r.experiment not in (records.CHOICES, sensitivity.EXPERIMENT)] or shown
+    rows: dict[tuple[str, str], list[records.Record]] = {}
+    for record in [r for r in shown if r.experiment != records.CHOICES] or shown:
+        rows.setdefault((record.experiment, record.name), []).append(record)
+    drawings: list[tuple[Path, Callable[[], Figure]]] = []
+    for (experiment, name), runs in rows.items():
+        several = partial(figures.training_statistics_over_seeds, runs)
+        curves = several if len(runs) > 1 else partial(figures.training_statistics, runs[0])
+        drawings.append((out / "curves" / f"{experiment}-{name}.png", curves))
+    if len(rows) > 1:
+        drawings.append((out / "validation.png", partial(figures.validation_overview, main)))
+    explained = [rows[key] for key in EXPLAINED if key in rows]
+    drawings += [(out / f"confusion-{runs[0].name}.png", partial(figures.confusion, runs)) for runs in explained]
+    if explained:
+        drawings.append((out / "classes.png", partial(figures.per_class, explained)))
+    pair = {r.name: r for r in reversed(shown) if r.experiment == "experiment1" and r.name in ("M1", "M5")}
+    if len(pair) == 2:
+        drawings.append((out / "augmentation.png", partial(figures.augmentation_comparison, pair["M1"], pair["M5"])))
+    for path, draw in terminal.track(drawings, "Figures"):
+        drawing.save(draw(), path)
+    written = [path for path, _ in drawings]
+    if missing := figures.graphviz_missing():
+        say(missing)
+        return written
+    for name in dict.fromkeys(r.row["model"] for r in shown):
+        if name in models.BUILDERS:
+            options = next(r.row["model_options"] for r in [*main, *shown] if r.row["model"] == name)
+            path = out / "architecture" / f"{name}.png"
+            keras.backend.clear_session()  # layer names start anew, as in a run
+            if figures.architecture(models.build(name, **options), path):
+                written.append(path)
+    return written
+
+
+def write_tables(own: Sequence[records.Record], published: Sequence[records.Record], out: Path) -> list[Path]:
+    """Writes `<experiment>.csv` and `.md` into `out`, and returns what it wrote."""
+    written: list[Path] = []
+    for experiment in dict.fromkeys(r.experiment for r in [*own] or [*published]):
+        if experiment == records.CHOICES:  # has a table of its own, without test figures
+            continue
+        mine = [r for r in own if r.experiment == experiment]
+        theirs = [r for r in published if r.experiment == experiment]
+        path = out / experiment
+        title = TITLES.get(experiment, experiment)
+        tables.save(tables.results(mine, theirs), path, title, tables.notes(mine, theirs))
+        written += [path.with_suffix(".csv"), path.with_suffix(".md")]
+    return written

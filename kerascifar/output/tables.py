@@ -1,0 +1,265 @@
+"""Records and the report's numbers as tables: reported, published and the user's own runs side by side."""
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kerascifar.common import files
+from kerascifar.runs import original, records
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import rich.table
+
+# The report's columns in the report's order: title, then where a record has the value.
+SETTINGS = ["aug", "loss", "opt", "bs", "lr"]
+MEASURES = ["use epoch", "Train_loss", "Train_acc", "Valid_loss", "Valid_acc", "Test_acc"]
+_REPORTED_KEYS = ["epochs", "train_loss", "train_acc", "valid_loss", "valid_acc", "test_acc"]
+BEST = "◀ best Valid_acc"
+
+
+def settings(row: dict[str, Any]) -> list[Any]:
+    """A row's settings in the report's words and order."""
+    return [
+        bool(row["augment"]),
+        "ce",
+        original.OPTIMIZERS[row["optimizer"]],
+        int(row["batch_size"]),
+        float(row["learning_rate"]),
+    ]
+
+
+def measures(record: records.Record) -> list[float]:
+    """A run's figures in the report's order and units: epochs, nats, percent."""
+    r = record.results
+    return [
+        record.epochs_trained,
+        r["train"]["loss"],
+        100 * r["train"]["accuracy"],
+        r["validation"]["loss"],
+        100 * r["validation"]["accuracy"],
+        100 * r["test"]["accuracy"],
+    ]
+
+
+def results(own: Sequence[records.Record], published: Sequence[records.Record]) -> "pd.DataFrame":
+    """One line per row and source ("reported", "published", "yours"), and "yours - reported" of full runs; unrounded.
+
+    Columns: experiment, row, model, source, n (runs), the report's settings and measures, "<measure> sd", "min" and
+    "max" over runs, seconds (of training, mean), device, epoch kept, shortened, dataset, best. Several runs of a row
+    (seeds) are averaged. Rows that only `published` has are left out: the table is about the rows of `own`, or of
+    `published` where `own` is empty. A reported or published line stands only beside runs of the same settings.
+    """
+    import numpy as np
+    import pandas as pd
+
+    lines: list[dict[str, Any]] = []
+    shown = own or published
+    for experiment, name in dict.fromkeys((r.experiment, r.name) for r in shown):
+        mine = [r for r in own if (r.experiment, r.name) == (experiment, name)]
+        theirs = [r for r in published if (r.experiment, r.name) == (experiment, name)]
+        first = (mine or theirs)[0]
+        theirs = [r for r in theirs if _configuration(r) == _configuration(first)]
+        head = {
+            "experiment": experiment,
+            "row": name,
+            "model": first.row["model"],
+            **dict(zip(SETTINGS, settings(first.row), strict=True)),
+        }
+        averages = {}
+        line = original.row_of(first)
+        if line and settings(first.row) == original.settings(line):
+            averages["reported"] = [float(line[key]) for key in _REPORTED_KEYS]
+            lines.append(
+                {**head, "source": "reported", "n": 1, **dict(zip(MEASURES, averages["reported"], strict=True))}
+            )
+        for source, group in (("published", theirs), ("yours", mine)):
+            if not group:
+                continue
+            values = np.array([measures(r) for r in group], dtype="float64")
+            averages[source] = values.mean(axis=0).tolist()
+            deviation = values.std(axis=0, ddof=1) if len(group) > 1 else np.full(len(MEASURES), math.nan)
+            lines.append(
+                {
+                    **head,
+                    "source": source,
+                    "n": len(group),
+                    **dict(zip(MEASURES, averages[source], strict=True)),
+                    **dict(zip([f"{m} sd" for m in MEASURES], deviation.tolist(), strict=True)),
+                    **dict(zip([f"{m} min" for m in MEASURES], values.min(axis=0).tolist(), strict=True)),
+                    **dict(zip([f"{m} max" for m in MEASURES], values.max(axis=0).tolist(), strict=True)),
+                    "seconds": float(np.mean([sum(r.seconds) for r in group])),
+                    "device": "; ".join(sorted({str(r.environment.get("device", "")) for r in group})),
+                    "epoch kept": float(np.mean([r.epoch_kept for r in group])),
+                    "shortened": any(r.shortened for r in group),
+                    "dataset": group[0].dataset["name"],
+                }
+            )
+        source = "yours" if mine else "published"
+        if "reported" in averages and not any(r.shortened for r in mine or theirs):
+            difference = np.subtract(averages[source], averages["reported"]).tolist()
+            lines.append({**head, "source": f"{source} - reported", **dict(zip(MEASURES, difference, strict=True))})
+    table = pd.DataFrame(lines)
+    table["best"] = ""
+    for _, group in table[table["source"].isin(["reported", "published", "yours"])].groupby(["experiment", "source"]):
+        if len(group) > 1 and group["Valid_acc"].notna().any():
+            table.loc[group["Valid_acc"].idxmax(), "best"] = BEST
+    return table
+
+
+def _configuration(record: records.Record) -> dict[str, Any]:
+    """What a run shares with those that it may stand beside; a shortened run stands beside full ones."""
+    return {key: value for key, value in record.row.items() if key != "epochs"}
+
+
+def _cell(title: str, value: Any, deviation: Any, signed: bool) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    digits = {"use epoch": 0, "Train_loss": 3, "Valid_loss": 3}.get(title, 2)
+    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    spread = isinstance(deviation, float) and not math.isnan(deviation)
+    return f"{text} ± {deviation:.{digits}f}" if spread else text
+
+
+def readable(table: "pd.DataFrame", whole: bool = False) -> "pd.DataFrame":
+    """The table rounded for reading: texts only, settings once per row, mean ± standard deviation where n > 1.
+
+    `whole` adds what a terminal has no room for: the range of the test accuracy, the epoch kept, minutes of training.
+    """
+    import pandas as pd
+
+    lines, before = [], None
+    for line in table.to_dict("records"):
+        fresh = (line["experiment"], line["row"]) != before
+        before = (line["experiment"], line["row"])
+        cells = {"row": line["row"] if fresh else ""}
+        for key in SETTINGS:
+            cells[key] = (f"{line[key]:g}" if key == "lr" else str(line[key])) if fresh else ""
+        source = str(line["source"])
+        cells["source"] = source + (" (shortened)" if line.get("shortened") is True else "")
+        cells["n"] = "" if " - " in source else str(int(line["n"]))
+        for key in MEASURES:
+            cells[key] = _cell(key, line[key], line.get(f"{key} sd"), " - " in source)
+        if whole:
+            several = not math.isnan(line.get("Test_acc sd", math.nan))
+            cells["Test_acc range"] = f"{line['Test_acc min']:.2f} … {line['Test_acc max']:.2f}" if several else ""
+            cells["epoch kept"] = _cell("use epoch", line.get("epoch kept"), None, False)
+            minutes = line.get("seconds", math.nan) / 60
+            cells["minutes"] = "" if math.isnan(minutes) else f"{minutes:.1f}"
+        cells["best"] = line["best"]
+        lines.append(cells)
+    return pd.DataFrame(lines).rename(columns={"best": ""})
+
+
+def notes(own: Iterable[records.Record], published: Iterable[records.Record]) -> list[str]:
+    """What a reader must know to read the table."""
+    own = list(own)
+    names = {r.name for r in own}
+    shown = [*own, *(r for r in published if not own or r.name in names)]
+    lines = [
+        "Accuracies in percent, losses in nats, at the kept epoch. Train figures are means over the epoch, with "
+        "augmentation and dropout on. n runs, one per seed: mean ± their standard deviation. Differences: percentage "
+        "points, nats, epochs."
+    ]
+    if shown and not shown[0].is_synthetic:
+        share, images = shown[0].results["test"]["accuracy"], 10_000
+        if not math.isnan(share):
+            error = 100 * math.sqrt(share * (1 - share) / images)
+            lines.append(
+                f"One run's test accuracy has a standard error of about {error:.2f} points from the {images:,} images "
+                "alone, before seeds."
+            )
+    if shown:
+        devices = {", ".join(filter(None, map(r.environment.get, ("device", "processor")))) for r in shown}
+        minutes = sum(sum(r.seconds) for r in shown) / 60
+        took = f"{minutes / 60:.1f} hours" if minutes >= 60 else f"{minutes:.1f} minutes"
+        lines.append(f"Trained on: {'; '.join(sorted(devices))}; {took} in all.")
+    other = {r.name for r in shown if (line := original.row_of(r)) and settings(r.row) != original.settings(line)}
+    if other:
+        lines.append(f"Settings other than the report's, so not compared with it: {', '.join(sorted(other))}.")
+    if any(r.shortened for r in shown):
+        lines.append("Shortened runs (--epochs) were cut before early stopping: they are no results.")
+    if precisions := sorted({str(r.row.get("precision", "float32")) for r in shown} - {"float32"}):
+        trained = ", ".join(r.label for r in shown if r.row.get("precision", "float32") != "float32")
+        lines.append(f"Not in float32 but in {' and '.join(precisions)}: {trained}.")
+    if any(r.stop == "loss not finite" for r in shown):
+        failed = ", ".join(r.label for r in shown if r.stop == "loss not finite")
+        lines.append(f"The loss became not finite, and training ended there: {failed}.")
+    if any(r.is_synthetic for r in shown):
+        lines.insert(0, "SYNTHETIC DATA: drawn shapes. No figure below says anything about CIFAR-10.")
+    return lines
+
+
+def as_rich(table: "pd.DataFrame", title: str) -> "rich.table.Table":
+    """The readable table for a terminal."""
+    import rich.box
+    import rich.table
+    from rich.text import Text
+
+    text = readable(table)
+    drawn = rich.table.Table(title=Text(title), box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in text.columns:
+        drawn.add_column(column, justify="left" if column in ("row", "source", "") else "right", no_wrap=column != "")
+    for line in text.itertuples(index=False):
+        drawn.add_row(*[Text(cell) for cell in line], style="bold" if line[-1] else None)
+    return drawn
+
+
+def wrapped(table: "pd.DataFrame") -> "rich.table.Table":
+    """A table of texts for a terminal, whose long cells take several lines."""
+    import rich.box
+    import rich.table
+    from rich.text import Text
+
+    drawn = rich.table.Table(*table.columns, box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), leading=1)
+    for line in table.itertuples(index=False):
+        drawn.add_row(*map(Text, line))
+    return drawn
+
+
+def save_plain(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str]) -> None:
+    """Writes a table as it is: `path`.csv and, with the remarks, `path`.md."""
+    _write(table, plain_markdown(table), path, title, remarks)
+
+
+def confusion(runs: Sequence[records.Record]) -> "np.ndarray":
+    """How test images of each label (row) are predicted, % of the label: float64 (10, 10), the mean over runs."""
+    import numpy as np
+
+    counts = np.mean([run.confusion() for run in runs], axis=0)
+    return np.asarray(100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
+
+
+def number(value: float) -> str:
+    """Two decimals, or two digits for what is smaller than 0.1; nothing for NaN."""
+    if math.isnan(value):
+        return ""
+    return f"{value:,.2f}" if value == 0 or abs(value) >= 0.1 else f"{value:#.2g}"
+
+
+def plain_markdown(table: "pd.DataFrame") -> str:
+    """A table as it is: two decimals, or two digits for what is smaller, and nothing where there is no value."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, float):
+            return number(value)
+        return "" if value is None else str(value)
+
+    return str(table.map(text).to_markdown(index=False, disable_numparse=True))
+
+
+def save(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str]) -> None:
+    """Writes `path`.csv (unrounded, one line per row and source) and `path`.md (rounded, with the remarks)."""
+    _write(table, as_markdown(table), path, title, remarks)
+
+
+def as_markdown(table: "pd.DataFrame") -> str:
+    """The readable table, whole."""
+    return str(readable(table, whole=True).to_markdown(index=False, disable_numparse=True))
+
+
+def _write(table: "pd.DataFrame", text: str, path: Path, title: str, remarks: Sequence[str]) -> None:
+    files.write_text(path.with_suffix(".csv"), table.to_csv(index=False, lineterminator="\n"))
+    files.write_text(path.with_suffix(".md"), "\n\n".join([f"# {title}", *remarks, text]) + "\n")

@@ -1,0 +1,120 @@
+"""Copies finished runs into `experiments/results/`, and refuses what is no result.
+
+Nothing else writes there, but for `focus --published`, which adds measurements of where a run looks.
+"""
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from kerascifar.common import files
+from kerascifar.common.errors import UserError
+from kerascifar.runs import measurements, records
+from kerascifar.runs.records import DECISIVE
+
+
+def publish(folders: Sequence[Path], to: Path = records.PUBLISHED) -> list[Path]:
+    """Publishes runs: record, history, predictions, what was measured of where they look, and seed 0's weights.
+
+    All are checked before any is copied. Of a run that was trained again, the same to the bit, only the measurements
+    that its published folder lacks are added: a run published without weights can be measured no other way.
+
+    Raises:
+        UserError: a run that is unfinished, shortened, synthetic, made from uncommitted code, published already, named
+            twice, or whose files are not all there and readable.
+    """
+    if not to.parent.is_dir():
+        raise UserError(
+            f"{to.parent} does not exist. Publishing needs a checkout of the source, not an installed package."
+        )
+    chosen = [records.read(folder) for folder in folders]
+    files.remove_unfinished(to, older=files.A_DAY)
+    for record in chosen:
+        _check(record, to)
+    if twice := [name for name, count in Counter(map(_name, chosen)).items() if count > 1]:
+        raise UserError(f"{twice[0]} was named twice.\nNothing was published.")
+    return [_copy(record, to) for record in chosen]
+
+
+def _name(record: records.Record) -> str:
+    return record.folder.resolve().name
+
+
+def _files(record: records.Record) -> list[str]:
+    """What is published of a run; weights of seed 0 of the report's rows only, to keep a clone small.
+
+    Of a candidate for an open choice neither weights nor predictions: no test figure may decide there.
+    """
+    if record.experiment == records.CHOICES:
+        return [records.HISTORY, records.RECORD]
+    weights = [records.MODEL] if record.seed == 0 and record.experiment in records.ORIGINALS else []
+    looks = [measurements.FOCUS] if (record.folder / measurements.FOCUS).is_file() else []
+    return [*weights, *looks, records.HISTORY, records.PREDICTIONS, records.RECORD]
+
+
+def _check(record: records.Record, to: Path) -> None:
+    made = record.environment
+    faults = {
+        "it was shortened with --epochs": record.shortened,
+        "it was trained on synthetic data, or on data that is not CIFAR-10": record.is_synthetic,
+        "it was made from uncommitted code; commit, then train it again": made.get("uncommitted") is not False,
+        "parts of it were trained by other code, versions or another backend": any(
+            earlier.get(key) != made.get(key) for earlier in made.get("earlier", []) for key in DECISIVE
+        ),
+        f"{to / _name(record)} exists already": (to / _name(record)).exists() and not _adds(record, to / _name(record)),
+        **{f"its {name} is missing": not (record.folder / name).is_file() for name in _files(record)},
+    }
+    for fault, applies in faults.items():
+        if applies:
+            raise UserError(f"{record.folder} cannot be published: {fault}.\nNothing was published.")
+    try:
+        epochs = len(record.history["loss"])
+        if epochs != record.epochs_trained:
+            raise UserError(f"history.csv has {epochs} epochs, the record {record.epochs_trained}.")
+        if records.MODEL in _files(record):
+            records.load_model(record)
+        if any(len(values) < len(record.right()) for values in measurements.read(record).values()):
+            raise UserError(f"{measurements.FOCUS} is not of all test images.")
+        if records.PREDICTIONS not in _files(record):
+            return
+        if abs(float(record.right().mean()) - record.results["test"]["accuracy"]) > 1e-9:
+            raise UserError("predictions.npz gives another test accuracy than the record.")
+    except UserError as problem:
+        raise UserError(f"{record.folder} cannot be published: {problem}\nNothing was published.") from None
+
+
+def check_measuring(count: int, whole: int) -> None:
+    """Raises a `UserError` unless measurements may be added to published runs: all images, committed code."""
+    from kerascifar.runs import environment  # loads Keras
+
+    if count < whole or environment.commit()[1]:
+        raise UserError("Published runs are measured on all test images, by committed code.\nNothing was measured.")
+
+
+def _adds(record: records.Record, published: Path) -> bool:
+    """Whether this is the published run trained again, the same to the bit, and measured for the first time."""
+    if (published / measurements.FOCUS).exists() or not (record.folder / measurements.FOCUS).is_file():
+        return False
+    theirs = records.read(published)
+    return (theirs.basis, theirs.history, theirs.results) == (record.basis, record.history, record.results)
+
+
+def _copy(record: records.Record, to: Path) -> Path:
+    target = to / _name(record)
+    if target.exists():
+        files.write(target / measurements.FOCUS, partial(shutil.copyfile, record.folder / measurements.FOCUS))
+        return target
+    files.make_folder(to)
+    with tempfile.TemporaryDirectory(prefix=files.TEMPORARY, dir=to) as temporary:
+        whole = Path(temporary) / target.name
+        whole.mkdir()
+        for name in _files(record):
+            shutil.copyfile(record.folder / name, whole / name)
+            files.flush(whole / name)
+        files.flush_folder(whole)
+        whole.rename(target)
+        files.flush_folder(to)
+    return target

@@ -1,0 +1,385 @@
+"""What is kept of a finished run, in its folder: `record.json`, `history.csv`, `predictions.npz`, `model.keras`.
+
+`record.json` is written last, so a folder with one is whole. Everything after training reads records, nothing else.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import math
+import re
+import sys
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerascifar.common import errors, files
+from kerascifar.common.errors import UserError
+from kerascifar.common.paths import EXPERIMENTS
+from kerascifar.images import cifar10
+from kerascifar.training import models, rows
+
+if TYPE_CHECKING:
+    import keras
+
+SCHEMA = 1  # a reader of version n reads 1 … n
+PUBLISHED = EXPERIMENTS / "results"
+ORIGINALS = ("experiment1", "experiment2")  # the original's experiments; others are ours
+CHOICES = "choices"  # the experiment of the candidates for what the original leaves open
+RECORD, HISTORY, PREDICTIONS, MODEL = "record.json", "history.csv", "predictions.npz", "model.keras"
+# What decides a result beside the configuration: the keys of an environment that its parts must share.
+DECISIVE = ("source", "versions", "backend")
+LARGEST = 4 * 2**20  # bytes of a record that is still read; a real one has about 10 kB
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished run.
+
+    Attributes:
+        schema: version of this format.
+        experiment: name of the experiment's file.
+        row: the whole configuration, the fields of `kerascifar.training.rows.Row`.
+        basis: hash of what the row only names: the images' fingerprint and the model's layers.
+        seed: of initialisation, order, augmentation and dropout.
+        dataset: name, class_names, and the fingerprints "train" and "test".
+        split: fingerprint of the training and validation indices.
+        shortened: whether the epochs were cut on the command line.
+        stop: one of `STOPS`.
+        epochs_trained, epoch_kept: counted from 1.
+        seconds: per epoch, validation included.
+        results: per split ("train", "validation", "test") loss (nats) and accuracy (0..1) at the kept epoch. Train
+            figures are Keras's running means over the epoch, with augmentation and dropout on.
+        per_class: per split ("validation", "test") and class name the accuracy (0..1).
+        environment: versions, device, cores, backend, commit, uncommitted, finished (UTC), of the last start. `earlier`
+            lists the other environments that the run was trained in before it was stopped; `uncommitted` is true when
+            any of them had uncommitted code.
+        folder: where it was read from; not part of the file.
+    """
+
+    schema: int
+    experiment: str
+    row: dict[str, Any]
+    basis: str
+    seed: int
+    dataset: dict[str, Any]
+    split: str
+    shortened: bool
+    stop: str
+    epochs_trained: int
+    epoch_kept: int
+    seconds: list[float]
+    results: dict[str, dict[str, float]]
+    per_class: dict[str, dict[str, float]]
+    environment: dict[str, Any]
+    folder: Path = Path()
+
+    @property
+    def name(self) -> str:
+        """The row's name, e.g. "M6"."""
+        return str(self.row["name"])
+
+    @property
+    def label(self) -> str:
+        """E.g. "M6 seed 0"."""
+        return f"{self.name} seed {self.seed}"
+
+    @property
+    def heading(self) -> str:
+        """What a figure is about: `M6 · seed 0 · CIFAR-10`, and whatever keeps it from being a result on CIFAR-10."""
+        parts = [self.name, f"seed {self.seed}", str(self.dataset["name"])]
+        if self.shortened:
+            parts.append("shortened run")
+        if self.is_synthetic:
+            parts.append("SYNTHETIC DATA")
+        return " · ".join(parts)
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether it was trained on anything but CIFAR-10; the data's fingerprint decides."""
+        return (self.dataset["train"], self.dataset["test"]) != (cifar10.TRAIN_SHA256, cifar10.TEST_SHA256)
+
+    @property
+    def group(self) -> str:
+        """The same text for runs that differ in their seed alone: only those may be averaged."""
+        parts = [self.experiment, self.row, self.basis, self.split, self.shortened]
+        return json.dumps(parts, sort_keys=True)
+
+    @cached_property
+    def history(self) -> dict[str, list[float]]:
+        """loss, accuracy, val_loss, val_accuracy: one value per epoch."""
+        return read_history(self.folder / HISTORY)
+
+    @cached_property
+    def predictions(self) -> dict[str, np.ndarray]:
+        """What the kept model says of each image: `test_label` and `test_predicted`, uint8 (10000,), `test_logits`,
+        float16 (10000, 10), in the official order; `validation_index`, `validation_label`, `validation_predicted`.
+
+        Raises:
+            UserError: missing or damaged.
+        """
+        path = self.folder / PREDICTIONS
+        try:
+            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise UserError(f"{path} is missing or damaged ({error}). Train that run again.") from None
+
+    def right(self, split: str = "test") -> np.ndarray:
+        """bool (images,): where the label is predicted."""
+        return np.asarray(self.predictions[f"{split}_predicted"] == self.predictions[f"{split}_label"])
+
+    def confusion(self, split: str = "test") -> np.ndarray:
+        """int64 (10, 10): images of each label (row) by predicted class (column)."""
+        label, predicted = (self.predictions[f"{split}_{what}"].astype(int) for what in ("label", "predicted"))
+        counts = np.zeros((10, 10), dtype=np.int64)
+        np.add.at(counts, (label, predicted), 1)
+        return counts
+
+
+# What a record's values must look like: the reader trusts no file.
+_TYPES = {
+    "schema": int,
+    "experiment": str,
+    "row": dict,
+    "basis": str,
+    "seed": int,
+    "dataset": dict,
+    "split": str,
+    "shortened": bool,
+    "stop": str,
+    "epochs_trained": int,
+    "epoch_kept": int,
+    "seconds": list,
+    "results": dict,
+    "per_class": dict,
+    "environment": dict,
+}
+
+
+def write(
+    record: Record,
+    history: dict[str, list[float]],
+    predictions: dict[str, np.ndarray],
+    network: "keras.Sequential",
+) -> None:
+    """Writes a finished run into `record.folder`; the record itself last."""
+    folder = record.folder
+    names = list(history)
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["epoch", *names])
+    for epoch, values in enumerate(zip(*history.values(), strict=True), 1):
+        writer.writerow([epoch, *map(repr, values)])
+    files.write_text(folder / HISTORY, table.getvalue())
+    files.write(folder / PREDICTIONS, lambda path: np.savez_compressed(path, **predictions))  # type: ignore[arg-type]
+    files.write(folder / MODEL, network.save)
+    content = _finite({key: value for key, value in dataclasses.asdict(record).items() if key != "folder"})
+    content["sha256"] = _checksum(content)
+    files.write_text(folder / RECORD, json.dumps(content, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    """SHA-256 of all other values, so that a changed record is noticed."""
+    text = json.dumps({key: value for key, value in content.items() if key != "sha256"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null for each number that JSON cannot hold."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def read(folder: Path) -> Record:
+    """Reads the record of a run's folder.
+
+    Raises:
+        UserError: not there, damaged, or written by a newer version.
+    """
+    path = folder / RECORD
+    what_to_do = "Move the folder away and train that run again."
+    try:
+        if path.stat().st_size > LARGEST:
+            raise UserError(f"{path} is larger than any record. {what_to_do}")
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds no {RECORD}: the run is unfinished, or this is not a run's folder.") from None
+    except (ValueError, RecursionError):
+        raise UserError(f"{path} is damaged: it is no JSON. {what_to_do}") from None
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if type(schema) is int and schema > SCHEMA:
+        raise UserError(
+            f"{path} has schema {schema}; this version of kerascifar reads 1 to {SCHEMA}. Use a newer kerascifar."
+        )
+    if not isinstance(content, dict) or type(schema) is not int or schema < 1:
+        raise UserError(f"{path} is damaged: it has no schema. {what_to_do}")
+    for key, kind in _TYPES.items():
+        if type(content.get(key)) is not kind:
+            raise UserError(f"{path} is damaged: {key} is missing or wrong. {what_to_do}")
+    try:
+        if content.get("sha256") != _checksum(content):
+            raise ValueError("it is not as it was written")
+        record = Record(**{key: content[key] for key in _TYPES}, folder=folder)
+        _check(record)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        reason = error if isinstance(error, ValueError) else f"{type(error).__name__} {error}"
+        raise UserError(f"{path} is damaged: {reason}. {what_to_do}") from None
+    return record
+
+
+NOT_FINITE = "loss not finite"
+STOPS = ("early stopping", "epoch limit", NOT_FINITE)
+# What stands in tables, pictures and pages: no markup, no formula, no control character.
+_PLAIN = re.compile(r"[\w .,:()@/+-]{1,80}")
+
+
+def _number(what: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
+    if type(value) not in (int, float) or not low <= value <= high:
+        raise ValueError(f"{what} is no number from {low} to {high}")
+    return float(value)
+
+
+def _measure(what: str, value: Any, high: float) -> float:
+    """A loss or an accuracy; null stands for a number that was not finite."""
+    return math.nan if value is None else _number(what, value, 0, high)
+
+
+def _text(what: str, value: Any) -> None:
+    if not (isinstance(value, str) and _PLAIN.fullmatch(value)):
+        raise ValueError(f"{what} is no plain text")
+
+
+def _check(record: Record) -> None:
+    """Touches each value that readers use; raises what `read` turns into its paragraph."""
+    for split in ("train", "validation", "test"):
+        values = record.results[split]
+        values["loss"] = _measure(f"results.{split}.loss", values["loss"], math.inf)
+        values["accuracy"] = _measure(f"results.{split}.accuracy", values["accuracy"], 1)
+    for split, shares in record.per_class.items():
+        for name, value in shares.items():
+            shares[name] = _measure(f"per_class.{split}", value, 1)
+    row = record.row
+    for key in ("name", "model", "optimizer", "loss"):
+        _text(f"row.{key}", row[key])
+    _text("row.precision", row.get("precision", "float32"))
+    for name in (record.experiment, row["name"]):  # they become names of files
+        if not name or set(name) - rows.NAME_CHARACTERS:
+            raise ValueError(f"{name!r} is no name of letters, digits and _")
+    if row["optimizer"] not in rows.OPTIMIZERS or record.stop not in STOPS:
+        raise ValueError("row.optimizer or stop is not known")
+    if not isinstance(row["augment"], bool) or not isinstance(row["model_options"], dict):
+        raise ValueError("row.augment or row.model_options is wrong")
+    _number("row.batch_size", row["batch_size"], 1, 1e9)
+    _number("row.learning_rate", row["learning_rate"], 0, 1e9)
+    _number("seed", record.seed, 0, 2**32 - 1)
+    _number("epoch_kept", record.epoch_kept, 1, _number("epochs_trained", record.epochs_trained, 1, 1e9))
+    for seconds in record.seconds:
+        _number("seconds", seconds, 0)
+    for key in ("name", "train", "test"):
+        _text(f"dataset.{key}", record.dataset[key])
+    for key in ("device", "processor", "instructions"):
+        if record.environment.get(key):
+            _text(f"environment.{key}", record.environment[key])
+    names = record.dataset["class_names"]
+    if not (isinstance(names, list) and len(names) == 10):
+        raise ValueError("dataset.class_names are not ten")
+    for name in names:
+        _text("dataset.class_names", name)
+
+
+def read_history(path: Path) -> dict[str, list[float]]:
+    """A run's `history.csv`: per metric one value per epoch.
+
+    Raises:
+        UserError: missing or damaged.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return {name: [float(row[name]) for row in rows] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise UserError(
+            f"{path} is missing or damaged ({error}). Move the folder away and train that run again."
+        ) from None
+
+
+def finished(folder: Path) -> bool:
+    """Whether the folder holds a finished run."""
+    return (folder / RECORD).is_file()
+
+
+def list_records(folder: Path) -> list[Record]:
+    """The finished runs in the folders directly under `folder`, by folder name; none when it does not exist.
+
+    A damaged record is left out, and standard error says so: it must not hide the other runs.
+    """
+    found = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.is_dir() and finished(path):
+            try:
+                found.append(read(path))
+            except (UserError, OSError) as problem:
+                print(f"Left out: {errors.printable(str(problem))}", file=sys.stderr)
+    return found
+
+
+def load_model(record: Record) -> "keras.Sequential":
+    """The trained model of a run, in Keras's safe mode: nothing in the file is executed.
+
+    Raises:
+        UserError: missing, damaged, unsafe, or not a classifier of 32×32 images into ten classes.
+    """
+    import keras
+
+    path = record.folder / MODEL
+    again = "Train that run again (move its folder away first)."
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: this run was kept without its weights. {again}")
+    if not zipfile.is_zipfile(path):  # Keras would say that it was not found
+        raise UserError(f"{path} cannot be loaded: it is damaged, or no .keras file. {again}")
+    try:
+        network = keras.models.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, KeyError, OSError, AttributeError, zipfile.BadZipFile, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} cannot be loaded: {reason}\n{again}") from None
+    try:
+        models.check_shapes(network)
+    except UserError as problem:
+        raise UserError(f"{path}: {problem}\n{again}") from None
+    return network
+
+
+def current(found: Iterable[Record]) -> list[Record]:
+    """Per experiment and row the runs of one configuration, one per seed, as they stand in tables and figures.
+
+    The configuration is that of the run finished last, a full one before a shortened one. Runs on synthetic data only
+    where there is no other, so that the two never stand in one table.
+    """
+    found = list(found)
+    found = [r for r in found if not r.is_synthetic] or found
+    order = sorted(found, key=lambda r: (not r.shortened, str(r.environment.get("finished", ""))))
+    group = {(r.experiment, r.name): r.group for r in order}  # the last one of a row stays
+    chosen = {(r.group, r.seed): r for r in order if r.group == group[r.experiment, r.name]}
+    return in_order(chosen.values())
+
+
+def in_order(found: Iterable[Record]) -> list[Record]:
+    """By experiment, row as people count, and seed."""
+    return sorted(found, key=lambda r: (r.experiment, _natural(r.name), r.seed))
+
+
+def _natural(name: str) -> tuple[str, float]:
+    """M2 before M10."""
+    head = name.rstrip("0123456789")
+    return head, float(name[len(head) :] or math.inf)

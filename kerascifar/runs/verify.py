@@ -1,0 +1,82 @@
+"""Trains a published run again and says whether the result is the same to the bit, or within the published spread."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from kerascifar.common.errors import UserError
+from kerascifar.images import cifar10
+from kerascifar.runs import experiment, records
+from kerascifar.training.rows import Row, Run
+
+NOT_COMPARED = {"finished", "earlier", "uncommitted"}  # they decide no result
+MEASURES = (("validation", "accuracy"), ("validation", "loss"), ("test", "accuracy"), ("test", "loss"))
+
+
+def published(row: str, seed: int, folder: Path = records.PUBLISHED) -> tuple[records.Record, list[records.Record]]:
+    """The published run of a row and seed, and all published runs of that row.
+
+    Raises:
+        UserError: there is none.
+    """
+    runs = [record for record in records.current(records.list_records(folder)) if record.name == row]
+    for record in runs:
+        if record.seed == seed:
+            return record, runs
+    known = ", ".join(str(record.seed) for record in runs)
+    what = f"Published seeds of {row}: {known}." if known else f"No run of {row} is published."
+    raise UserError(f"No published run of row {row}, seed {seed}, to compare with.\n{what}\nNothing was trained.")
+
+
+def again(
+    record: records.Record, dataset: cifar10.Dataset, folder: Path, console: Console, command: Sequence[str]
+) -> records.Record | None:
+    """The run that `record` describes, trained by the present code, in `folder`; None when another command has it."""
+    run = Run(record.experiment, Row(**record.row), record.seed)
+    found = experiment.run([run], dataset, folder, console, command)
+    return found[0] if found else None
+
+
+def judge(theirs: records.Record, mine: records.Record, spread: Sequence[records.Record]) -> tuple[bool, list[str]]:
+    """Whether the run is reproduced, and why: the same to the bit, or each figure within the published runs' range."""
+    if mine.history == theirs.history and mine.results == theirs.results:
+        return True, [f"{theirs.label}: bit-identical ({len(theirs.seconds)} epochs, all losses and accuracies)."]
+    lines = [f"{theirs.label}: not bit-identical."]
+    lines += [
+        f"  {key}: {_said(a)}, published; {_said(b)}, here"
+        for key, a, b in _differences(theirs.environment, mine.environment)
+    ]
+    if mine.basis != theirs.basis:
+        lines.append("  the images or the model's layers are others than published")
+    inside = True
+    for split, measure in MEASURES:
+        values = [record.results[split][measure] for record in spread]
+        value = mine.results[split][measure]
+        within = min(values) <= value <= max(values)
+        inside = inside and within
+        where = "within" if within else "outside"
+        lines.append(
+            f"  {split} {measure} {value:.4f}: {where} the published {min(values):.4f} … {max(values):.4f} "
+            f"({len(values)} {'seeds' if len(values) > 1 else 'seed'})"
+        )
+    return inside, lines
+
+
+def _differences(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """What differs between two environments: the key, then both values; entry by entry where these are tables."""
+    for key in [*theirs, *(key for key in mine if key not in theirs)]:
+        a, b = theirs.get(key), mine.get(key)
+        if key in NOT_COMPARED or a == b:
+            continue
+        if isinstance(a, dict) and isinstance(b, dict):
+            yield from ((f"{key} {entry}", one, other) for entry, one, other in _differences(a, b))
+        else:
+            yield key, a, b
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "not recorded"
+    return ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)

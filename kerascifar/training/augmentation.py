@@ -1,0 +1,178 @@
+"""Rotation and mirroring: Keras's `ImageDataGenerator`, applied to whole batches.
+
+Its arguments, random draws and geometry are Keras's. Only what it does for one image after the other is done for a
+batch: where each output pixel comes from is computed for all images at once, and the pixels are fetched by OpenCV or,
+on a GPU, by Keras's own operation there.
+"""
+
+import functools
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+
+# Keras keeps the class under this name; unlike tensorflow.keras it needs no TensorFlow, so it serves every backend.
+from keras._tf_keras.keras.preprocessing.image import ImageDataGenerator
+
+from kerascifar.training.rows import AUGMENTATION, FILL_MODES
+
+STACKED = 8  # images that OpenCV takes at once
+
+Parameters = dict[str, np.ndarray]  # the keys of ImageDataGenerator.get_random_transform, each with a value per image
+
+
+class BatchAugmenter(ImageDataGenerator):
+    """An `ImageDataGenerator` that transforms batches. `config.AUGMENTATION` lists its arguments.
+
+    Args:
+        on_gpu: fetch pixels with Keras's operations, on the device that Keras computes on. OpenCV is several times
+            faster on a CPU.
+    Raises:
+        ValueError: an argument that it would not apply (e.g. `brightness_range`), or another fill mode.
+    """
+
+    def __init__(self, on_gpu: bool = False, **arguments: Any) -> None:
+        if unknown := sorted(set(arguments) - set(AUGMENTATION)):
+            raise ValueError(f"BatchAugmenter does not apply {', '.join(unknown)}.")
+        super().__init__(**arguments)
+        if self.fill_mode not in FILL_MODES:
+            raise ValueError(f"fill_mode {self.fill_mode!r} is not one of {sorted(FILL_MODES)}.")
+        if self.interpolation_order not in (0, 1):
+            raise ValueError(f"interpolation_order {self.interpolation_order!r} is not 0 or 1.")
+        if np.ndim(self.width_shift_range) or np.ndim(self.height_shift_range):
+            raise ValueError("BatchAugmenter takes one number for a shift, not a list to choose from.")
+        self.on_gpu = on_gpu
+
+    def draw(self, count: int, shape: tuple[int, int, int], seed: np.random.SeedSequence) -> Parameters:
+        """What `count` calls of `get_random_transform(shape)` would draw, to the bit, for all images at once.
+
+        A function of `seed` alone; NumPy's global generator, from which Keras draws, is left as it is.
+        """
+        zoomed = list(self.zoom_range) != [1, 1]
+        # In Keras's order, which decides who gets which number: the low and high end, or nothing drawn.
+        ends = {
+            "theta": (-self.rotation_range, self.rotation_range) if self.rotation_range else None,
+            "tx": (-self.height_shift_range, self.height_shift_range) if self.height_shift_range else None,
+            "ty": (-self.width_shift_range, self.width_shift_range) if self.width_shift_range else None,
+            "shear": (-self.shear_range, self.shear_range) if self.shear_range else None,
+            "zx": tuple(self.zoom_range) if zoomed else None,
+            "zy": tuple(self.zoom_range) if zoomed else None,
+            "flip_horizontal": (0, 1),
+            "flip_vertical": (0, 1),
+        }
+        drawn = [name for name, end in ends.items() if end is not None]
+        numbers = np.random.RandomState(seed.generate_state(8)).random_sample((count, len(drawn)))
+        parameters = {name: np.full(count, float(name in ("zx", "zy"))) for name in ends}
+        for name, column in zip(drawn, numbers.T, strict=True):
+            low, high = ends[name] or (0, 1)
+            parameters[name] = low + (high - low) * column
+        for name, size, span in (("tx", shape[0], self.height_shift_range), ("ty", shape[1], self.width_shift_range)):
+            if span < 1:  # a share of the image; from 1 on, pixels
+                parameters[name] = parameters[name] * size
+        for name, wanted in (("flip_horizontal", self.horizontal_flip), ("flip_vertical", self.vertical_flip)):
+            parameters[name] = (parameters[name] < 0.5) & wanted
+        return parameters
+
+    def apply_transforms(self, images: np.ndarray, parameters: Parameters) -> Any:
+        """`apply_transform` for each image with its parameters.
+
+        Args:
+            images: float32 (n, height, width, channels).
+            parameters: of `draw`, or others with the same keys, each (n,).
+        Returns:
+            A float32 array or tensor of the shape of `images`, within 1e-4 of `apply_transform` for pixels in 0..1.
+        """
+        height, width = images.shape[1:3]
+        # "constant" and "wrap" jump at the image's edge, the nearest pixel between any two: there SciPy's double
+        # precision and order of summation count.
+        nearest = self.interpolation_order == 0
+        exact = nearest or self.fill_mode in ("constant", "wrap")
+        rows, columns = _sources(parameters, height, width, "float64" if exact else "float32")
+        outside = None
+        if self.fill_mode == "constant":
+            outside = (rows < 0) | (rows > height - 1) | (columns < 0) | (columns > width - 1)
+        y, x = (
+            _into_range(rows, height, self.fill_mode, nearest),
+            _into_range(columns, width, self.fill_mode, nearest),
+        )
+        if self.on_gpu:
+            result = _fetched(images, y, x)
+            return keras.ops.where(outside[..., None], self.cval, result) if outside is not None else result
+        result = np.empty(images.shape, images.dtype)  # in C order, whatever the input's: its parts are written below
+        # Some images below each other make one for OpenCV: fewer calls. With more, float32 coordinates get coarse.
+        below = np.arange(len(images), dtype="float32") % STACKED * height
+        y += below[:, None, None]
+        for at in range(0, len(images), STACKED):
+            image, column, row, to = (a[at : at + STACKED].reshape(-1, *a.shape[2:]) for a in (images, x, y, result))
+            cv2.remap(image, column, row, cv2.INTER_LINEAR, dst=to, borderMode=cv2.BORDER_REPLICATE)
+        if outside is not None:
+            result[outside] = self.cval
+        return result
+
+
+def _fetched(images: np.ndarray, y: np.ndarray, x: np.ndarray) -> Any:
+    """Linear interpolation in Keras's operations, so on its device; `keras.ops.image.map_coordinates` is slower."""
+    ops = keras.ops
+    count, height, width, channels = images.shape
+    pixels = ops.reshape(ops.convert_to_tensor(images), (-1, channels))
+    y, x = ops.convert_to_tensor(y), ops.convert_to_tensor(x)
+    first = np.arange(count, dtype="int32")[:, None, None] * (height * width)
+    above, left = ops.floor(y), ops.floor(x)
+    down, right = (y - above)[..., None], (x - left)[..., None]
+    above, left = ops.cast(above, "int32"), ops.cast(left, "int32")
+    row, next_row = first + above * width, first + ops.minimum(above + 1, height - 1) * width
+    next_column = ops.minimum(left + 1, width - 1)
+
+    def between(row: Any) -> Any:
+        return ops.take(pixels, row + left, axis=0) * (1 - right) + ops.take(pixels, row + next_column, axis=0) * right
+
+    return between(row) * (1 - down) + between(next_row) * down
+
+
+def _sources(p: Parameters, height: int, width: int, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column (n, height, width) that `apply_transform` looks up for each pixel of its output."""
+    theta, shear = np.deg2rad(p["theta"]), np.deg2rad(p["shear"])
+    # Keras centres its first coordinate by the height although it is the column; for square images it is the same.
+    x, y = height / 2 - 0.5, width / 2 - 0.5
+    steps: list[list[list[Any]]] = [
+        [[1, 0, x], [0, 1, y]],
+        [[np.cos(theta), -np.sin(theta), 0], [np.sin(theta), np.cos(theta), 0]],
+        [[1, 0, p["tx"]], [0, 1, p["ty"]]],
+        [[1, -np.sin(shear), 0], [0, np.cos(shear), 0]],
+        [[p["zx"], 0, 0], [0, p["zy"], 0]],
+        [[1, 0, -x], [0, 1, -y]],
+    ]
+    matrix = functools.reduce(np.matmul, [_matrices(len(theta), step) for step in steps]).astype(dtype)
+    # Keras mirrors what it has rotated: the output's own coordinates run backwards.
+    i, j = np.arange(height, dtype=dtype), np.arange(width, dtype=dtype)
+    i = np.where(p["flip_vertical"][:, None], i[::-1], i)[:, :, None]
+    j = np.where(p["flip_horizontal"][:, None], j[::-1], j)[:, None, :]
+    column, row = (matrix[:, k, :, None, None] for k in (0, 1))
+    return (row[:, 2] + row[:, 1] * i) + row[:, 0] * j, (column[:, 2] + column[:, 1] * i) + column[:, 0] * j
+
+
+def _matrices(count: int, rows: list[list[Any]]) -> np.ndarray:
+    """float64 (count, 3, 3), homogeneous, from two rows of numbers or arrays (count,)."""
+    matrix = np.zeros((count, 3, 3))
+    matrix[:, 2, 2] = 1
+    for i, row in enumerate(rows):
+        for j, value in enumerate(row):
+            matrix[:, i, j] = value
+    return matrix
+
+
+def _into_range(coordinate: np.ndarray, size: int, fill_mode: str, nearest: bool) -> np.ndarray:
+    """float32 coordinates 0..size-1, between which linear interpolation gives what SciPy's mode gives outside.
+
+    nearest: whole coordinates, at which linear interpolation gives the nearest pixel.
+    """
+    last = size - 1
+    if fill_mode == "reflect":  # d c b a | a b c d | d c b a
+        coordinate = size - np.abs((coordinate + 0.5) % (2 * size) - size) - 0.5
+    elif fill_mode == "wrap":  # the last pixel takes the first one's place
+        coordinate = np.where(coordinate < 0, coordinate + last * (np.floor(-coordinate / last) + 1), coordinate)
+        coordinate = np.where(coordinate > last, coordinate - last * np.floor(coordinate / last), coordinate)
+    if nearest:
+        coordinate = np.floor(coordinate + 0.5)
+    return np.clip(coordinate, 0, last).astype("float32", copy=False)

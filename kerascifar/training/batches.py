@@ -1,0 +1,92 @@
+"""Batches of images for `fit`: order and augmentation are a function of (seed, epoch, position), of nothing else."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerascifar.images import cifar10
+from kerascifar.training.augmentation import BatchAugmenter
+
+# Each use of randomness draws from its own stream of the run's seed.
+ORDER, AUGMENTATION, DROPOUT = range(3)
+AHEAD = 2  # batches made while one is trained on
+
+
+def random_stream(seed: int, *position: int) -> np.random.SeedSequence:
+    """The randomness of one place in training: `seed`, then what for, epoch, batch or layer."""
+    return np.random.SeedSequence(entropy=seed, spawn_key=position)
+
+
+class Batches(keras.utils.PyDataset):
+    """The images at `indices` in batches, scaled to 0..1.
+
+    Args:
+        images: uint8 (n, 32, 32, 3), may be memory-mapped.
+        labels: int64 (n,).
+        indices: int (m,), the images to use.
+        batch_size: images per batch; the last batch holds the rest.
+        seed: None keeps the order and transforms nothing (validation); a run's seed shuffles anew each epoch.
+        augmentation: arguments of ImageDataGenerator, or None.
+        on_gpu: transform the images there.
+
+    Set `epoch` before an epoch starts.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        indices: np.ndarray,
+        batch_size: int,
+        seed: int | None = None,
+        augmentation: Mapping[str, Any] | None = None,
+        on_gpu: bool = False,
+    ) -> None:
+        super().__init__()
+        self.images, self.labels, self.indices, self.batch_size, self.seed = images, labels, indices, batch_size, seed
+        self.augmenter = BatchAugmenter(on_gpu, **augmentation) if augmentation is not None else None
+        self.epoch = 0
+
+    @property
+    def epoch(self) -> int:
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._epoch, self._order = epoch, self.indices
+        if self.seed is not None:
+            self._order = np.random.default_rng(random_stream(self.seed, ORDER, epoch)).permutation(self.indices)
+
+    def __len__(self) -> int:
+        return -(-len(self.indices) // self.batch_size)
+
+    def __getitem__(self, number: int) -> tuple[Any, np.ndarray]:
+        chosen = self._order[number * self.batch_size : (number + 1) * self.batch_size]
+        images, labels = cifar10.scale(self.images[chosen]), self.labels[chosen].astype("int32")
+        if self.augmenter is None or self.seed is None:
+            return images, labels
+        stream = random_stream(self.seed, AUGMENTATION, self.epoch, number)
+        parameters = self.augmenter.draw(len(images), images.shape[1:], stream)
+        return self.augmenter.apply_transforms(images, parameters), labels
+
+    def feed(self) -> Any:
+        """What to give to `fit`: on TensorFlow a `tf.data.Dataset` of these batches, elsewhere the batches themselves.
+
+        Keras would make the dataset itself, but with tf.data's autotuning. When an epoch ends, that may sleep on for
+        seconds until its next look at the pipeline, and here is nothing to tune.
+        """
+        if keras.backend.backend() != "tensorflow":
+            return self
+        import tensorflow as tf
+
+        height, width, channels = self.images.shape[1:]
+        signature = (tf.TensorSpec((None, height, width, channels), "float32"), tf.TensorSpec((None,), "int32"))
+        dataset = tf.data.Dataset.from_generator(
+            lambda: map(self.__getitem__, range(len(self))), output_signature=signature
+        )
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        counted = dataset.apply(tf.data.experimental.assert_cardinality(len(self)))
+        return counted.prefetch(AHEAD).with_options(options)

@@ -1,0 +1,322 @@
+"""The report's six models, as Keras `Sequential` builders that end in logits.
+
+A model is one function under `@model`; its name is the key in an experiment's TOML, its keyword arguments are that
+row's `model_options`. The layers follow the report's tables; what those leave open is an argument with a default
+(`dropout` is the rate). The arguments of `adapt` are options of every model: they set what the original's library,
+PyTorch, does by default, and Keras does otherwise.
+"""
+
+import functools
+import inspect
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kerascifar.common.errors import UserError, suggest
+
+if TYPE_CHECKING:
+    import keras
+
+
+class _KerasOnFirstUse:
+    """Stands for Keras, and loads it when it is first touched: models' names and options are known without it."""
+
+    def __getattr__(self, name: str) -> Any:
+        import keras
+
+        return getattr(keras, name)
+
+
+if not TYPE_CHECKING:
+    keras = _KerasOnFirstUse()
+
+INPUT_SHAPE = (32, 32, 3)
+CLASSES = 10
+BUILDERS: dict[str, Callable[..., "keras.Sequential"]] = {}
+
+
+def model(builder: Callable[..., "keras.Sequential"]) -> Callable[..., "keras.Sequential"]:
+    """Registers a builder under its function's name."""
+    BUILDERS[builder.__name__] = builder
+    return builder
+
+
+def names() -> list[str]:
+    return list(BUILDERS)
+
+
+def build(name: str, **options: Any) -> "keras.Sequential":
+    """A new, untrained model: float32 images (n, 32, 32, 3) scaled to 0..1 in, float32 logits (n, 10) out.
+
+    Raises:
+        UserError: no such model, or options that it cannot be built with.
+    """
+    if name not in BUILDERS:
+        raise UserError(f'Model "{name}" is not known.\n{suggest(name, BUILDERS)}')
+    shared = {key: options.pop(key) for key in SHARED_OPTIONS if key in options}
+    try:
+        return adapt(BUILDERS[name](**options), **shared)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"Model {name} cannot be built with {options | shared or 'its defaults'}: {error}") from None
+
+
+def adapt(
+    network: "keras.Sequential",
+    *,
+    initialization: str = "keras",
+    momentum: float | None = None,
+    epsilon: float | None = None,
+    pixels: str = "0..1",
+) -> "keras.Sequential":
+    """The same model with options that any model takes; by default it stays as it is.
+
+    Args:
+        network: untrained.
+        initialization: "keras" leaves it (for most layers uniform Glorot kernels, biases 0); "pytorch" draws kernel
+            and bias of each convolution and dense layer uniformly from ±1/√(inputs of a unit), as
+            `torch.nn.modules.conv._ConvNd.reset_parameters` does.
+        momentum: of each BatchNormalization, the share of a moving statistic that a step keeps. PyTorch counts the
+            other share, so its default, 0.1, is 0.9 here.
+        epsilon: of each BatchNormalization, added to the variance. PyTorch's default is 1e-5.
+        pixels: range of the values that the first layer sees: "0..1", or "-1..1" by a `Rescaling` layer before it, as
+            `torchvision.transforms.Normalize(0.5, 0.5)` gives.
+    Raises:
+        ValueError: a value that is not one of these.
+    """
+    if initialization not in ("keras", "pytorch"):
+        raise ValueError(f'initialization must be "keras" or "pytorch", not {initialization!r}')
+    if pixels not in ("0..1", "-1..1"):
+        raise ValueError(f'pixels must be "0..1" or "-1..1", not {pixels!r}')
+    for name, value, top in (("momentum", momentum, 1), ("epsilon", epsilon, math.inf)):
+        if value is not None and (type(value) not in (int, float) or not 0 <= value < top):
+            raise ValueError(f"{name} must be a number from 0 up to {top}, not {value!r}")
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = layer.momentum if momentum is None else momentum
+            layer.epsilon = layer.epsilon if epsilon is None else epsilon
+    if initialization == "pytorch":
+        _initialize_like_pytorch(network)
+    if pixels == "-1..1":
+        scaled = keras.layers.Rescaling(2.0, offset=-1.0, name="rescaling")
+        return keras.Sequential([keras.Input(INPUT_SHAPE), scaled, *network.layers], name=network.name)
+    return network
+
+
+# The options that `adapt` adds to those of each builder.
+SHARED_OPTIONS = frozenset(inspect.signature(adapt).parameters) - {"network"}
+
+
+# Layer makers, so that a model below reads like the report's table. ReLU sits in each convolution (assumption: the
+# report lists modules, and lists none).
+def _conv(filters: int, padding: str = "same") -> "keras.layers.Layer":
+    return keras.layers.Conv2D(filters, 3, padding=padding, activation="relu")
+
+
+def _pool() -> "keras.layers.Layer":
+    return keras.layers.MaxPooling2D(2)
+
+
+def _norm() -> "keras.layers.Layer":
+    return keras.layers.BatchNormalization()
+
+
+def _drop(rate: float) -> "keras.layers.Layer":
+    return keras.layers.Dropout(rate)
+
+
+def _sequential(name: str, *layers: "keras.layers.Layer", hidden: Sequence[int] = ()) -> "keras.Sequential":
+    """`layers`, then Flatten, `hidden` dense layers and the logits."""
+    dense = [keras.layers.Dense(units, activation="relu") for units in hidden]
+    # Logits stay float32 under mixed precision: a softmax of bfloat16 logits loses the loss's small differences.
+    logits = keras.layers.Dense(CLASSES, name="logits", dtype="float32")
+    return keras.Sequential([keras.Input(INPUT_SHAPE), *layers, keras.layers.Flatten(), *dense, logits], name=name)
+
+
+def _initialize_like_pytorch(network: "keras.Sequential") -> None:
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+            limit = 1 / math.sqrt(math.prod(layer.kernel.shape[:-1]))
+            for variable in layer.weights:
+                variable.assign(keras.random.uniform(variable.shape, -limit, limit))
+
+
+@model
+def model1(
+    filters: Sequence[int] = (16, 32, 64), dense: Sequence[int] = (128, 64), padding: str = "same"
+) -> "keras.Sequential":
+    """Experiment 1: "3 conv2d, 3 maxpool, 3 dense" (the third dense layer gives the logits).
+
+    Args:
+        filters: channels of the three 3×3 convolutions; the report does not give them.
+        dense: units of the two hidden dense layers; likewise.
+        padding: of the convolutions, "same" or "valid"; likewise.
+    """
+    first, second, third = filters
+    return _sequential(
+        "model1",
+        _conv(first, padding),
+        _pool(),
+        _conv(second, padding),
+        _pool(),
+        _conv(third, padding),
+        _pool(),
+        hidden=dense,
+    )
+
+
+@model
+def model2(dropout: float = 0.2) -> "keras.Sequential":
+    """Experiment 2: four BatchNormalization, two Dropout layers; 42,506 trainable (the report's table)."""
+    return _sequential(
+        "model2",
+        _conv(64),
+        _norm(),
+        _drop(dropout),
+        _conv(32),
+        _norm(),
+        _drop(dropout),
+        _conv(32),
+        _pool(),
+        _norm(),
+        _conv(16),
+        _pool(),
+        _norm(),
+        _conv(16, "valid"),
+    )
+
+
+@model
+def model3(dropout: float = 0.2) -> "keras.Sequential":
+    """Experiment 2: Model2 without BatchNormalization; 42,218 trainable (the report's table)."""
+    return _sequential(
+        "model3",
+        _conv(64),
+        _drop(dropout),
+        _conv(32),
+        _drop(dropout),
+        _conv(32),
+        _pool(),
+        _conv(16),
+        _pool(),
+        _conv(16, "valid"),
+    )
+
+
+@model
+def model4(dropout: float = 0.2) -> "keras.Sequential":
+    """Experiment 2: two BatchNormalization layers; 42,314 trainable (the report's table, its best)."""
+    return _sequential(
+        "model4",
+        _conv(64),
+        _drop(dropout),
+        _conv(32),
+        _norm(),
+        _drop(dropout),
+        _conv(32),
+        _pool(),
+        _conv(16),
+        _pool(),
+        _norm(),
+        _conv(16, "valid"),
+    )
+
+
+@model
+def model5() -> "keras.Sequential":
+    """Experiment 2: Model4 without its two Dropout layers (assumption)."""
+    return _sequential(
+        "model5",
+        _conv(64),
+        _conv(32),
+        _norm(),
+        _conv(32),
+        _pool(),
+        _conv(16),
+        _pool(),
+        _norm(),
+        _conv(16, "valid"),
+    )
+
+
+@model
+def model6(dropout: float = 0.2) -> "keras.Sequential":
+    """Experiment 2: Model3 with BatchNormalization at the places of Model2 that Model4 leaves (assumption)."""
+    return _sequential(
+        "model6",
+        _conv(64),
+        _norm(),
+        _drop(dropout),
+        _conv(32),
+        _drop(dropout),
+        _conv(32),
+        _pool(),
+        _norm(),
+        _conv(16),
+        _pool(),
+        _conv(16, "valid"),
+    )
+
+
+def check_shapes(network: "keras.Sequential") -> None:
+    """Raises a `UserError` unless the model takes 32×32 RGB images and gives ten logits."""
+    shapes = getattr(network, "input_shape", None), getattr(network, "output_shape", None)
+    if shapes != ((None, *INPUT_SHAPE), (None, CLASSES)):
+        raise UserError(
+            f'Model "{network.name}" takes {shapes[0]} and gives {shapes[1]}.\n'
+            f"Expected {(None, *INPUT_SHAPE)} and {(None, CLASSES)}: 32×32 RGB images in, ten logits out."
+        )
+
+
+def last_convolution(network: "keras.Sequential") -> "keras.layers.Conv2D":
+    """The last `Conv2D`, whose grid Grad-CAM's maps have.
+
+    Raises:
+        UserError: the model has none.
+    """
+    for layer in reversed(network.layers):
+        if isinstance(layer, keras.layers.Conv2D):
+            return layer
+    raise UserError(f'Model "{network.name}" has no Conv2D layer, so there is no grid to draw a focus map on.')
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a model is.
+
+    Attributes:
+        trainable: parameters that training changes.
+        total: those and BatchNormalization's moving statistics.
+        multiply_adds: of one image's forward pass through `Conv2D` and `Dense` layers; the rest is left out as small.
+    """
+
+    trainable: int
+    total: int
+    multiply_adds: int
+
+
+def size_of(name: str, options: Mapping[str, Any]) -> Size:
+    """How large a builder's model with these options is; each is built once in a process."""
+    return _size_of(name, json.dumps(options, sort_keys=True))
+
+
+@functools.cache
+def _size_of(name: str, options: str) -> Size:
+    network = build(name, **json.loads(options))
+    return Size(*parameters(network), multiply_adds(network))
+
+
+def parameters(network: "keras.Sequential") -> tuple[int, int]:
+    """Trainable and total parameters; only the total counts BatchNormalization's moving statistics."""
+    return sum(math.prod(w.shape) for w in network.trainable_weights), network.count_params()
+
+
+def multiply_adds(network: "keras.Sequential") -> int:
+    """Multiply-adds of one image's forward pass through `Conv2D` and `Dense` layers; the rest is left out as small."""
+    total = 0
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+            positions = math.prod(layer.output.shape[1:-1])
+            total += positions * math.prod(layer.kernel.shape)
+    return total

@@ -1,0 +1,360 @@
+"""The command draws the focus map of the right image and model, or says why not."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import factories
+import numpy as np
+import pytest
+from factories import ROOT
+from PIL import Image
+
+from kerascifar.commands import cam
+from kerascifar.common import drawing, errors
+from kerascifar.common.errors import UserError
+from kerascifar.focus import methods, pictures
+from kerascifar.images import cifar10
+from kerascifar.runs import records
+
+# Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+
+
+def test_the_prediction_is_the_softmax_of_the_logits():
+    """Class 3 has the logit 9, the others 0 (nothing is green): e⁹ / (e⁹ + 9) = 0.99889…"""
+    pixels = np.zeros((2, 32, 32, 3), np.uint8)
+    focuses = pictures.explain(factories.planted(), pixels, [1, None], ["one", "two"], cifar10.CLASS_NAMES)
+    assert [f.explained for f in focuses] == ["automobile", "cat"]
+    assert [f.predicted for f in focuses] == ["cat", "cat"]
+    assert [f.source for f in focuses] == ["one", "two"]
+    assert focuses[0].probability == pytest.approx(np.exp(9) / (np.exp(9) + 9), rel=1e-6)
+
+
+def test_a_diverged_model_is_not_explained():
+    network = factories.planted()
+    network.set_weights([np.full_like(w, np.nan) for w in network.get_weights()])
+    with pytest.raises(UserError, match="numbers that are not finite: its training diverged"):
+        pictures.explain(network, np.zeros((1, 32, 32, 3), np.uint8), [None], ["x"], cifar10.CLASS_NAMES)
+
+
+# Records and their choice
+
+
+def record(name="M6", seed=0, accuracy=0.5, train=cifar10.TRAIN_SHA256, **changes):
+    dataset = {**factories.record().dataset, "train": train}
+    if train != cifar10.TRAIN_SHA256:
+        dataset["name"] = "shapes"
+    results = {split: {"loss": 1.0, "accuracy": accuracy} for split in ("train", "validation", "test")}
+    return factories.record(row={"name": name}, seed=seed, dataset=dataset, results=results, **changes)
+
+
+def store(made, folder, network=None):
+    """Writes the record and its model as a run's folder; without a model, a file that is not one."""
+    made = dataclasses.replace(made, folder=folder)
+    records.write(made, factories.HISTORY, factories.PREDICTIONS, network or _NoModel())
+    return records.read(folder)
+
+
+class _NoModel:
+    """Saves itself as a file that is no model."""
+
+    def save(self, path):
+        Path(path).write_bytes(b"no model")
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Stores records in folders of their own."""
+
+    def make(*made):
+        return [store(r, tmp_path / "pool" / f"{i:02}-{r.name}-{r.seed}") for i, r in enumerate(made)]
+
+    return make
+
+
+def test_the_default_is_the_best_row_by_validation_accuracy_and_its_lowest_seed(stored):
+    """M2 has the best single run, M1 the better mean over its seeds."""
+    pool = stored(record("M1", 1, 0.7), record("M1", 0, 0.6), record("M2", 0, 0.71), record("M2", 1, 0.2))
+    chosen, why = cam.choose([("your runs", pool)], None, None)
+    assert (chosen.name, chosen.seed) == ("M1", 0)
+    assert why == "M1, seed 0 (best validation accuracy of your runs: 65.00%)"
+
+
+def test_a_row_is_judged_by_all_its_seeds_also_those_without_weights(stored):
+    """Of published runs only seed 0 has weights: M1's is better, M2's mean over seeds is."""
+    pool = stored(record("M1", 0, 0.7), record("M1", 1, 0.5), record("M2", 0, 0.65), record("M2", 1, 0.66))
+    for weightless in (pool[1], pool[3]):
+        (weightless.folder / records.MODEL).unlink()
+    chosen, why = cam.choose([("the published runs", pool)], None, None)
+    assert chosen is pool[2]
+    assert why == "M2, seed 0 (best validation accuracy of the published runs: 65.50%)"
+
+
+def test_the_users_runs_come_before_the_published_ones(stored):
+    own, published, other = stored(record("M1", 0, 0.3), record("M2", 0, 0.9), record("M1", 1, 0.9))
+    pools = [("your runs", [own]), ("the published runs", [published, other])]
+    assert cam.choose(pools, None, None)[0] is own
+    assert cam.choose(pools, "M1", None)[0] is own
+    assert cam.choose(pools, "M2", None)[0] is published
+    assert cam.choose(pools, "M1", 1)[0] is other
+
+
+def test_full_runs_come_before_shortened_diverged_and_weightless_ones(stored):
+    pool = stored(
+        record("M1", 0, 0.9, shortened=True),
+        record("M2", 0, 0.95, stop="loss not finite"),
+        record("M3", 0, 0.4),
+        record("M4", 0, 0.97),
+        record("M5", 0, float("nan")),
+    )
+    (pool[3].folder / records.MODEL).unlink()
+    assert cam.choose([("your runs", pool)], None, None)[0].name == "M3"
+    assert cam.choose([("your runs", pool)], "M1", None)[0].name == "M1"
+    for row in ("M2", "M4", "M5"):
+        with pytest.raises(UserError, match=f"--row {row}: no trained model of that row"):
+            cam.choose([("your runs", pool)], row, None)
+
+
+def test_what_is_missing_is_said(stored):
+    pool = [("your runs", stored(record("M1", 0), record("Model4", 3)))]
+    with pytest.raises(UserError, match=r"There is no trained model yet .*\nTrain one: `make experiment1`"):
+        cam.choose([("your runs", [])], "M1", None)
+    with pytest.raises(
+        UserError, match=r'--row Modl4: no .*\nRows that have one: M1, Model4\. Did you mean "Model4"\?'
+    ):
+        cam.choose(pool, "Modl4", None)
+    with pytest.raises(UserError, match=r"--row Model4 --seed 1: no .*\nSeeds that have one: 3\. To train"):
+        cam.choose(pool, "Model4", 1)
+    with pytest.raises(UserError, match=r"--seed 1: no .*\nSeeds that have one: 0, 3\. To train"):
+        cam.choose(pool, None, 1)
+
+
+# The command
+
+
+def drawn_dataset(fingerprint=cifar10.TRAIN_SHA256):
+    """50,000 images, each of one grey that is its index modulo 251; labels shuffled."""
+    values = (np.arange(50_000) % 251).astype(np.uint8)
+    pixels = np.broadcast_to(values[:, np.newaxis, np.newaxis, np.newaxis], (50_000, 32, 32, 3))
+    labels = np.random.default_rng(5).permutation(np.arange(50_000) % 10)
+    return cifar10.Dataset(
+        name="CIFAR-10" if fingerprint == cifar10.TRAIN_SHA256 else "shapes",
+        class_names=cifar10.CLASS_NAMES,
+        images=pixels,
+        labels=labels,
+        fingerprint={"train": fingerprint, "test": cifar10.TEST_SHA256},
+        source="drawn for the tests",
+        _test=(pixels[:0], labels[:0]),
+    )
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, model):
+    """A folder with one run of M6 in `runs`, drawn images as the data set, nothing published."""
+    store(record("M6", 0, 0.6), tmp_path / "runs" / "m6", model)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(records, "PUBLISHED", tmp_path / "published")
+    monkeypatch.setattr(cifar10, "load", lambda path: drawn_dataset())
+    return tmp_path
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that were saved, beside being saved."""
+    kept, save = [], drawing.save
+    monkeypatch.setattr(drawing, "save", lambda figure, path: (kept.append(figure), save(figure, path)))
+    return kept
+
+
+def run(*argv):
+    return errors.run(cam.main, [str(a) for a in argv])
+
+
+def shown(axes):
+    return np.asarray(axes.get_images()[0].get_array())
+
+
+def first_of(name):
+    dataset = drawn_dataset()
+    number = cifar10.CLASS_NAMES.index(name)
+    return min(i for i in cifar10.split(dataset.labels)[1] if dataset.labels[i] == number)
+
+
+def test_class_draws_its_first_validation_image(place, figures, capsys, model):
+    assert run("--class", "horse") == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert output.out.splitlines() == [
+        "M6, seed 0 (of your runs: 60.00%)",
+        str(Path("runs/report/cam/M6-seed0-horse.png")),
+    ]
+    with Image.open(place / "runs/report/cam/M6-seed0-horse.png") as picture:
+        assert picture.format == "PNG" and picture.width == 1350
+    index = first_of("horse")
+    original, heat, masked, bar = figures[0].axes
+    assert (shown(original) == index % 251).all()
+    expected = methods.focus_maps(model, cifar10.scale(np.uint8(shown(original))[np.newaxis]), np.array([7]))[0]
+    np.testing.assert_allclose(shown(heat), expected, atol=1e-5)
+    np.testing.assert_allclose(shown(masked), expected[..., np.newaxis] * (index % 251) / 255 * np.ones(3), atol=1e-5)
+    assert bar.get_ylim() == (0, 1)
+    assert heat.get_images()[0].get_cmap()(0.0)[2] > 0.4 > heat.get_images()[0].get_cmap()(0.0)[0]  # blue
+    assert heat.get_images()[0].get_cmap()(1.0)[0] > 0.4 > heat.get_images()[0].get_cmap()(1.0)[2]  # red
+    title = figures[0].get_suptitle()
+    assert title.startswith("evidence for: horse · predicted: ")
+    assert title.splitlines()[1] == f"M6 · seed 0 · CIFAR-10 · validation image {index} (horse)"
+    assert heat.get_title() == "focus map (Grad-CAM, layer second)"
+
+
+def test_index_explains_the_images_own_label(place, figures):
+    dataset = drawn_dataset()
+    train, validation = cifar10.split(dataset.labels)
+    for part, index in (("training", int(train[7])), ("validation", int(validation[7]))):
+        assert run("--index", index) == 0
+        label = cifar10.CLASS_NAMES[dataset.labels[index]]
+        title = figures.pop().get_suptitle()
+        assert title.startswith(f"evidence for: {label} ·")
+        assert title.endswith(f"· {part} image {index} ({label})")
+        assert (place / f"runs/report/cam/M6-seed0-index{index}.png").is_file()
+
+
+def test_index_with_class_explains_that_class(place, figures):
+    assert run("--index", 0, "--class", "frog", "--layer", "first", "--out", "here.svg") == 0
+    assert figures[0].get_suptitle().startswith("evidence for: frog ·")
+    assert figures[0].axes[1].get_title() == "focus map (Grad-CAM, layer first)"
+    assert (place / "here.svg").read_text().startswith("<?xml")
+
+
+def test_all_draws_the_ten_classes(place, figures):
+    assert run("--all") == 0
+    assert (place / "runs/report/cam/M6-seed0-all.png").is_file()
+    titles = [axes.get_title() for axes in figures[0].axes if axes.get_title()]
+    assert [t.split(" —")[0] for t in titles] == list(cifar10.CLASS_NAMES)
+    assert [t.splitlines()[1] for t in titles] == [f"validation image {first_of(n)} ({n})" for n in cifar10.CLASS_NAMES]
+    assert len(figures[0].axes) == 31  # 10 × 3 tiles and the colour bar
+    assert "layer second" in figures[0].get_suptitle()
+
+
+def test_the_sheet_to_publish_is_the_commands(place, figures):
+    assert run("--all") == 0
+    drawn = pictures.class_sheet(records.read(place / "runs" / "m6"), drawn_dataset())
+    assert drawing.caption(drawn) == drawing.caption(figures[0])
+
+
+def test_a_picture_of_the_users_needs_no_data(place, figures, monkeypatch):
+    """Without --class, the predicted class is explained. A $ in the name is no formula."""
+    monkeypatch.setattr(cifar10, "load", lambda path: pytest.fail("the data set was loaded"))
+    Image.new("RGBA", (300, 200), (0, 90, 200, 255)).save(place / "my $cat$.png")
+    assert run("--image", "my $cat$.png") == 0
+    first = figures[0].get_suptitle().splitlines()[0]
+    explained, predicted = first.split(" · ")
+    assert predicted.removeprefix("predicted: ").startswith(explained.removeprefix("evidence for: "))
+    assert figures[0].get_suptitle().endswith(r"my \$cat\$.png, 32×32 pixels of it")
+    assert (shown(figures[0].axes[0]) == [0, 90, 200]).all()
+    assert (place / "runs/report/cam/M6-seed0-my__cat_.png").is_file()
+
+
+def test_synthetic_runs_never_mix_with_cifar(place, figures, monkeypatch, model, capsys):
+    """A better synthetic run lies beside M6. It is not taken for CIFAR-10 images, and marked where it is meant."""
+    store(record("Demo1", 0, 0.99, train="f" * 64), place / "runs" / "demo", model)
+    Image.new("RGB", (32, 32)).save(place / "a.png")
+    for argv in (["--class", "cat"], ["--image", "a.png"]):
+        assert run(*argv) == 0
+        assert figures.pop().get_suptitle().splitlines()[1].startswith("M6 · seed 0 · CIFAR-10 ·")
+    assert run("--class", "cat", "--row", "Demo1") == 2
+    assert "--row Demo1: no trained model of that row was found" in capsys.readouterr().err
+    monkeypatch.setattr(cifar10, "load", lambda path: drawn_dataset("f" * 64))
+    for argv in (["--class", "cat"], ["--image", "a.png", "--data", "shapes"]):
+        assert run(*argv) == 0
+        figure = figures.pop()
+        assert figure.get_suptitle().splitlines()[1].startswith("Demo1 · seed 0 · shapes · SYNTHETIC DATA ·")
+        assert "SYNTHETIC DATA" in [text.get_text() for text in figure.texts]
+    assert run("--class", "cat", "--row", "M6") == 2
+
+
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        (["--class", "dragon"], '--class "dragon" is not known.\nExpected one of: airplane, automobile'),
+        (["--class", "airplan"], 'Did you mean "airplane"?'),
+        (["--index", "50000"], "--index 50000: there is no such image.\nExpected 0 … 49999"),
+        (["--index", "-1"], "--index -1: there is no such image.\nExpected 0 … 49999"),
+        ([], "Nothing to draw was named.\nExpected one of: --class NAME"),
+        (["--row", "M6"], "Nothing to draw was named."),
+        (["--all", "--class", "cat"], "--all draws every class, --class one."),
+        (["--image", "a.png", "--index", "1"], "--image names a picture of your own, --index one of CIFAR-10."),
+        (["--image", "nowhere.png"], "nowhere.png: there is no such file."),
+        (
+            ["--class", "cat", "--row", "M7"],
+            "--row M7: no trained model of that row was found.\nRows that have one: M6.",
+        ),
+        (["--class", "cat", "--seed", "4"], "--seed 4: no trained model with that seed was found."),
+        (["--class", "cat", "--layer", "pool"], '--layer "pool" is no Conv2D layer of model "tiny".'),
+        (["--class", "cat", "--out", "a.jpeg"], "a.jpeg: pictures are not written as .jpeg."),
+        (["--class", "cat", "--out", "runs"], "--out runs: is a folder."),
+        (["--class", "cat", "--runs", "empty"], "There is no trained model yet"),
+        (["--class", "cat", "--out", "runs/m6/record.json/a.png"], "A file stands where a folder is needed."),
+    ],
+)
+def test_bad_input_is_one_paragraph_and_exit_2(place, capsys, argv, message):
+    before = sorted(place.rglob("*"))
+    assert run(*argv) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error and "\n\n" not in error
+    assert sorted(place.rglob("*")) == before
+
+
+def test_a_damaged_or_foreign_model_is_refused(place, capsys):
+    import keras
+
+    path = place / "runs" / "m6" / records.MODEL
+    path.write_bytes(path.read_bytes()[:500])
+    assert run("--class", "cat") == 2
+    assert "model.keras cannot be loaded" in capsys.readouterr().err
+    keras.Sequential([keras.Input((8,)), keras.layers.Dense(10)]).save(path)
+    assert run("--class", "cat") == 2
+    assert "32×32 RGB images in, ten logits out" in capsys.readouterr().err
+
+
+def in_a_process(*argv, cwd, setup=""):
+    """The module as `python -m kerascifar.cam` runs it; `setup` runs first in the same interpreter."""
+    code = (
+        f"import runpy, sys; {setup}\nsys.argv[1:] = {[str(a) for a in argv]!r}\n"
+        "try:\n    runpy.run_module('kerascifar.cam', run_name='__main__')\n"
+        "finally:\n    print('tensorflow' in sys.modules, file=sys.stderr)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
+    return subprocess.run([sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+def test_help_shows_examples_and_loads_no_tensorflow(tmp_path):
+    done = in_a_process("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "python -m kerascifar.cam --class airplane" in done.stdout
+    assert done.stderr == "False\n"
+
+
+@pytest.mark.slow
+def test_the_real_command_draws_and_says_nothing_else(tmp_path, model):
+    """In a process of its own: no chatter of TensorFlow's, no warning; exit status 0."""
+    store(record("M6"), tmp_path / "runs" / "m6", model)
+    Image.new("RGB", (64, 48), "green").save(tmp_path / "photo.jpg")
+    quiet_by_itself = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-m", "kerascifar.cam", "--image", "photo.jpg", "--class", "frog"],
+        cwd=tmp_path,
+        env={**quiet_by_itself, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "M6, seed 0 (of your runs: 50.00%)"
+    assert lines[-1] == str(Path("runs/report/cam/M6-seed0-photo-frog.png"))
+    assert done.stderr == ""
+    assert (tmp_path / "runs/report/cam/M6-seed0-photo-frog.png").is_file()

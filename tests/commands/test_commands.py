@@ -1,0 +1,532 @@
+"""The commands, as a user gives them: the whole way once; each mistake is explained in a paragraph, with status 2.
+
+Most run in this process, where TensorFlow is loaded already; those that need a process of their own, to be killed or to
+share a folder, get one.
+"""
+
+import contextlib
+import importlib
+import io
+import json
+import os
+import pickle
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import factories
+import h5py
+import numpy as np
+import pytest
+from factories import ROOT
+from PIL import Image
+
+from kerascifar import __main__
+from kerascifar.__main__ import main
+from kerascifar.commands import cam
+from kerascifar.common import errors
+from kerascifar.runs import records
+
+# A user's: JAX, once imported here, would set a log level, which kerascifar takes for the user's choice.
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+ROW = '[[row]]\nname = "A"\nmodel = "model1"\nbatch_size = 100\nepochs = 3\n'
+
+
+def command(*words, cwd, program=main):
+    """What `python -m kerascifar <words>` does in `cwd`, done in this process."""
+    out, problems = io.StringIO(), io.StringIO()
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(problems):
+        status = program([*map(str, words)])
+    return subprocess.CompletedProcess(words, status, out.getvalue(), problems.getvalue())
+
+
+def draw(words):
+    """What `python -m kerascifar.cam <words>` does."""
+    return errors.run(cam.main, words)
+
+
+@pytest.fixture
+def process():
+    """Starts `python -m kerascifar <words>` in `cwd`."""
+
+    def start(*words, cwd, source=ROOT, env=(), **options):
+        return subprocess.Popen(
+            [sys.executable, "-m", "kerascifar", *map(str, words)],
+            cwd=cwd,
+            env={**ENVIRONMENT, "PYTHONPATH": str(source), **dict(env)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    return start
+
+
+def ended(process):
+    """Waits for the process; what it printed, and its status."""
+    out, problems = process.communicate(timeout=factories.HANG)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, problems)
+
+
+def assert_told(result, answer):
+    """Status 2 and one paragraph without a traceback."""
+    assert re.search(answer, result.stderr), result.stderr
+    assert "Traceback" not in result.stderr and "\n\n" not in result.stderr.strip()
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) <= 8
+
+
+def environment_of(record):
+    return json.loads((record.folder / "record.json").read_text())["environment"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, shapes):
+    """A folder in which `run` was run on drawn shapes; yields the folder and what was printed."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "mine.toml").write_text(ROW, encoding="utf-8")
+    result = command("run", "mine.toml", "--data", shapes, "--epochs", 2, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    return folder, result.stdout
+
+
+def test_a_run_leaves_a_whole_record_and_says_what_it_does(trained, shapes):
+    folder, printed = trained
+    (record,) = records.list_records(folder / "runs")
+    assert record.is_synthetic and record.shortened and record.stop == "epoch limit"
+    assert sorted(p.name for p in record.folder.iterdir()) == [
+        "history.csv",
+        "model.keras",
+        "predictions.npz",
+        "record.json",
+    ]
+    assert [len(v) for v in record.history.values()] == [2] * 4
+    with zipfile.ZipFile(record.folder / "model.keras") as file:
+        saved = h5py.File(io.BytesIO(file.read("model.weights.h5")))
+    assert saved["layers/dense"] and "optimizer" not in saved
+    with np.load(record.folder / "predictions.npz") as file:
+        right = (
+            file["test_predicted"]
+            == np.fromfile(shapes / "cifar-10-batches-bin" / "test_batch.bin", "uint8").reshape(-1, 3073)[:, 0]
+        )
+    assert right.mean() == pytest.approx(record.results["test"]["accuracy"])
+    for words in ("rows A; seeds 0", "0 of 1 finished already", "SYNTHETIC DATA", "left about", "(shortened)"):
+        assert words in printed
+    assert environment_of(record)["earlier"] == []
+    for name in ("mine.csv", "mine.md", "curves/mine-A.png"):
+        assert (folder / "runs" / "report" / name).is_file()
+    environment = environment_of(record)
+    assert {"versions", "backend", "device", "cores", "commit", "uncommitted", "finished"} <= set(environment)
+
+
+def test_the_same_command_again_trains_nothing(trained, shapes):
+    folder, _ = trained
+    before = [(p, p.stat().st_mtime_ns) for p in sorted((folder / "runs").glob("mine-*/*"))]
+    again = command("run", "mine.toml", "--data", shapes, "--epochs", 2, cwd=folder)
+    assert again.returncode == 0 and "1 of 1 finished already" in again.stdout
+    assert [(p, p.stat().st_mtime_ns) for p in sorted((folder / "runs").glob("mine-*/*"))] == before
+
+
+def examples():
+    modules = [importlib.import_module(f"kerascifar.commands.{name}") for name in __main__.COMMANDS]
+    return [(name, m.EXAMPLES.strip().splitlines()) for name, m in zip(__main__.COMMANDS, modules, strict=True)]
+
+
+@pytest.mark.parametrize("name, lines", examples())
+def test_every_command_has_examples_that_are_commands(name, lines):
+    assert lines
+    for line in lines:
+        words = re.split(r" {2,}", line)[0].split()
+        assert words[0] == __main__._parser().parse_args(words).command == name
+
+
+def test_focus_measures_a_run_once_and_shows_the_table(trained, shapes, tmp_path):
+    shutil.copytree(trained[0] / "runs", tmp_path / "runs")
+    words = ("focus", "--rows", "A", "--methods", "saliency", "--data", shapes)
+    first = command(*words, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert re.search(r"\A\| row .*\n.*\n\| A +\| Saliency +\| 1 +\| 100 ", first.stdout) and "| centred" in first.stdout
+    told = [line for line in first.stderr.splitlines() if "parts" in line]  # no bar: this is no terminal
+    assert re.fullmatch(r"A seed 0, saliency: 1 of 3 parts", told[0])
+    assert re.fullmatch(r"A seed 0, centred: 3 of 3 parts; left about 0 s", told[-1])
+    (path,) = (tmp_path / "runs").glob("mine-A-*/focus.npz")
+    before = path.stat().st_mtime_ns
+    again = command(*words, cwd=tmp_path)
+    assert again.returncode == 0 and path.stat().st_mtime_ns == before
+    table = (tmp_path / "runs" / "report" / "focus.md").read_text(encoding="utf-8")
+    assert "LeRF" in table and "| A " in table
+
+
+@pytest.mark.parametrize(
+    "words, key, value",
+    [
+        (("run", "mine.toml", "--epochs", 2, "--data"), "row", "A"),
+        (("data", "--data"), "class", "circle"),
+        (("focus", "--rows", "A", "--data"), "map", "Grad-CAM"),
+        (("findings", "--runs", "runs", "--out", "out"), "claim", "C1"),
+        (("compare", "A"), "run", "A"),
+        (("models", "model4"), "trainable parameters", 42_314),
+        (("doctor", "--data"), "what", "Python"),
+    ],
+)
+def test_tables_are_json_where_it_is_asked_for(trained, shapes, words, key, value, monkeypatch, capsys):
+    """Nothing else stands on standard output, so it can be read by another program."""
+    monkeypatch.chdir(trained[0])
+    words = [*map(str, words), *([str(shapes)] if words[-1] == "--data" else []), "--json"]
+    assert main(words) in ((0, 1) if words[0] == "doctor" else (0,))
+    first = json.loads(capsys.readouterr().out)[0]
+    assert first[key] == value, first
+
+
+@pytest.mark.parametrize(
+    "words, answer",
+    [
+        (("--methods", "gradcan"), 'method "gradcan" is not known.*\n.*Did you mean "gradcam"'),
+        (("--rows", "B"), "There is no trained model of B in runs.*\nTrain one"),
+        (("--rows", "A", "--images", 5), "--images 5 is out of range. Expected 100 to 100"),
+    ],
+)
+def test_mistakes_with_focus_measures_are_told(trained, shapes, words, answer):
+    assert_told(command("focus", *words, "--data", shapes, cwd=trained[0]), answer)
+
+
+def finished_epochs(folder):
+    """Of the newest checkpoint; epochs are so short that any single one may not be seen."""
+    return max((int(path.stem[-6:]) for path in folder.glob("runs/*/checkpoint-*.bin")), default=0)
+
+
+def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, shapes, process):
+    """Fails if an interruption is a traceback, loses finished epochs or ends in another status than 130."""
+    (tmp_path / "mine.toml").write_text(ROW.replace("epochs = 3", "epochs = 5000\npatience = 5000"), encoding="utf-8")
+    words = ("run", "mine.toml", "--data", shapes)
+    # A shell starts what runs in its background with SIGINT ignored, and so the tests, and what they start.
+    listening = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    first = process(*words, cwd=tmp_path, **listening)
+    deadline = time.monotonic() + factories.HANG
+    while not finished_epochs(tmp_path) >= 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    first.send_signal(signal.SIGINT)
+    stopped = ended(first)
+    assert stopped.returncode == 130 and "Traceback" not in stopped.stderr
+    assert "Stopped in A seed 0." in stopped.stdout and "go on with the same command:" in stopped.stdout
+    kept = finished_epochs(tmp_path)
+    second = process(*words, cwd=tmp_path)
+    line = next(line for line in second.stdout if "A seed 0 epoch " in line)
+    second.kill()
+    second.communicate()
+    assert f"epoch {kept + 1}:" in line
+
+
+def test_other_images_are_another_run(trained, tmp_path):
+    """Fails if a run on one data set counts as finished for another: drawn shapes would pass for CIFAR-10."""
+    from kerascifar.images import drawn
+
+    shutil.copytree(trained[0], tmp_path / "here")
+    drawn.write(tmp_path / "others", train=500, test=100, seed=2)
+    result = command("run", "mine.toml", "--data", tmp_path / "others", "--epochs", 2, cwd=tmp_path / "here")
+    assert result.returncode == 0 and "0 of 1 finished already" in result.stdout
+    assert len(records.list_records(tmp_path / "here" / "runs")) == 2
+
+
+def test_adding_a_model_is_one_function_and_adding_a_row_one_block(tmp_path, shapes, process):
+    """In a copy of the package, as a user would in a clone; the README's own example is what is added."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    function = re.search(r"```python\n(@model.*?)```", readme, re.S)[1]
+    block = re.search(r"```toml\n(.*?)```", readme, re.S)[1].replace("M9", "Mine") + 'model = "mine"\n'
+    shutil.copytree(ROOT / "kerascifar", tmp_path / "kerascifar", ignore=shutil.ignore_patterns("__pycache__"))
+    with open(tmp_path / "kerascifar" / "models.py", "a", encoding="utf-8") as file:
+        file.write("\n\n" + function)
+    text = (ROOT / "experiments" / "experiment1.toml").read_text(encoding="utf-8")
+    # The defaults' options are Model1's.
+    (tmp_path / "experiment1.toml").write_text(f"{text}\n{block}model_options = {{ width = 8 }}\n", encoding="utf-8")
+    words = ("run", "experiment1.toml", "--rows", "Mine", "--epochs", 1, "--data", shapes)
+    result = ended(process(*words, cwd=tmp_path, source=tmp_path))
+    assert result.returncode == 0, result.stderr
+    (record,) = records.list_records(tmp_path / "runs")
+    assert record.row["model"] == "mine" and record.row["model_options"] == {"width": 8}
+    listing = ended(process("models", "mine", cwd=tmp_path, source=tmp_path)).stdout
+    assert "trainable parameters 1,226" in listing  # 32 × (27 + 1) + 32 × 10 + 10
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["run", "nowhere.toml"], "nowhere.toml does not exist"),
+        (["run", "mine.toml", "--rows", "B"], 'has no row "B"'),
+        (["run", "mine.toml", "--seeds", "-1"], "Seed -1 is out of range"),
+        (["run", "mine.toml", "--epochs", "0"], "--epochs 0 trains nothing"),
+        (["run", "wrong.toml"], 'Did you mean "learning_rate"'),
+        (["run", "type.toml"], "learning_rate must be a number, not 'fast'"),
+        (["run", "value.toml"], "batch_size 0 is out of range"),
+        (["run", "name.toml"], 'optimizer "adm" is not known'),
+        (["run", "broken.toml"], "not valid TOML"),
+        (["run", "."], "folder"),
+        (["models", "modell4"], 'Did you mean "model4"'),
+        (["publish", "nowhere"], "holds no record.json"),
+        (["data", "--data", "nowhere"], "nowhere"),
+    ],
+)
+def test_a_mistake_is_told_in_a_paragraph(tmp_path, shapes, words, answer, monkeypatch):
+    monkeypatch.setenv("KERASCIFAR_DATA", str(shapes))
+    (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
+    (tmp_path / "wrong.toml").write_text(ROW + "learning_rat = 1\n", encoding="utf-8")
+    (tmp_path / "type.toml").write_text(ROW + 'learning_rate = "fast"\n', encoding="utf-8")
+    (tmp_path / "value.toml").write_text(ROW.replace("batch_size = 100", "batch_size = 0"), encoding="utf-8")
+    (tmp_path / "name.toml").write_text(ROW + 'optimizer = "adm"\n', encoding="utf-8")
+    (tmp_path / "broken.toml").write_text("[[row]\n", encoding="utf-8")
+    before = sorted(tmp_path.rglob("*"))
+    result = command(*words, cwd=tmp_path)
+    assert_told(result, answer)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["--jobs", "0"], "--jobs 0 is out of range. Expected 1 to "),
+        (["--jobs", "1000000"], "the number of cores on this machine"),
+        (["--jobs", "2", "--executor", "ray"], "--jobs and --executor exclude each other"),
+        (["--jobs", "2", "--address", "auto"], "--jobs and --address exclude each other"),
+        (["--cpus-per-run", "2"], "--cpus-per-run needs --executor ray"),
+        (["--jobs", "2"], "need Ray.\nInstall it: pip install"),
+    ],
+)
+def test_a_mistake_with_jobs_is_explained(tmp_path, shapes, monkeypatch, words, answer):
+    if "need Ray" in answer:
+        monkeypatch.setitem(sys.modules, "ray", None)  # as where it is not installed
+        if (os.cpu_count() or 1) < 2:
+            pytest.skip("two jobs need two cores")
+    (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
+    assert_told(command("run", "mine.toml", "--data", shapes, *words, cwd=tmp_path), answer)
+    assert not list(tmp_path.glob("runs/mine-*"))
+
+
+def test_a_precision_that_makes_no_sense_here_is_refused_and_another_is_recorded(tmp_path, shapes):
+    import keras
+
+    (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
+    words = ("run", "mine.toml", "--epochs", 1, "--data", shapes, "--precision")
+    assert_told(command(*words, "float64", cwd=tmp_path), 'precision "float64" is not known')
+    assert_told(command(*words, "mixed_float16", cwd=tmp_path), "mixed_float16 needs a GPU")
+    assert not list(tmp_path.glob("runs/mine-*"))
+    try:
+        result = command(*words, "mixed_bfloat16", cwd=tmp_path)
+    finally:
+        keras.config.set_dtype_policy("float32")  # this process goes on
+    assert result.returncode == 0, result.stderr
+    assert "Not in float32 but in mixed_bfloat16: A seed 0." in result.stdout
+    (record,) = records.list_records(tmp_path / "runs")
+    assert record.row["precision"] == "mixed_bfloat16"
+
+
+def test_no_data_names_the_places_the_address_and_the_demo(tmp_path, process):
+    env = {
+        "KERASCIFAR_DATA": "",
+        "KERASCIFAR_CACHE": str(tmp_path / "cache"),
+        "KERAS_HOME": str(tmp_path / "keras"),
+        # A proxy that does not answer: no test may download, on a machine that could.
+        **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),
+    }
+    (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
+    result = ended(process("run", "mine.toml", cwd=tmp_path, env=env))  # urllib looks for proxies once in a process
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    for words in ("https://", "KERASCIFAR_DATA", "make demo", str(tmp_path / "keras")):
+        assert words in result.stderr
+
+
+def damage(folder, how):
+    """Damages the binary files in `folder`."""
+    first, second = (folder / "cifar-10-batches-bin" / f"data_batch_{i}.bin" for i in (1, 2))
+    content = first.read_bytes()
+    if how == "truncated":
+        first.write_bytes(content[:-1])
+    elif how == "oversized":
+        first.write_bytes(content + b"\0")
+    elif how == "bit-flipped":
+        first.write_bytes(content[:5000] + bytes([content[5000] ^ 1]) + content[5001:])
+    elif how == "missing":
+        first.unlink()
+    else:
+        first.write_bytes(second.read_bytes())
+        second.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["truncated", "oversized", "swapped", "bit-flipped", "missing"])
+def test_damaged_data_is_told_and_nothing_is_trained(tmp_path, shapes, how):
+    shutil.copytree(shapes, tmp_path / "images")
+    damage(tmp_path / "images", how)
+    (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
+    assert_told(command("run", "mine.toml", "--data", "images", cwd=tmp_path), r"data_batch_1\.bin")
+    assert not (tmp_path / "runs").exists()
+
+
+class _Attack:
+    """Unpickled by Python's own unpickler, it makes a file named `owned`."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("owned"),)
+
+
+def test_a_pickle_with_code_is_refused_and_not_run(tmp_path):
+    folder = tmp_path / "images" / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    for name in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
+        (folder / name).write_bytes(pickle.dumps({b"data": _Attack(), b"labels": [0]}))
+    (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
+    assert_told(command("run", "mine.toml", "--data", "images", cwd=tmp_path), "was not opened")
+    assert not list(tmp_path.rglob("owned")) and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("how", ["damaged", "other shape", "Lambda"])
+def test_a_model_that_is_damaged_foreign_or_holds_code_is_refused_and_not_run(trained, shapes, tmp_path, how):
+    import keras
+
+    shutil.copytree(trained[0], tmp_path / "here")
+    (path,) = tmp_path.glob("here/runs/*/model.keras")
+    if how == "damaged":
+        path.write_bytes(path.read_bytes()[:1000])
+    elif how == "other shape":
+        keras.Sequential([keras.Input((8,)), keras.layers.Dense(10)]).save(path)
+    else:
+        code = keras.layers.Lambda(lambda x: (Path("owned").touch(), x)[1], output_shape=(32, 32, 3))
+        keras.Sequential([keras.Input((32, 32, 3)), code, keras.layers.Flatten(), keras.layers.Dense(10)]).save(path)
+        (tmp_path / "here" / "owned").unlink(missing_ok=True)
+        Path("owned").unlink(missing_ok=True)  # made when the layer was tried out here
+    words = ["--class", "circle", "--data", shapes]
+    answer = "cannot be loaded" if how != "other shape" else "32×32 RGB images in, ten logits out"
+    assert_told(command(*words, cwd=tmp_path / "here", program=draw), answer)
+    assert not list(tmp_path.rglob("owned")) and not list(tmp_path.glob("here/runs/report/cam"))
+
+
+def test_a_damaged_record_hides_no_other_run(trained, tmp_path, monkeypatch):
+    """With one published run: to judge all of them takes long."""
+    (one,) = records.PUBLISHED.glob("experiment1-M1-seed0-*")
+    shutil.copytree(one, tmp_path / "published" / one.name)
+    monkeypatch.setattr(records, "PUBLISHED", tmp_path / "published")
+    shutil.copytree(trained[0], tmp_path / "here")
+    (tmp_path / "here" / "runs" / "bad").mkdir()
+    (tmp_path / "here" / "runs" / "bad" / "record.json").write_text('{"schema": 99}')
+    monkeypatch.setenv("KERASCIFAR_DATA", "")  # without images
+    monkeypatch.setenv("KERASCIFAR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    result = command("report", cwd=tmp_path / "here")
+    assert result.returncode == 0 and "runs/report/mine.csv" in result.stdout and "README" not in result.stdout
+    assert "bad/record.json has schema 99; this version of kerascifar reads 1 to 1" in result.stderr
+
+
+def test_two_commands_at_once_share_the_runs(tmp_path, shapes, process):
+    """Fails if both train the same run, or if one waits: each trains the next one that is free."""
+    rows = "".join(ROW.replace('"A"', f'"{name}"').replace("epochs = 3", "epochs = 12") for name in "ABCD")
+    (tmp_path / "mine.toml").write_text(rows, encoding="utf-8")
+    both = [process("run", "mine.toml", "--data", shapes, cwd=tmp_path) for _ in range(2)]
+    results = [ended(one) for one in both]
+    assert [(result.returncode, result.stderr) for result in results] == [(0, ""), (0, "")]
+    printed = [result.stdout for result in results]
+    ends = sorted(re.findall(r"^(\w) seed 0: epoch limit after epoch 12", "".join(printed), re.M))
+    assert ends == ["A", "B", "C", "D"]
+    assert all("epoch limit" in out for out in printed)  # each has trained, none has waited for the other
+    assert len(records.list_records(tmp_path / "runs")) == 4
+    assert not list((tmp_path / "runs").rglob("checkpoint-*")) and not list(tmp_path.rglob(".unfinished-*"))
+
+
+def test_a_run_in_other_hands_is_left_alone_and_a_stale_lock_blocks_nothing(tmp_path, shapes):
+    """Fails if a lock is a file's existence: it would outlive its process; or if a held one is ignored."""
+    (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
+    words = ("run", "mine.toml", "--data", shapes, "--epochs", 1)
+    holder = (
+        "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); "
+        "sys.stdin.read()"
+    )
+    done = command(*words, cwd=tmp_path)
+    (lock,) = (tmp_path / "runs" / ".locks").iterdir()
+    (folder,) = tmp_path.glob("runs/mine-*")
+    shutil.rmtree(folder)
+    with subprocess.Popen([sys.executable, "-c", holder, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        result = command(*words, cwd=tmp_path)
+        assert (
+            result.returncode == 0
+            and "In the hands of another command, so not trained here: A seed 0." in result.stdout
+        )
+        assert not folder.exists()
+        other.kill()
+    assert lock.exists()
+    result = command(*words, cwd=tmp_path)
+    assert "A seed 0: epoch limit after epoch 1" in result.stdout and done.returncode == 0
+
+
+def _small_files():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+
+def test_a_disk_that_takes_no_more_is_told_and_earlier_results_stay(trained, shapes, tmp_path, process):
+    """A limit on the size of files stands for a full disk: the checkpoint cannot be written."""
+    shutil.copytree(trained[0], tmp_path / "here")
+    before = {p: p.read_bytes() for p in (tmp_path / "here" / "runs").glob("mine-*/*")}
+    words = ["run", "mine.toml", "--data", shapes, "--seeds", 1]
+    result = process(*words, cwd=tmp_path / "here", preexec_fn=_small_files)
+    assert_told(ended(result), "would exceed the size")
+    assert {p: p.read_bytes() for p in before} == before
+    assert not list((tmp_path / "here" / "runs").rglob(".unfinished-*"))
+
+
+@pytest.mark.parametrize("runs", ["file", "read-only", "file/below"])
+def test_runs_that_cannot_be_written_are_told(tmp_path, shapes, runs):
+    (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "read-only").mkdir(mode=0o555)
+    place = runs
+    if runs == "read-only" and os.access(tmp_path / "read-only", os.W_OK):  # root may write anywhere but there:
+        place = "/sys/kerascifar"
+    result = command("run", "mine.toml", "--data", shapes, "--runs", place, cwd=tmp_path)
+    assert_told(result, "where a folder is needed|may not be written|read-only")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["--class", "dragon"], "dragon"),
+        (["--class", "circle", "--index", "500"], "500"),
+        (["--class", "circle", "--row", "Z"], "Z"),
+        (["--image", "text.png"], "text.png"),
+        (["--image", "wide.png"], "wide.png"),
+        (["--class", "circle", "--runs", "empty"], "make experiment1"),
+    ],
+)
+def test_mistakes_with_focus_maps_are_told(trained, shapes, words, answer, tmp_path):
+    (tmp_path / "text.png").write_text("no image")
+    Image.new("1", (40_000, 2)).save(tmp_path / "wide.png")
+    (tmp_path / "empty").mkdir()
+    place = [] if "--runs" in words else ["--runs", trained[0] / "runs"]
+    assert_told(command(*words, *place, "--data", shapes, cwd=tmp_path, program=draw), answer)
+
+
+def test_a_focus_map_is_drawn_and_its_path_printed(trained, shapes, tmp_path):
+    words = ["--class", "circle", "--data", shapes, "--runs", trained[0] / "runs", "--out", "map.png"]
+    result = command(*words, cwd=tmp_path, program=draw)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "map.png"
+    with Image.open(tmp_path / "map.png") as picture:
+        assert picture.width > 600
+
+
+def test_report_without_any_run_says_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(records, "PUBLISHED", tmp_path / "none")
+    assert main(["report", "--runs", str(tmp_path / "runs")]) == 2
+    assert "no finished run" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_findings_needs_no_tensorflow(tmp_path):
+    """Half of its time would be the import. Fails if a module on its way imports TensorFlow."""
+    code = "import sys; from kerascifar.__main__ import main; main(['findings', '--out', sys.argv[1]]); "
+    code += "print('tensorflow' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "False"

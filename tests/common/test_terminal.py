@@ -1,0 +1,54 @@
+"""Progress is for who waits: in a terminal, and never among the results."""
+
+from functools import partial
+
+import pytest
+from rich.console import Console
+
+from kerascifar.common import terminal
+
+
+def in_a(monkeypatch, in_terminal):
+    for name in ("TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.setenv(name, str(int(in_terminal)))
+    monkeypatch.setenv("TERM", "xterm")
+
+
+def test_a_bar_is_shown_in_a_terminal_alone_and_beside_the_results(monkeypatch, capsys):
+    for in_terminal in (False, True):
+        in_a(monkeypatch, in_terminal)
+        assert list(terminal.track([3, 4], "Claims")) == [3, 4]
+        printed = capsys.readouterr()
+        assert printed.out == "" and ("Claims" in printed.err) == in_terminal
+
+
+def test_long_work_tells_a_log_how_far_it_is(monkeypatch, capsys):
+    for in_terminal in (False, True):
+        in_a(monkeypatch, in_terminal)
+        with terminal.counted(2) as tick:
+            tick("M6 seed 0, gradcam")
+            tick("M6 seed 0, random")
+        printed = capsys.readouterr()
+        assert printed.out == "" and "M6 seed 0, random" in printed.err
+        assert ("M6 seed 0, gradcam: 1 of 2 parts" in printed.err) == (not in_terminal)
+        assert in_terminal or len(printed.err.splitlines()) == 2
+
+
+def test_a_terminal_that_cannot_move_a_bar_gets_the_lines(monkeypatch, capsys):
+    in_a(monkeypatch, True)
+    monkeypatch.setenv("TTY_INTERACTIVE", "0")
+    with terminal.counted(1) as tick:
+        tick("M6 seed 0, gradcam")
+    assert "1 of 1 parts" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("minutes", [0.5, 30])
+def test_time_left_is_told_however_long_a_part_takes(monkeypatch, capsys, minutes):
+    """Fails where Rich forgets the part before: by itself it looks back for half a minute."""
+    in_a(monkeypatch, False)
+    clock = iter(range(0, 10**6, int(60 * minutes)))
+    monkeypatch.setattr(terminal, "Console", partial(Console, get_time=lambda: float(next(clock))))
+    with terminal.counted(4) as tick:
+        for _ in range(3):
+            tick("M6 seed 0, gradcam")
+    assert "3 of 4 parts; left about" in capsys.readouterr().err

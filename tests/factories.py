@@ -1,0 +1,94 @@
+"""For tests: records of a finished run on CIFAR-10 as far as they tell, in memory or as a folder; a planted model."""
+
+from pathlib import Path
+
+import numpy as np
+
+from kerascifar.images import cifar10
+from kerascifar.runs import records
+from kerascifar.training import models
+
+ROOT = Path(__file__).resolve().parent.parent
+HANG = 1200  # seconds: on no machine does anything here take so long, unless it hangs
+HISTORY = {name: [0.5, 0.1 + 0.2] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+# Three images of classes 0, 1, 1, predicted as 0, 1, 2.
+PREDICTIONS = {"test_label": np.array([0, 1, 1], "uint8"), "test_predicted": np.array([0, 1, 2], "uint8")}
+SHAPES = {"name": "synthetic shapes", "class_names": ["x"] * 10, "train": "0", "test": "0"}
+
+
+def record(folder=Path(), history=None, **changes):
+    """Row M1 of experiment 1, seed 0; `row` changes only those of the row's values that it names."""
+    values = {
+        "schema": 1,
+        "experiment": "experiment1",
+        "basis": "0" * 64,
+        "seed": 0,
+        "dataset": {
+            "name": "CIFAR-10",
+            "class_names": list(cifar10.CLASS_NAMES),
+            "train": cifar10.TRAIN_SHA256,
+            "test": cifar10.TEST_SHA256,
+        },
+        "split": "0" * 64,
+        "shortened": False,
+        "stop": "early stopping",
+        "epochs_trained": 2,
+        "epoch_kept": 1,
+        "seconds": [1.0, 2.0],
+        "results": {s: {"loss": 1.0, "accuracy": a} for s, a in (("train", 0.7), ("validation", 0.7), ("test", 2 / 3))},
+        "per_class": {s: dict.fromkeys(cifar10.CLASS_NAMES, 0.7) for s in ("validation", "test")},
+        "environment": {
+            "device": "CPU, 2 cores",
+            "commit": "c",
+            "uncommitted": False,
+            "finished": "2026-01-01T00:00:00+00:00",
+            "earlier": [],
+        },
+        **changes,
+    }
+    values["row"] = {
+        "name": "M1",
+        "model": "model1",
+        "model_options": {},
+        "augment": False,
+        "optimizer": "adam",
+        "loss": "crossentropy",
+        "batch_size": 256,
+        "learning_rate": 0.001,
+        "epochs": 500,
+        **changes.get("row", {}),
+    }
+    made = records.Record(**values, folder=folder)
+    if history is not None:
+        made.__dict__["history"] = history  # a cached property: nothing is read from disk
+    return made
+
+
+def run(folder, network=None, predictions=PREDICTIONS, **changes):
+    """The record, written into `folder` with a history, predictions and an untrained model."""
+    made = record(folder, **changes)
+    network = network or models.build(made.row["model"])
+    records.write(made, HISTORY, predictions, network)
+    return made
+
+
+def planted():
+    """A model whose class 1 sees bright green only, class 2 dislikes it, and class 3 is blind: it has a constant."""
+    import keras
+
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Conv2D(2, 3, padding="same", activation="relu", name="green"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(10),
+        ]
+    )
+    kernel = np.zeros((3, 3, 3, 2), np.float32)
+    kernel[:, :, 1, 0] = 1 / 9
+    kernel[:, :, 0, 1] = 1 / 9
+    dense = np.zeros((2, 10), np.float32)
+    dense[0, 1], dense[0, 2] = 5, -5
+    network.set_weights([kernel, np.array([-0.5, -0.5], np.float32), dense, np.float32([0, 0, 0, 9, *[0] * 6])])
+    return network

@@ -1,0 +1,67 @@
+"""Runs are compared with the first one named, paired by seed; what is no run is told."""
+
+import factories
+import numpy as np
+import pytest
+
+from kerascifar.__main__ import main
+from kerascifar.common.errors import UserError
+from kerascifar.findings import compare
+from kerascifar.runs import records
+
+# Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Rows A and B, seeds 0 and 1: of 400 images B has 20 more right than A with seed 0, and 40 with seed 1."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, right in (("A", (200, 200)), ("B", (220, 240))):
+        for seed, count in enumerate(right):
+            predicted = np.where(np.arange(400) < count, 3, 4).astype("uint8")
+            made = {"test_label": np.full(400, 3, "uint8"), "test_predicted": predicted}
+            results = {s: {"loss": 1.0, "accuracy": count / 400} for s in ("train", "validation", "test")}
+            factories.run(folder / f"{name}{seed}", row={"name": name}, seed=seed, results=results, predictions=made)
+    return folder
+
+
+def test_a_row_is_compared_with_the_first_by_seed(runs):
+    table = compare.table(compare.find(["A", "B"], runs))
+    first, second = table.to_dict("records")
+    assert (first["run"], first["n"], first["Test_acc"]) == ("A", 2, 50.0) and np.isnan(first["difference"])
+    assert (
+        second["Test_acc"] == pytest.approx(57.5)
+        and second["difference"] == pytest.approx(7.5)
+        and second["pairs"] == 2
+    )
+    assert second["low"] < 7.5 < second["high"] and second["McNemar p by seed"].startswith("1.9e-06; ")
+
+
+def test_a_folder_names_one_run_and_two_seeds_make_a_pair(runs):
+    found = compare.find([str(runs / "A0"), str(runs / "B1")], runs)
+    assert list(found) == ["A seed 0", "B seed 1"]
+    assert compare.table(found).iloc[1]["difference"] == pytest.approx(10)
+    twice = compare.find([str(runs / "A0"), str(runs / "A0")], runs)
+    assert len(twice) == 2 and compare.table(twice).iloc[1]["difference"] == 0
+
+
+def test_a_row_of_ones_own_comes_before_the_published_one(runs):
+    assert compare.find(["A", "M1"], runs)["M1"][0].folder.parent == records.PUBLISHED
+
+
+def test_what_is_no_run_is_told(runs, tmp_path):
+    with pytest.raises(UserError, match='"AA" is no folder of a finished run, and no row in .*\n.*Did you mean "A"'):
+        compare.find(["A", "AA"], runs)
+    other = factories.run(tmp_path / "other", dataset=factories.SHAPES)
+    with pytest.raises(UserError, match="tested on different images"):
+        compare.find(["A", str(other.folder)], runs)
+
+
+def test_the_command_writes_a_table_and_a_figure(runs, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", "B", "A", "--runs", str(runs)]) == 0
+    assert "| B " in capsys.readouterr().out
+    assert (runs / "report" / "compare.csv").is_file() and (runs / "report" / "compare.png").is_file()

@@ -1,0 +1,140 @@
+"""What is measured of a run is kept beside it, found again, and told apart from another run's."""
+
+import shutil
+from pathlib import Path
+
+import factories
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from kerascifar.common.errors import UserError
+from kerascifar.focus import measures, measuring, methods
+from kerascifar.runs import measurements, records
+
+# Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+LABELS = np.arange(30) % 10
+KINDS = ("gradcam", "saliency", "random", "centred")
+
+
+def known():
+    """The planted model, with a say of its evidence over its constant."""
+    network = factories.planted()
+    kernel, bias, dense, constants = network.get_weights()
+    network.set_weights([kernel, bias, 150 * dense, constants])
+    return network
+
+
+def on_cells(found):
+    """The planted model's cells are pixels: means of 4×4, then linear between their centres."""
+    at = np.meshgrid(*[(np.arange(32) - 1.5) / 4] * 2, indexing="ij")
+    blocks = found.reshape(30, 8, 4, 8, 4).mean(axis=(2, 4))
+    return np.array([ndimage.map_coordinates(b, at, order=1, mode="nearest") for b in blocks])
+
+
+def pictures():
+    """Dark, with a green patch where the label is 1: what the planted model knows."""
+    drawn = 0.2 * np.random.default_rng(0).random((30, 32, 32, 3), dtype="float32")
+    drawn[LABELS == 1, 10:24, 10:24, 1] = 1
+    return drawn
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A run of the planted model, measured in parts of 16 + 14 images."""
+    made = factories.run(tmp_path_factory.mktemp("run"), known())
+    ticks = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measuring, "AT_ONCE", 16)
+        measuring.measure(made, pictures(), LABELS, KINDS, 30, ticks.append)
+    assert ticks == [f"{made.label}, {kind}" for kind in KINDS for _ in range(2)]
+    return made
+
+
+def test_every_measure_is_that_of_focus_on_maps_of_one_grid(measured):
+    """Fails if parts slip, if a measure takes another's place, or if maps are normalised or of another grid."""
+    found = measurements.read(measured)
+    assert {name for name in found if "/" not in name} == {"mosaic_right"}
+    network, images = known(), pictures()
+    shown = on_cells(methods.evidence(network, images, LABELS))
+
+    def predict(x):
+        return np.asarray(network(x))
+
+    mosaics, quarter, _ = measures.mosaics(images, LABELS)
+    there = on_cells(methods.evidence(network, mosaics, LABELS))
+    deletion, insertion = measures.deletion_and_insertion(predict, images, LABELS, shown)
+    expected = {
+        "border": measures.border_share(shown),
+        "pointing": measures.pointing(there, quarter),
+        "deletion": deletion,
+        "insertion": insertion,
+    }
+    for name, values in expected.items():
+        some = LABELS == 1  # an empty map is taken away by lot, part by part
+        np.testing.assert_allclose(found[f"gradcam/{name}"][some], values[some], atol=2e-3, err_msg=name)
+    assert np.isnan(found["gradcam/border"][LABELS == 2]).all()  # green speaks against class 2: the map is empty
+    one = {name: values[LABELS == 1].mean() for name, values in found.items() if "/" in name}
+    assert one["gradcam/road"] > 0.05 > one["random/road"]
+    assert one["gradcam/background"] == 1.0  # the patch stays
+    assert "random/likeness" not in found and np.isfinite(found["saliency/likeness"][LABELS == 1]).all()
+    assert found["mosaic_right"].shape == (30,)
+
+
+def test_nothing_is_measured_twice_and_more_is_added(measured, monkeypatch, tmp_path):
+    measured = records.read(Path(shutil.copytree(measured.folder, tmp_path / "copy")))
+    before = measurements.read(measured)
+    assert measuring.missing(measured, KINDS, 30) == [] and measuring.missing(measured, KINDS, 31) == list(KINDS)
+    assert measuring.missing(measured, ["layercam", "random"], 30) == ["layercam"]
+    monkeypatch.setattr(measuring, "_measured", lambda *_: pytest.fail("measured again"))
+    measuring.measure(measured, pictures(), LABELS, KINDS, 30)
+    monkeypatch.undo()
+    measuring.measure(measured, pictures(), LABELS, ["layercam"], 20)
+    after = measurements.read(measured)
+    assert set(after) - set(before) == {f"layercam/{measure}" for measure in measuring.MEASURES}
+    for name, values in before.items():
+        np.testing.assert_array_equal(after[name], values)
+    assert len(after["layercam/road"]) == 20
+
+
+def test_another_runs_file_and_a_damaged_one_are_refused(measured, tmp_path):
+    other = factories.run(tmp_path / "other", known(), seed=1)
+    assert measurements.read(other) == {}
+    (other.folder / measurements.FOCUS).write_bytes((measured.folder / measurements.FOCUS).read_bytes())
+    with pytest.raises(UserError, match=r"focus\.npz is of another run"):
+        measurements.read(other)
+    (other.folder / measurements.FOCUS).write_bytes((measured.folder / measurements.FOCUS).read_bytes()[:500])
+    with pytest.raises(UserError, match=r"focus\.npz is damaged"):
+        measurements.read(other)
+
+
+def test_the_table_has_means_over_images_and_empty_maps_counted(measured):
+    table = measuring.table([measured]).set_index("map")
+    found = measurements.read(measured)
+    assert list(table.index) == ["Grad-CAM", "Saliency", "random", "centred"]
+    line = table.loc["Grad-CAM"]
+    assert (line["row"], line["n"], line["images"]) == ("M1", 1, 30)
+    assert line["road"] == pytest.approx(found["gradcam/road"].astype("float64").mean())
+    assert line["border"] == pytest.approx(100 * np.nanmean(found["gradcam/border"].astype("float64")))
+    assert line["empty"] == pytest.approx(100 * np.isnan(found["gradcam/border"]).mean()) and line["empty"] > 50
+    assert np.isnan(table.loc["centred", "likeness"]) and np.isnan(table.loc["random", "by chance"])
+    assert abs(line["by chance"]) < 0.05  # Model1's cells cover the image
+    assert measuring.table([factories.record()]).empty
+
+
+def test_maps_that_leave_the_edges_empty_are_alike_by_chance():
+    """Model4's last convolution has no cells there; its pixels are everywhere."""
+    row = factories.record(row={"model": "model4"}).row
+    assert measuring._by_chance(row, "gradcam") == pytest.approx(0.70, abs=0.02)
+    assert abs(measuring._by_chance(row, "saliency")) < 0.05
+    assert np.isnan(measuring._by_chance({**row, "model": "gone"}, "gradcam"))
+
+
+def test_the_published_files_say_what_they_are():
+    """Each published measurement belongs to its run, and covers every test image."""
+    for record in records.list_records(records.PUBLISHED):
+        for name, values in measurements.read(record).items():
+            assert values.dtype == np.float16 and len(values) == 10_000, name

@@ -1,0 +1,343 @@
+"""Focus maps equal Grad-CAM by hand, and every method finds planted evidence; what cannot be explained is refused."""
+
+import factories
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from kerascifar.common.errors import UserError
+from kerascifar.focus import methods
+from kerascifar.training import models
+
+# Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+OTHERS = [method for method in methods.METHODS if method != "gradcam"]
+
+
+def by_hand(model, images, labels, layer):
+    """Grad-CAM as its paper writes it, in plain TensorFlow, layer by layer; float64 from the gradients on."""
+    import tensorflow as tf
+
+    found = []
+    for image, label in zip(images, labels, strict=True):
+        with tf.GradientTape() as tape:
+            x = tf.constant(image[np.newaxis])
+            activations = None
+            for step in model.layers:
+                x = step(x, training=False)
+                if step.name == layer:
+                    activations = x
+                    tape.watch(activations)
+            score = x[0, label]
+        gradients = np.float64(tape.gradient(score, activations)[0])
+        weights = gradients.sum(axis=(0, 1)) / (gradients.shape[0] * gradients.shape[1])  # eq. 1
+        evidence = np.maximum((np.float64(activations[0]) * weights).sum(axis=-1), 0)  # eq. 2
+        # Cells of "first" are pixels; "second" sees pixels 2 i … 2 i + 5, around 2 i + 2.5: its outermost cells reach
+        # from pixel 1.5 to 29.5, and fade to nothing at 0.5 and 30.5.
+        at = np.arange(32) if layer == "first" else (np.arange(32) - 2.5) / 2
+        evidence = (evidence - evidence.min()) / (np.ptp(evidence) or 1)
+        large = ndimage.map_coordinates(evidence, np.meshgrid(at, at, indexing="ij"), order=1, mode="nearest")
+        if layer == "second":
+            fade = np.interp(np.arange(32), [0.5, 1.5, 29.5, 30.5], [0, 1, 1, 0])
+            large *= np.outer(fade, fade)
+        found.append((large - large.min()) / (np.ptp(large) or 1))
+    return np.array(found)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(1).random((6, 32, 32, 3), dtype=np.float32)
+
+
+@pytest.mark.parametrize("layer", [None, "first", "second"])
+def test_maps_are_grad_cam_by_hand(model, images, layer):
+    """Fails on another layer, another class, a missing ReLU or mean, dropout left on, or another enlargement."""
+    labels = np.array([0, 3, 9, 3, 5, 7], "uint8")  # as Keras gives them
+    made = methods.focus_maps(model, images, labels, layer)
+    assert made.dtype == np.float32 and made.shape == (6, 32, 32)
+    np.testing.assert_allclose(made, by_hand(model, images, labels, layer or "second"), atol=1e-5)
+    assert made.min(axis=(1, 2)).tolist() == [0] * 6 and made.max(axis=(1, 2)).tolist() == [1] * 6
+
+
+def test_batches_give_what_single_images_give(model, images, monkeypatch):
+    """Fails if a batch's labels slip against its images (4 + 2 images), or images share a scale."""
+    labels = np.array([1, 2, 3, 4, 5, 6])
+    whole = methods.focus_maps(model, images, labels)
+    monkeypatch.setattr(methods, "BATCH", 4)
+    np.testing.assert_allclose(methods.focus_maps(model, images, labels), whole, atol=1e-5)
+    single = [methods.focus_maps(model, images[i : i + 1], labels[i : i + 1])[0] for i in range(6)]
+    np.testing.assert_allclose(single, whole, atol=1e-5)
+
+
+def test_explaining_leaves_the_model_as_it_was(model, images):
+    before = [w.copy() for w in model.get_weights()], model(images).numpy(), [x.name for x in model.layers]
+    methods.focus_maps(model, images, np.zeros(6, np.int64))
+    for old, new in zip(before[0], model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    np.testing.assert_array_equal(before[1], model(images).numpy())
+    assert before[2] == [x.name for x in model.layers]
+
+
+def test_a_reloaded_model_gives_the_same_maps(model, images, tmp_path):
+    """A loaded model's layers carry an older graph beside the model's own: tf-keras-vis takes that one's tensors."""
+    import keras
+
+    labels = np.array([0, 3, 9, 3, 5, 7])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    for layer in ("first", "second"):
+        expected = by_hand(model, images, labels, layer)
+        np.testing.assert_allclose(methods.focus_maps(loaded, images, labels, layer), expected, atol=1e-5)
+
+
+def test_no_images_give_no_maps(model):
+    made = methods.focus_maps(model, np.zeros((0, 32, 32, 3), np.float32), np.zeros(0, np.int64))
+    assert made.shape == (0, 32, 32) and made.dtype == np.float32
+
+
+@pytest.mark.parametrize("top, left", [(0, 0), (2, 20), (13, 11), (26, 26)])
+def test_the_peak_lies_on_planted_evidence(top, left):
+    """A red patch elsewhere is as bright, but no evidence. Fails on swapped axes or a map of mere brightness."""
+    image = np.zeros((1, 32, 32, 3), np.float32)
+    image[0, top : top + 6, left : left + 6, 1] = 1
+    image[0, 31 - top - 5 : 32 - top, left : left + 6, 0] = 1 if top != 13 else 0
+    map_ = methods.focus_maps(factories.planted(), image, np.array([1]))[0]
+    row, column = np.unravel_index(map_.argmax(), map_.shape)
+    assert top <= row < top + 6 and left <= column < left + 6
+    outside = map_.copy()
+    outside[top : top + 6, left : left + 6] = 0
+    assert outside.max() == 0
+
+
+@pytest.mark.parametrize("label", [2, 3])
+def test_where_nothing_speaks_for_the_class_the_map_is_zero(label):
+    """Evidence against class 2, none at all for class 3. Fails without the ReLU, or if 0/0 becomes NaN."""
+    image = np.zeros((1, 32, 32, 3), np.float32)
+    image[0, 4:10, 4:10, 1] = 1
+    np.testing.assert_array_equal(
+        methods.focus_maps(factories.planted(), image, np.array([label])), np.zeros((1, 32, 32))
+    )
+
+
+def test_a_level_map_is_zero():
+    """Every place speaks for class 1 alike. Fails if rounding errors are stretched to 0..1."""
+    import keras
+
+    network = keras.Sequential(
+        [keras.Input((32, 32, 3)), keras.layers.Conv2D(1, 1), keras.layers.Flatten(), keras.layers.Dense(10)]
+    )
+    network.set_weights([np.ones_like(w) for w in network.get_weights()])
+    image = np.full((1, 32, 32, 3), 0.3, np.float32)
+    image[0, 5, 5] *= 1 + 2e-7
+    np.testing.assert_array_equal(methods.focus_maps(network, image, np.array([1])), np.zeros((1, 32, 32)))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda x, y: (x[:5], y), r"labels: expected one for each of 5 images, shape \(5,\), got \(6,\)"),
+        (lambda x, y: (x[0], y), r"images: expected shape \(n, 32, 32, 3\), got \(32, 32, 3\)"),
+        (lambda x, y: (x[:, :16], y), r"images: expected shape \(n, 32, 32, 3\), got \(6, 16, 32, 3\)"),
+        (lambda x, y: (np.uint8(x), y), "images: expected float32 scaled to 0..1, got uint8"),
+        (lambda x, y: (x * 2, y), r"images: expected pixels in 0..1, got \S+ … 1\.\d+"),
+        (lambda x, y: (x - 0.5, y), r"images: expected pixels in 0..1, got -0\.\d+ …"),
+        (lambda x, y: (x * np.float32("nan"), y), "images: expected pixels in 0..1, got nan"),
+        (lambda x, y: (x, y + 5), r"labels: expected 0\.\.9, got 5 … 10"),
+        (lambda x, y: (x, y - 1), r"labels: expected 0\.\.9, got -1 … 4"),
+        (lambda x, y: (x, y / 1.0), "labels: expected integers, got float64"),
+    ],
+)
+def test_wrong_arrays_are_named(model, images, change, message):
+    with pytest.raises(ValueError, match=message):
+        methods.focus_maps(model, *change(images, np.arange(6)))
+
+
+def test_the_last_convolution_is_found_before_other_layers(model):
+    """Fails if it is the first, or any layer with a grid ("pool" is a later one)."""
+    assert methods.convolutions(model) == ["first", "second"]
+    assert models.last_convolution(model).name == "second"
+
+
+def test_a_model_without_convolution_or_of_another_shape_is_refused(images):
+    import keras
+
+    flat = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)], name="flat")
+    with pytest.raises(UserError, match='Model "flat" has no Conv2D layer'):
+        methods.focus_maps(flat, images, np.zeros(6, np.int64))
+    small = keras.Sequential(
+        [keras.Input((28, 28, 1)), keras.layers.Conv2D(1, 3), keras.layers.Flatten()], name="small"
+    )
+    with pytest.raises(
+        UserError, match=r'"small" takes \(None, 28, 28, 1\) and gives \(None, 676\)\.\nExpected \(None'
+    ):
+        methods.focus_maps(small, images, np.zeros(6, np.int64))
+
+
+@pytest.mark.parametrize(
+    "layer, message",
+    [
+        ("pool", '--layer "pool" is no Conv2D layer of model "tiny".\nExpected one of: first, second.'),
+        ("secnd", '"secnd" is not a layer of model "tiny".\nExpected one of: first, second. Did you mean "second"?'),
+    ],
+)
+def test_another_layer_is_refused_and_not_replaced(model, images, layer, message):
+    """tf-keras-vis would silently seek an earlier convolution."""
+    with pytest.raises(UserError) as raised:
+        methods.focus_maps(model, images, np.zeros(6, np.int64), layer)
+    assert message in str(raised.value)
+
+
+def test_a_diverged_model_is_refused(images):
+    network = factories.planted()
+    network.set_weights([np.full_like(w, np.nan) for w in network.get_weights()])
+    with pytest.raises(UserError, match="numbers that are not finite: its training diverged"):
+        methods.focus_maps(network, images, np.zeros(6, np.int64))
+
+
+def patch(top=13, left=11):
+    """A green patch, and beside it a red one, which is as bright but no evidence."""
+    image = np.zeros((1, 32, 32, 3), np.float32)
+    image[0, top : top + 6, left : left + 6, 1] = 1
+    image[0, 2:8, 2:8, 0] = 1
+    return image
+
+
+@pytest.mark.parametrize("method", methods.METHODS)
+def test_every_method_finds_planted_evidence(method):
+    """The model sees green alone. Fails if a method's labels, layer or output are handled as another's."""
+    found = methods.evidence(factories.planted(), patch(), np.array([1]), method=method)
+    assert found.shape == (1, 32, 32) and found.dtype == np.float32 and found.min() >= 0
+    inside = found[0, 12:20, 10:18].sum()  # what a 3×3 kernel sees of the patch
+    # Noise makes every place green enough now and then, and Score-CAM gives each channel some weight.
+    assert inside > {"smoothgrad": 0.1, "scorecam": 0.4}.get(method, 0.99) * found.sum() > 0
+    assert found[0, 13:19, 11:17].mean() > 2 * found[0, 22:28, 22:28].mean()
+
+
+@pytest.mark.parametrize("method", OTHERS)
+def test_methods_explain_images_one_by_one_and_alike_each_time(method, model, images, monkeypatch):
+    """Fails if a batch's labels slip, images share a scale, or noise differs from call to call."""
+    labels = np.array([1, 2, 3, 4, 5, 6])
+    before = np.random.get_state()[1].copy()
+    whole = methods.evidence(model, images, labels, method=method)
+    assert (np.random.get_state()[1] == before).all()
+    grid = 32 if method in methods.OF_PIXELS else 14
+    assert whole.shape == (6, grid, grid) and whole.min() >= 0 and whole.max() > 0
+    np.random.random(7)  # whatever the caller draws
+    np.testing.assert_array_equal(methods.evidence(model, images, labels, method=method), whole)
+    if method == "smoothgrad":  # its noise is drawn by the batch
+        return
+    monkeypatch.setattr(methods, "BATCH", 4)
+    np.testing.assert_allclose(methods.evidence(model, images, labels, method=method), whole, atol=1e-5)
+    single = methods.evidence(model, images[3:4], labels[3:4], method=method)[0]
+    np.testing.assert_allclose(single, whole[3], atol=1e-5)
+
+
+def test_where_grad_cam_plus_plus_divides_by_zero_its_map_is_empty():
+    """Its weights have the denominator 2 + gradient · sum of activations, here 2 − 2/1024 · 1024 for white images."""
+    import keras
+
+    layers = [keras.layers.Conv2D(1, 1), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(10)]
+    model = keras.Sequential([keras.Input((32, 32, 3)), *layers])
+    first = np.zeros((1, 1, 3, 1))
+    first[0, 0, 0] = 1
+    model.set_weights([first, np.zeros(1), np.full((1, 10), -2.0), np.zeros(10)])
+    white, red = np.ones((32, 32, 3), np.float32), np.zeros((32, 32, 3), np.float32)
+    red[8:16, 8:16, 0] = 1
+    images, labels = np.stack([white, red]), np.zeros(2, np.int64)
+    assert not methods.evidence(model, images, labels, method="gradcam++").any(axis=(1, 2)).tolist()[0]
+    model.set_weights([first, np.zeros(1), np.full((1, 10), 2.0), np.zeros(10)])
+    assert methods.evidence(model, images, labels, method="gradcam++").any(axis=(1, 2)).all()
+
+
+def test_saliency_is_the_largest_gradient_of_a_pixels_channels(model, images):
+    import tensorflow as tf
+
+    labels = np.arange(6)
+    x = tf.constant(images)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        score = tf.gather(model(x, training=False), labels, axis=1, batch_dims=1)
+    expected = np.abs(tape.gradient(score, x)).max(axis=-1)
+    np.testing.assert_allclose(methods.evidence(model, images, labels, method="saliency"), expected, atol=1e-6)
+
+
+def test_layer_cam_weighs_each_place_by_its_own_positive_gradient(model, images):
+    """Jiang et al. 2021, eqs. 5 to 7."""
+    import tensorflow as tf
+
+    labels = np.arange(6)
+    activations = tf.constant(images)
+    for layer in model.layers[:5]:
+        activations = layer(activations, training=False)
+    with tf.GradientTape() as tape:
+        tape.watch(activations)
+        x = activations
+        for layer in model.layers[5:]:
+            x = layer(x, training=False)
+        score = tf.gather(x, labels, axis=1, batch_dims=1)
+    weights = np.maximum(tape.gradient(score, activations), 0)
+    expected = np.maximum((weights * activations.numpy()).sum(axis=-1), 0)
+    np.testing.assert_allclose(methods.evidence(model, images, labels, method="layercam"), expected, atol=1e-5)
+
+
+def test_score_cam_prints_no_progress(model, images, capfd):
+    methods.evidence(model, images, np.arange(6), method="scorecam")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_unknown_method_and_a_layer_for_pixels_are_refused(model, images):
+    with pytest.raises(UserError, match='--method "gradcan" is not known.\nExpected one of: .*Did you mean "gradcam"'):
+        methods.evidence(model, images, np.arange(6), method="gradcan")
+    with pytest.raises(UserError, match="Saliency looks at the image's pixels, not at a layer"):
+        methods.evidence(model, images, np.arange(6), layer="first", method="saliency")
+
+
+@pytest.mark.parametrize(
+    "name, start, pitch, grid", [("model1", 1.5, 4, 8), ("model2", 5.5, 4, 6), ("model4", 5.5, 4, 6)]
+)
+def test_cells_lie_where_the_receptive_fields_have_their_centres(name, start, pitch, grid):
+    """The gradient of one cell reaches the pixels around its centre, and no other. Fails on a wrong offset."""
+    import tensorflow as tf
+
+    network = models.build(name)
+    layer = models.last_convolution(network).name
+    assert methods.cells(network, layer) == (start, pitch)
+    x = tf.random.stateless_uniform((8, 32, 32, 3), (1, 2))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = x
+        for step in network.layers:
+            y = step(y, training=False)
+            if step.name == layer:
+                break
+        score = tf.reduce_sum(y[:, 3, 2])
+    assert y.shape[1] == grid
+    reached = np.abs(tape.gradient(score, x)).sum(axis=(0, 3))
+    rows, columns = np.flatnonzero(reached.sum(axis=1)), np.flatnonzero(reached.sum(axis=0))
+    assert (rows[0] + rows[-1]) / 2 == pytest.approx(start + 3 * pitch, abs=1)
+    assert (columns[0] + columns[-1]) / 2 == pytest.approx(start + 2 * pitch, abs=1)
+
+
+def test_cells_of_other_layers_cover_the_image_evenly():
+    import keras
+
+    layers = keras.layers
+    network = keras.Sequential(
+        [keras.Input((32, 32, 3)), layers.Resizing(16, 16), layers.Conv2D(2, 3, padding="same", name="c")]
+    )
+    assert methods.cells(network, "c") == (0.5, 2)
+
+
+def test_maps_are_placed_on_the_pixels_of_their_cells():
+    found = np.zeros((1, 6, 6), "float32")
+    found[0, 0, 5] = 1
+    made = methods.placed(found, 5.5, 4)[0]
+    assert made[4:6, 26:28].tolist() == [[1.0] * 2] * 2  # the cell reaches from pixel 3.5 to 7.5 …
+    assert made[3, 27] == pytest.approx(0.75) and made[2, 27] == pytest.approx(0.25)  # … and fades to 1.5
+    assert made[:2].max() == made[:, 30:].max() == 0  # no cell is there
+    assert made[5, 25] == pytest.approx(0.875) and made[7, 26] == pytest.approx(0.625) and made[10:].max() == 0
+    np.testing.assert_allclose(methods.placed(np.ones((1, 8, 8), "float32"), 1.5, 4), 1)  # cells that fill the image
+    whole = np.random.default_rng(0).random((2, 32, 32), dtype="float32")
+    np.testing.assert_allclose(methods.placed(whole, 0, 1), whole, rtol=1e-6)

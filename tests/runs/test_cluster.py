@@ -1,0 +1,145 @@
+"""A real Ray cluster on this machine: what dies, or holds a lock too long, changes nothing in the results."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytest.importorskip("ray.cluster_utils")
+
+import factories
+import soak
+import soak_cluster
+
+from kerascifar.common import machine
+from kerascifar.runs import cluster, experiment, records
+
+HOLDER = """
+import sys
+from pathlib import Path
+from kerascifar.common import files
+with files.locked(Path(sys.argv[1])) as mine:
+    print(mine, flush=True)
+    sys.stdin.read()
+"""
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
+
+
+def test_dead_workers_nodes_and_commands_lose_nothing(tmp_path):
+    """Bit for bit what the local executor makes; `make soak` does more of it."""
+    count = soak_cluster.soak_cluster(3, tmp_path)
+    print(count)
+    assert count.kills == 3 and count.with_progress > 0 and count.runs >= 4
+    assert count.differences == [] and count.lost == []
+
+
+@pytest.fixture
+def folder(tmp_path, shapes):
+    (tmp_path / "soak.toml").write_text(soak.ROWS, encoding="utf-8")
+    (tmp_path / "shapes").symlink_to(shapes)
+    return tmp_path
+
+
+def test_a_lock_that_a_dead_node_holds_for_a_while_is_waited_for(folder):
+    words = ("--rows", "B", "--seeds", "0", "--epochs", "1")
+    assert soak_cluster.command(folder, "local", *words).wait(factories.HANG) == 0
+    (one,) = records.list_records(folder / "local")
+    lock = folder / "runs" / experiment.LOCKS / f"{one.folder.name}.lock"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(lock)], stdin=pipe, stdout=pipe, text=True) as holder:
+        assert holder.stdout.readline() == "True\n"
+        process = soak_cluster.command(folder, "runs", *words, "--executor", "ray")
+        while "tried again" not in (folder / "log").read_text() and process.poll() is None:
+            time.sleep(0.1)
+        assert process.poll() is None, (folder / "log").read_text()
+        holder.stdin.close()
+        assert process.wait(factories.HANG) == 0, (folder / "log").read_text()
+    assert len(records.list_records(folder / "runs")) == 1
+
+
+def test_what_this_machine_has_not_is_not_waited_for(folder):
+    process = soak_cluster.command(folder, "runs", "--executor", "ray", "--gpus-per-run", "100")
+    assert process.wait(factories.HANG) == 2
+    assert "has not the 1 cores and 100 GPUs" in (folder / "log").read_text()
+
+
+def test_a_mistake_is_told_without_a_traceback(folder):
+    process = soak_cluster.command(folder, "runs", "--executor", "ray", "--address", "127.0.0.1:1")
+    assert process.wait(factories.HANG) == 2
+    told = (folder / "log").read_text()
+    assert "There is no Ray cluster at 127.0.0.1:1" in told and "Traceback" not in told
+    assert not records.list_records(folder / "runs")
+
+
+@pytest.mark.skipif(machine.cores() < 2, reason="needs two cores")
+def test_two_jobs_that_are_stopped_and_killed_make_what_one_after_the_other_makes(folder, monkeypatch):
+    """Bit for bit, with the same number of threads. The temporary folder's path is too long for Ray's sockets."""
+    threads = machine.cores() // 2
+    assert soak_cluster.command(folder, "local", threads=threads).wait(factories.HANG) == 0
+    temporary = folder / ("t" * 100)
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    # A shell starts what runs in its background with SIGINT ignored, and so the tests, and what they start.
+    listening = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    for end in (signal.SIGINT, signal.SIGKILL, None):
+        (folder / "log").write_bytes(b"")
+        process = soak_cluster.command(folder, "runs", "--jobs", "2", **listening)
+        if end is not None:
+            soak_cluster.progress(process, folder / "runs", 0)
+            assert process.poll() is None, (folder / "log").read_text()
+            process.send_signal(end)
+        status = process.wait(factories.HANG)
+        told = (folder / "log").read_text()
+        assert status == {signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL, None: 0}[end], told
+        assert end != signal.SIGINT or "go on with the same command:" in told
+    assert "Traceback" not in told and "pid=" not in told
+    assert re.search(r"^[AB] seed [01] epoch \d+: loss .* left about \d+ s$", told, re.M)
+    assert "runs at once: 2" in told and re.search(r"^(\d) of \1 runs done; left about 0 s$", told, re.M)
+    expected = {path.name: soak.content(path) for path in (folder / "local").glob("soak-*")}
+    assert len(expected) == 4
+    for name, right in expected.items():
+        assert soak.content(folder / "runs" / name) == right
+        variables = json.loads((folder / "runs" / name / "record.json").read_text())["environment"]["variables"]
+        assert variables["TF_NUM_INTRAOP_THREADS"] == str(threads)
+
+
+def test_a_start_of_ray_that_takes_too_long_is_ended_and_tried_again(monkeypatch, capsys):
+    import ray
+
+    left = []
+
+    def init(*words, **options):
+        left.append(subprocess.Popen(["sleep", str(factories.HANG)]))
+        if len(left) < 3:
+            raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "init", init)
+    cluster._start(None)
+    assert [process.poll() is None for process in left[2:]] == [True] and len(left) == 3
+    assert [process.wait(factories.HANG) for process in left[:2]] == [-signal.SIGKILL] * 2
+    left[2].kill()
+    left[2].wait()
+    assert capsys.readouterr().err.count("started again") == 2
+
+
+def test_gpus_are_shared_evenly():
+    assert [cluster.share(*of) for of in ((0, 4), (1, 4), (2, 3), (4, 2), (3, 2), (2, 2))] == [0, 0.25, 0.5, 2, 1, 1]
+
+
+def test_a_second_call_keeps_the_cluster_and_runs_share_its_gpus(monkeypatch):
+    """As `choices` does, which trains twice."""
+    import ray
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # put back afterwards
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "init", None)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 1.0})
+    monkeypatch.setattr(cluster, "cores", lambda: 8)
+    monkeypatch.setattr(cluster.os, "cpu_count", lambda: 8)
+    assert cluster.side_by_side(4).keywords == {"cpus": 2, "gpus": 0.25, "kept": None}
+    assert cluster.side_by_side(4, 0).keywords == {"cpus": 2, "gpus": 0, "kept": None}

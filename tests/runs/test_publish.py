@@ -1,0 +1,110 @@
+"""Only whole, committed runs on CIFAR-10 become published results."""
+
+import factories
+import numpy as np
+import pytest
+
+from kerascifar.common.errors import UserError
+from kerascifar.runs import measurements, publish, records
+
+
+def test_candidates_are_published_without_weights(tmp_path):
+    factories.run(tmp_path / "runs" / "a", experiment="choices")
+    publish.publish([tmp_path / "runs" / "a"], tmp_path / "results")
+    assert not (tmp_path / "results" / "a" / "model.keras").exists()
+
+
+def test_seed_0_is_published_with_its_weights_others_without(tmp_path):
+    factories.run(tmp_path / "runs" / "a")
+    factories.run(tmp_path / "runs" / "b", seed=1)
+    publish.publish([tmp_path / "runs" / "a", tmp_path / "runs" / "b"], tmp_path / "results")
+    listing = sorted(str(p.relative_to(tmp_path / "results")) for p in (tmp_path / "results").rglob("*") if p.is_file())
+    rest = ["history.csv", "predictions.npz", "record.json"]
+    assert listing == sorted([*(f"a/{n}" for n in [*rest, "model.keras"]), *(f"b/{n}" for n in rest)])
+    with pytest.raises(UserError, match="exists already"):
+        publish.publish([tmp_path / "runs" / "a"], tmp_path / "results")
+
+
+def test_of_a_run_trained_again_only_its_measurements_are_added_and_only_once(tmp_path):
+    published, again = tmp_path / "results" / "b", tmp_path / "runs" / "b"
+    publish.publish([factories.run(again, seed=1).folder], tmp_path / "results")
+    record = records.read(again)
+    values = {"border": np.zeros(3, "float16"), "of": np.array(measurements.identity(record))}
+    np.savez_compressed(again / measurements.FOCUS, **values)
+    publish.publish([again], tmp_path / "results")
+    assert (published / measurements.FOCUS).read_bytes() == (again / measurements.FOCUS).read_bytes()
+    assert not (published / "model.keras").exists()
+    with pytest.raises(UserError, match="exists already"):
+        publish.publish([again], tmp_path / "results")
+
+
+def test_measurements_of_a_run_that_came_out_otherwise_are_refused(tmp_path):
+    again = tmp_path / "runs" / "b"
+    publish.publish([factories.run(again, seed=1).folder], tmp_path / "results")
+    record = factories.run(
+        again, seed=1, results={**factories.record().results, "train": {"loss": 1.1, "accuracy": 0.7}}
+    )
+    np.savez_compressed(
+        again / measurements.FOCUS, border=np.zeros(3, "float16"), of=np.array(measurements.identity(record))
+    )
+    with pytest.raises(UserError, match="exists already"):
+        publish.publish([again], tmp_path / "results")
+    assert not (tmp_path / "results" / "b" / measurements.FOCUS).exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "answer"),
+    [
+        ({"shortened": True}, "shortened with --epochs"),
+        ({"environment": {"commit": "c", "uncommitted": True}}, "uncommitted code"),
+        ({"environment": {}}, "uncommitted code"),
+        ({"epochs_trained": 3}, "history.csv has 2 epochs, the record 3"),
+        (
+            {"results": {s: {"loss": 1.0, "accuracy": 0.7} for s in ("train", "validation", "test")}},
+            "another test accuracy",
+        ),
+        (
+            {"environment": {"commit": "c", "uncommitted": False, "source": "a", "earlier": [{"source": "b"}]}},
+            "trained by other code, versions or another backend",
+        ),
+        ({"dataset": {"name": "CIFAR-10", "class_names": ["x"] * 10, "train": "0", "test": "0"}}, "synthetic"),
+    ],
+)
+def test_what_is_no_result_is_refused_and_nothing_is_copied(tmp_path, changes, answer):
+    factories.run(tmp_path / "runs" / "good")
+    factories.run(tmp_path / "runs" / "bad", **changes)
+    with pytest.raises(UserError, match=answer):
+        publish.publish([tmp_path / "runs" / "good", tmp_path / "runs" / "bad"], tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "answer"),
+    [
+        ("history.csv", None, "its history.csv is missing"),
+        ("predictions.npz", None, "its predictions.npz is missing"),
+        ("model.keras", None, "its model.keras is missing"),
+        ("model.keras", b"PK", "model.keras cannot be loaded"),
+    ],
+)
+def test_a_run_that_is_not_whole_is_refused_and_nothing_is_copied(tmp_path, name, content, answer):
+    factories.run(tmp_path / "runs" / "good", seed=1)
+    path = factories.run(tmp_path / "runs" / "bad").folder / name
+    path.unlink()
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=answer):
+        publish.publish([tmp_path / "runs" / "good", tmp_path / "runs" / "bad"], tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_run_named_twice_is_refused(tmp_path):
+    factories.run(tmp_path / "runs" / "a")
+    with pytest.raises(UserError, match="a was named twice"):
+        publish.publish([tmp_path / "runs" / "a", tmp_path / "runs" / ".." / "runs" / "a"], tmp_path / "results")
+
+
+def test_an_unfinished_run_is_refused(tmp_path):
+    (tmp_path / "run").mkdir()
+    with pytest.raises(UserError, match="the run is unfinished"):
+        publish.publish([tmp_path / "run"], tmp_path / "results")

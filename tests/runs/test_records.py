@@ -1,0 +1,248 @@
+"""What is kept of a run, and what a reader says of a damaged or hostile record."""
+
+import copy
+import dataclasses
+import json
+import math
+import re
+
+import factories
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kerascifar.common.errors import UserError
+from kerascifar.images import cifar10
+from kerascifar.output import tables
+from kerascifar.runs import records
+from kerascifar.training import models
+
+
+def test_a_record_comes_back(tmp_path):
+    made = factories.run(tmp_path / "a")
+    assert records.read(tmp_path / "a") == made
+    assert records.read(tmp_path / "a").history["loss"] == [0.5, 0.1 + 0.2]  # to the last bit
+    assert not made.is_synthetic
+    assert [r.folder.name for r in records.list_records(tmp_path)] == ["a"]
+    assert records.list_records(tmp_path / "nowhere") == []
+
+
+def test_a_number_that_is_not_finite_is_null_in_the_file(tmp_path):
+    """Fails if the file says NaN, which is no JSON."""
+    factories.run(
+        tmp_path / "a", results={s: {"loss": math.nan, "accuracy": 0.1} for s in ("train", "validation", "test")}
+    )
+    content = json.loads((tmp_path / "a" / "record.json").read_text(), parse_constant=pytest.fail)
+    assert content["results"]["test"]["loss"] is None
+    assert math.isnan(records.read(tmp_path / "a").results["test"]["loss"])
+
+
+def test_one_other_pixel_makes_it_synthetic(tmp_path):
+    other = {
+        "name": "CIFAR-10",
+        "class_names": list(cifar10.CLASS_NAMES),
+        "train": cifar10.TRAIN_SHA256,
+        "test": "0" * 64,
+    }
+    assert factories.run(tmp_path / "a", dataset=other).is_synthetic
+
+
+@pytest.mark.parametrize(
+    ("content", "answer"),
+    [
+        ("{", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
+        ("[]", "has no schema"),
+        ('{"schema": 2}', "reads 1 to 1. Use a newer"),
+        ('{"schema": 1}', "experiment is missing or wrong"),
+        ('{"schema": true}', "has no schema"),
+    ],
+)
+def test_a_damaged_or_newer_record_is_told(tmp_path, content, answer):
+    (tmp_path / "record.json").write_text(content)
+    with pytest.raises(UserError, match=answer):
+        records.read(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["results", "row", "dataset", "per_class", "seconds"])
+@pytest.mark.parametrize("wrong", [{}, {"x": 1}, [], ["x"], 3, None, "<script>"])
+def test_a_wrong_value_is_told_not_a_traceback(tmp_path, key, wrong):
+    factories.run(tmp_path / "a")
+    path = tmp_path / "a" / "record.json"
+    content = json.loads(path.read_text())
+    allowed = (key == "seconds" and wrong == []) or (key == "per_class" and wrong == {})
+    content[key] = wrong
+    content["sha256"] = records._checksum(content)
+    path.write_text(json.dumps(content))
+    if allowed:
+        records.read(tmp_path / "a")
+        return
+    with pytest.raises(UserError, match="is damaged"):
+        records.read(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("name", "../../x"), ("name", "<b>"), ("optimizer", "nadam"), ("augment", "yes"), ("model_options", 3)],
+)
+def test_a_hostile_row_is_told(tmp_path, key, value):
+    """Fails if a record's name may lead a report's file out of its folder."""
+    factories.run(tmp_path / "a")
+    path = tmp_path / "a" / "record.json"
+    content = json.loads(path.read_text())
+    content["row"][key] = value
+    content["sha256"] = records._checksum(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="is damaged"):
+        records.read(tmp_path / "a")
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**30), 10**30),
+    st.floats(),
+    st.text(max_size=8),
+    st.sampled_from(["<script>", "\x1b[31m", "../x", "adam", 1e308, -1, {}, [], [0.1], {"a": 1}]),
+)
+
+
+def paths(value, path=()):
+    """Every place in a JSON value."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from paths(item, (*path, key))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    return factories.run(tmp_path_factory.mktemp("records") / "a").folder
+
+
+@settings(max_examples=1000, deadline=None)
+@given(data=st.data())
+def test_a_record_with_any_other_value_is_refused_or_can_be_shown(written, data):
+    """Fails on a traceback in the reader, or in a table or title made from what the reader let through."""
+    content = json.loads((written / "record.json").read_text())
+    for path in data.draw(st.lists(st.sampled_from(list(paths(content))[1:]), min_size=1, max_size=2)):
+        place = content
+        for key in path[:-1]:
+            place = place[key] if isinstance(place, dict | list) and key in [*place, *range(len(place))] else {}
+        if isinstance(place, dict) and data.draw(st.booleans()):
+            place.pop(path[-1], None)
+        elif isinstance(place, dict) or (isinstance(place, list) and path[-1] in range(len(place))):
+            place[path[-1]] = copy.deepcopy(data.draw(VALUES))  # a drawn list may be changed next, and drawn again
+    content["sha256"] = records._checksum(content)  # who writes a hostile record can do the same
+    check_reader(written, json.dumps(content).encode())
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2500), st.integers(0, 255)), min_size=1, max_size=3))
+def test_a_record_with_other_bytes_is_refused_or_means_the_same(written, changes):
+    """Fails if one changed digit is taken for what was written."""
+    content = bytearray((written / "record.json").read_bytes())
+    for place, byte in changes:
+        content[place % len(content)] = byte
+    record = check_reader(written, bytes(content))
+    assert record in (None, dataclasses.replace(records.read(written), folder=written.parent / "changed"))
+
+
+def check_reader(written, content):
+    folder = written.parent / "changed"
+    folder.mkdir(exist_ok=True)
+    (folder / "record.json").write_bytes(content)
+    (folder / "history.csv").write_bytes((written / "history.csv").read_bytes())
+    try:
+        record = records.read(folder)
+    except UserError:
+        return None
+    again = json.loads(content)
+    assert (record.seed, record.stop, record.row) == (again["seed"], again["stop"], again["row"])
+    assert records.current([record]) == [record]
+    table = tables.results([record], [])
+    shown = tables.readable(table).to_csv() + "".join(tables.notes([record], [record])) + record.heading
+    assert "<script>" not in shown and "\x1b" not in shown
+    return record
+
+
+def test_a_model_comes_back_to_the_bit(tmp_path):
+    network = models.build("model4")
+    record = factories.run(tmp_path / "a")
+    network.save(record.folder / "model.keras")
+    for a, b in zip(records.load_model(record).get_weights(), network.get_weights(), strict=True):
+        assert (a == b).all()
+
+
+def test_a_damaged_missing_or_other_model_is_told(tmp_path):
+    import keras
+
+    record = factories.run(tmp_path / "a")
+    path = record.folder / "model.keras"
+    keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(10)]).save(path)
+    with pytest.raises(UserError, match="(?s)takes .*32×32 RGB images in, ten logits out"):
+        records.load_model(record)
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(UserError, match="cannot be loaded"):
+        records.load_model(record)
+    path.unlink()
+    with pytest.raises(UserError, match="does not exist"):
+        records.load_model(record)
+
+
+def test_a_model_with_code_is_refused(tmp_path):
+    """Fails if a Lambda layer of a foreign file runs."""
+    import keras
+
+    record = factories.run(tmp_path / "a")
+    network = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            keras.layers.Lambda(lambda x: x, output_shape=(32, 32, 3)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10),
+        ]
+    )
+    network.save(record.folder / "model.keras")
+    with pytest.raises(UserError, match="cannot be loaded"):
+        records.load_model(record)
+
+
+def test_a_full_run_comes_before_a_later_shortened_one(tmp_path):
+    full = factories.run(tmp_path / "a", environment={"finished": "2026-01-01"})
+    factories.run(tmp_path / "b", environment={"finished": "2026-01-02"}, shortened=True)
+    factories.run(tmp_path / "c", seed=1, shortened=True)
+    other = factories.run(tmp_path / "d", row={"name": "M2"}, shortened=True)
+    assert records.current(records.list_records(tmp_path)) == [full, other]
+
+
+def test_only_runs_of_one_configuration_stand_together(tmp_path):
+    """Fails if seed 1 of an earlier learning rate, or of other layers, is averaged with seed 0 of the present one."""
+    factories.run(tmp_path / "a", seed=1, row={"learning_rate": 0.1}, environment={"finished": "2026-01-01"})
+    factories.run(tmp_path / "b", seed=2, basis="other layers", environment={"finished": "2026-01-02"})
+    now = [factories.run(tmp_path / str(s), seed=s, environment={"finished": f"2026-01-0{3 + s}"}) for s in (0, 3)]
+    assert records.current(records.list_records(tmp_path)) == now
+
+
+def test_a_damaged_record_is_left_out_and_told(tmp_path, capsys):
+    """Fails if one damaged record hides the others, or is passed over in silence."""
+    good = factories.run(tmp_path / "good")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "record.json").write_text("{")
+    assert records.list_records(tmp_path) == [good]
+    assert re.fullmatch(r"Left out: .*bad/record.json is damaged: it is no JSON. Move.*\n", capsys.readouterr().err)
+
+
+def test_rows_are_listed_as_people_count(tmp_path):
+    row = factories.run(tmp_path / "a").row
+    runs = [factories.run(tmp_path / name, row={**row, "name": name}) for name in ("M10", "M9", "M2")]
+    assert [r.name for r in records.current(runs)] == ["M2", "M9", "M10"]
+
+
+def test_synthetic_runs_never_stand_beside_real_ones(tmp_path):
+    """Fails if a later run of the same row and seed on drawn shapes hides the one on CIFAR-10."""
+    real = factories.run(tmp_path / "a", environment={"finished": "2026-01-01"})
+    shapes = {"name": "synthetic shapes", "class_names": ["x"] * 10, "train": "0", "test": "0"}
+    drawn = [factories.run(tmp_path / str(seed), dataset=shapes, seed=seed) for seed in (0, 1)]
+    assert records.current([real, *drawn]) == [real]
+    assert records.current(drawn) == drawn

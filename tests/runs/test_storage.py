@@ -1,0 +1,138 @@
+"""Where nodes share no folder a storage keeps the runs: file:// always, S3's protocol where moto plays the server."""
+
+import os
+import pickle
+import subprocess
+import sys
+import time
+
+import factories
+import numpy as np
+import pytest
+from factories import ROOT
+from rich.console import Console
+
+from kerascifar.common.errors import UserError
+from kerascifar.images import cifar10
+from kerascifar.runs import experiment, records
+from kerascifar.training import rows
+
+pytest.importorskip("pyarrow")
+cloudpickle = pytest.importorskip("ray.cloudpickle")
+
+from kerascifar.runs.storage import Storage  # noqa: E402
+
+NODE = """
+import pickle, sys
+from kerascifar.runs import cluster
+cluster.EVERY = 0
+cluster._train_one(*pickle.load(open(sys.argv[1], "rb")))
+"""
+
+
+@pytest.fixture(params=["file", "s3"])
+def uri(request, tmp_path, monkeypatch):
+    if request.param == "file":
+        yield f"file://{tmp_path}/storage"
+        return
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    yield f"s3://bucket/runs?scheme=http&endpoint_override={host}:{port}&region=us-east-1&allow_bucket_creation=true"
+    server.stop()
+
+
+def kept(storage, folder):
+    """What the storage keeps of the run, pulled into `folder`."""
+    storage.pull(folder)
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_goes_on_on_a_node_that_shares_nothing_with_the_dead_one(uri, tmp_path, shapes):
+    row = rows.Row("A", "model1", batch_size=50, epochs=25, patience=25)
+    (one,) = rows.Experiment("mine", "", (row,)).runs()
+    packed = []
+
+    def pack(work):  # as an executor, it is given what a cluster is given
+        (one,) = work.runs
+        for name, storage in {"node": Storage(uri), "local": None}.items():
+            sent = cloudpickle.dumps(experiment.dataclasses.replace(work, console=None, folder=tmp_path / name))
+            arguments = (sent, one, work.costs[one.id], 0, cifar10.load(shapes), storage)
+            (tmp_path / f"{name}.pkl").write_bytes(pickle.dumps(arguments))
+        packed.append(one)
+        return []
+
+    experiment.run([one], cifar10.load(shapes), tmp_path / "runs", Console(quiet=True), [], execute=pack)
+    (one,) = packed
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def node(name):
+        words = [sys.executable, "-c", NODE, str(tmp_path / f"{name}.pkl")]
+        return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    first, end = node("node"), time.monotonic() + 120
+    while len(before := kept(Storage(uri), tmp_path / "seen" / one.id)) < 2:
+        assert first.poll() is None and time.monotonic() < end, first.communicate()
+        time.sleep(0.1)
+    first.kill()
+    assert "record.json" not in before
+    for name in ("node", "local"):
+        told = (process := node(name)).communicate(timeout=factories.HANG)[0]
+        assert process.returncode == 0, told
+        assert ("goes on after epoch" in told) == (name == "node")
+    assert not (tmp_path / "node").exists()
+    assert kept(Storage(uri), tmp_path / "back" / one.id) == sorted(
+        path.name for path in (tmp_path / "local" / one.id).iterdir()
+    )
+    a, b = (records.read(tmp_path / place / one.id) for place in ("back", "local"))
+    assert (a.history, a.results) == (b.history, b.results)
+    assert all(np.array_equal(a.predictions[name], b.predictions[name]) for name in b.predictions)
+
+
+def test_what_is_gone_in_the_folder_goes_in_the_storage_and_the_record_comes_last(uri, tmp_path, monkeypatch):
+    storage, folder = Storage(uri), tmp_path / "run"
+    storage.check()
+    assert kept(storage, tmp_path / "none") == []
+    folder.mkdir()
+    for name in ("checkpoint-000001.bin", "history.csv", ".unfinished-x"):
+        (folder / name).write_text("old")
+    storage.push(folder)
+    (folder / "checkpoint-000001.bin").unlink()
+    names = ("checkpoint-000002.bin", "history.csv", "record.json", "model.keras")
+    for name in names:
+        (folder / name).write_text("new")
+    written = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Storage, "_write", lambda *words, write=Storage._write: (written.append(words[1]), write(*words)))
+        storage.push(folder)
+    assert len(written) == 4 and written[-1].endswith("record.json")
+    back = tmp_path / "back" / "run"
+    assert kept(storage, back) == sorted(names)
+    assert {path.read_text() for path in back.iterdir()} == {"new"}
+
+
+def test_what_another_task_has_beyond_this_one_is_kept(uri, tmp_path):
+    """Two train the same run, as a node that is thought dead and its successor do: fails if one removes the other's."""
+    storage, ahead, behind = Storage(uri), tmp_path / "ahead" / "run", tmp_path / "behind" / "run"
+    for folder, names in ((ahead, ["checkpoint-000009.bin"]), (behind, ["checkpoint-000005.bin"])):
+        folder.mkdir(parents=True)
+        for name in names:
+            (folder / name).write_text(name)
+        storage.push(folder)
+    assert "checkpoint-000009.bin" in kept(storage, tmp_path / "seen" / "run")
+    (ahead / "checkpoint-000009.bin").unlink()
+    whole = ["history.csv", "model.keras", "predictions.npz", "record.json"]
+    for name in whole:
+        (ahead / name).write_text(name)
+    storage.push(ahead)
+    storage.push(behind)
+    assert kept(storage, tmp_path / "back" / "run") == whole
+
+
+@pytest.mark.parametrize("wrong", ["nowhere", "ftp://host/runs", "file:///proc/none/runs"])
+def test_a_storage_that_cannot_be_used_is_told(wrong):
+    with pytest.raises(UserError, match=f"--storage {wrong} cannot be used: .*\nExpected"):
+        Storage(wrong).check()

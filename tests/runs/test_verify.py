@@ -1,0 +1,67 @@
+"""A published run trained again: the same to the bit, within the published spread, or neither."""
+
+import factories
+import pytest
+
+from kerascifar.common.errors import UserError
+from kerascifar.runs import verify
+
+
+def results(validation, test):
+    return {
+        split: {"loss": 1.0, "accuracy": share}
+        for split, share in (("train", 0.8), ("validation", validation), ("test", test))
+    }
+
+
+HISTORY = {name: [1.0, 0.5] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+
+
+def run(validation=0.7, test=0.7, last=0.5, **changes):
+    history = {**HISTORY, "loss": [1.0, last]}
+    return factories.record(history=history, results=results(validation, test), **changes)
+
+
+def test_the_same_figures_and_history_are_bit_identical():
+    same, lines = verify.judge(run(), run(), [run()])
+    assert same and lines == ["M1 seed 0: bit-identical (2 epochs, all losses and accuracies)."]
+
+
+def test_another_last_bit_is_not_identical_but_within_the_spread():
+    """Fails if only the accuracies are compared."""
+    spread = [run(), run(0.72, 0.71, seed=1)]
+    same, lines = verify.judge(run(), run(0.71, 0.70, last=0.5000000001), spread)
+    assert same and lines[0] == "M1 seed 0: not bit-identical."
+    assert "  validation accuracy 0.7100: within the published 0.7000 … 0.7200 (2 seeds)" in lines
+
+
+def test_outside_the_spread_is_not_reproduced_and_what_differs_is_named():
+    theirs = run(environment={"commit": "a", "processor": "x"})
+    here = {"commit": "b", "processor": "x", "instructions": "AVX2"}
+    same, lines = verify.judge(theirs, run(0.6, environment=here, basis="z"), [theirs])
+    assert not same
+    assert "  instructions: not recorded, published; AVX2, here" in lines
+    assert "  commit: a, published; b, here" in lines and not any("processor" in line for line in lines)
+    assert "  the images or the model's layers are others than published" in lines
+    assert "  validation accuracy 0.6000: outside the published 0.7000 … 0.7000 (1 seed)" in lines
+
+
+def test_a_run_that_is_not_published_is_told(tmp_path):
+    factories.run(tmp_path / "a", seed=2)
+    with pytest.raises(UserError, match=r"Published seeds of M1: 2\."):
+        verify.published("M1", 0, tmp_path)
+    with pytest.raises(UserError, match=r"No run of M2 is published\."):
+        verify.published("M2", 0, tmp_path)
+    assert verify.published("M1", 2, tmp_path)[0].seed == 2
+
+
+def test_each_version_and_variable_that_differs_is_named():
+    """Fails if a table is compared as a whole, or only the keys that one side has."""
+    theirs = run(environment={"versions": {"keras": "3.14", "numpy": "2.4"}, "variables": {"OMP_NUM_THREADS": "1"}})
+    here = {"versions": {"keras": "3.15", "numpy": "2.4", "opencv-python-headless": "5.0"}, "variables": {}}
+    _, lines = verify.judge(theirs, run(last=0.4, environment=here), [theirs])
+    assert lines[1:4] == [
+        "  versions keras: 3.14, published; 3.15, here",
+        "  versions opencv-python-headless: not recorded, published; 5.0, here",
+        "  variables OMP_NUM_THREADS: 1, published; not recorded, here",
+    ]

@@ -1,0 +1,191 @@
+"""Training: what EarlyStopping keeps, and that a stopped run goes on as the same run."""
+
+import dataclasses
+import gc
+
+import keras
+import numpy as np
+import pytest
+
+from kerascifar.images import cifar10
+from kerascifar.training import device, fit
+from kerascifar.training.rows import Row
+
+# Everything random at once: augmentation, dropout, BatchNormalization, order.
+ROW = Row("T", "model1", batch_size=32, learning_rate=0.01, epochs=5)
+
+
+class Killed(Exception):
+    """Stands for a kill between two epochs."""
+
+
+def tiny():
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            keras.layers.Conv2D(4, 3, strides=2, activation="relu"),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dropout(0.3),
+            keras.layers.MaxPooling2D(4),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(0.3),
+            keras.layers.Dense(10),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def images(shapes):
+    device.prepare()
+    dataset = cifar10.load(shapes)
+    return dataset.images, dataset.labels, cifar10.split(dataset.labels)
+
+
+def killed_after(epochs):
+    def tell(values, epoch, seconds, wait):
+        if epoch == epochs:
+            raise Killed
+
+    return tell
+
+
+def test_a_stopped_run_goes_on_as_the_same_run(images, tmp_path):
+    """Fails if weights, optimizer, EarlyStopping, order, augmentation or dropout start anew after a stop."""
+    whole = fit.train(tiny(), ROW, 7, *images, tmp_path / "whole")
+    for epochs in (1, 2, 4):
+        with pytest.raises(Killed):
+            fit.train(
+                tiny(), ROW, 7, *images, tmp_path / "parts", killed_after(epochs), environment={"commit": epochs > 2}
+            )
+    parts = fit.train(tiny(), ROW, 7, *images, tmp_path / "parts", environment={"commit": True})
+    assert parts.environments == [{"commit": False}, {"commit": True}]
+    assert parts.history == whole.history
+    assert (parts.stop, parts.epoch_kept) == (whole.stop, whole.epoch_kept) and len(parts.seconds) == 5
+    for a, b in zip(parts.model.get_weights(), whole.model.get_weights(), strict=True):
+        assert (a == b).all()
+
+
+def test_every_epoch_takes_its_own_batches(images, tmp_path, monkeypatch):
+    """Fails if the epoch does not reach the batches, or if Keras fetches one epoch's batches ahead in another."""
+    taken = []
+
+    class Watched(fit.Batches):
+        def __getitem__(self, number):
+            if self.seed is not None:
+                taken.append((self.epoch, number))
+            return super().__getitem__(number)
+
+    monkeypatch.setattr(fit, "Batches", Watched)
+    fit.train(tiny(), ROW, 0, *images, tmp_path)
+    per_epoch = -(-len(images[2][0]) // ROW.batch_size)
+    # Keras looks at a first batch, of epoch 0, to build the model.
+    assert set(taken) == {(e, n) for e in range(ROW.epochs) for n in range(per_epoch)}
+    assert [entry for entry in taken if entry[0] > 0] == [
+        (e, n) for e in range(1, ROW.epochs) for n in range(per_epoch)
+    ]
+
+
+def test_another_seed_trains_otherwise(images, tmp_path):
+    row = dataclasses.replace(ROW, epochs=1)
+    first, second = (fit.train(tiny(), row, seed, *images, tmp_path / str(seed)).history for seed in (0, 1))
+    assert first["loss"] != second["loss"]
+
+
+def test_patience_counts_on_after_a_stop(images, tmp_path):
+    """A learning rate so small that nothing improves by chance alone would be luck: it is so large that it only harms.
+
+    Fails if EarlyStopping forgets its patience when a run goes on: it would train patience more epochs.
+    """
+    row = dataclasses.replace(ROW, learning_rate=3.0, optimizer="sgd", augment=False, patience=3, epochs=50)
+    whole = fit.train(tiny(), row, 0, *images, tmp_path / "whole")
+    assert whole.stop == "early stopping"
+    best = int(np.argmin(whole.history["val_loss"])) + 1
+    assert whole.epoch_kept == best and len(whole.seconds) == best + 3
+    with pytest.raises(Killed):
+        fit.train(tiny(), row, 0, *images, tmp_path / "parts", killed_after(best + 2))
+    parts = fit.train(tiny(), row, 0, *images, tmp_path / "parts")
+    assert parts.history == whole.history and parts.epoch_kept == best
+    # Stopped after its last epoch, before the result was kept: nothing more is trained.
+    again = fit.train(tiny(), row, 0, *images, tmp_path / "parts", lambda *_: pytest.fail("trained on"))
+    assert again.history == whole.history and again.stop == "early stopping"
+    for a, b in zip(again.model.get_weights(), whole.model.get_weights(), strict=True):
+        assert (a == b).all()
+
+
+def test_the_kept_weights_are_those_of_the_kept_epoch(images, tmp_path):
+    """Fails if the last weights are returned instead of the best ones."""
+    from kerascifar.training import evaluate
+
+    row = dataclasses.replace(ROW, learning_rate=3.0, optimizer="sgd", patience=2, epochs=50)
+    trained = fit.train(tiny(), row, 1, *images, tmp_path)
+    logits = evaluate.predict(trained.model, images[0][images[2][1]])
+    judged = evaluate.judge(logits, images[1][images[2][1]])
+    assert judged.loss == pytest.approx(min(trained.history["val_loss"]), rel=1e-4)
+    assert judged.accuracy == pytest.approx(trained.history["val_accuracy"][trained.epoch_kept - 1])
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(images, tmp_path):
+    row = dataclasses.replace(ROW, learning_rate=100.0, optimizer="sgd", epochs=30, patience=30)
+    network = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    network.layers[-1].set_weights([np.full((3072, 10), np.inf, "float32"), np.zeros(10, "float32")])
+    trained = fit.train(network, row, 0, *images, tmp_path)
+    assert trained.stop == "loss not finite" and len(trained.seconds) == 1
+
+
+def test_a_finished_training_leaves_no_graph_in_memory(images, tmp_path):
+    """Fails if TensorFlow's registry of gradients holds on to the optimizer's all-reduce: 10 MB and more a run."""
+    from tensorflow.python.framework.func_graph import FuncGraph
+
+    def alive():
+        gc.collect()
+        return sum(issubclass(type(o), FuncGraph) and o.name == "one_step_on_data" for o in gc.get_objects())
+
+    for seed in range(2):
+        fit.train(tiny(), dataclasses.replace(ROW, epochs=1), seed, *images, tmp_path / str(seed))
+    keras.backend.clear_session()
+    assert alive() == 0
+
+
+def pytorch_step(optimizer, gradients, rate=0.01):
+    """PyTorch's update rules as its documentation gives them, in float64, one weight: its values after each step."""
+    w, m, v, values = 1.0, 0.0, 0.0, []
+    for t, g in enumerate(gradients, 1):
+        if optimizer == "adam":
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+            w -= rate * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)) ** 0.5 + 1e-8)
+        elif optimizer == "rmsprop":
+            v = 0.99 * v + 0.01 * g * g
+            w -= rate * g / (v**0.5 + 1e-8)
+        else:
+            m = 0.9 * m + g
+            w -= rate * m
+        values.append(w)
+    return values
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options"),
+    [
+        ("adam", {"epsilon": 1e-8}),
+        # Keras adds epsilon inside the square root, PyTorch outside: (1e-8)² inside. 1e-8 inside would act like 1e-4.
+        ("rmsprop", {"rho": 0.99, "epsilon": 1e-16}),
+        ("sgd", {"momentum": 0.9}),
+    ],
+)
+def test_pytorchs_optimizers_are_options_of_a_row(optimizer, options):
+    """Small and large gradients. Fails with Keras's defaults, and with RMSprop's epsilon 1e-8.
+
+    Not equal to the last digit: PyTorch adds Adam's epsilon after correcting the bias, and RMSprop's outside the root.
+    """
+    gradients = [1e-4, -2e-4, 3e-4, 0.5, -1e-4]
+    row = Row("M", "model1", optimizer=optimizer, optimizer_options=options, learning_rate=0.01)
+    network = fit.compiled(keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)]), row)
+    network.set_weights([np.array([[1.0]], "float32")])
+    network.optimizer.build(network.trainable_variables)
+    found = []
+    for gradient in gradients:
+        network.optimizer.apply([np.array([[gradient]], "float32")])
+        found.append(float(np.asarray(network.trainable_variables[0])[0, 0]))
+    assert found == pytest.approx(pytorch_step(optimizer, gradients), abs=1.2e-4)

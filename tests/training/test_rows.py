@@ -1,0 +1,183 @@
+"""Experiments as data: what is read, and what each mistake is answered with."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from factories import ROOT
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kerascifar.common.errors import UserError
+from kerascifar.training import rows
+
+EXPERIMENTS = ROOT / "experiments"
+
+
+def test_experiment1_varies_what_the_report_varies():
+    """Fails if a row of the TOML drifts from the report's table: augmentation, optimizer, batch size, learning rate."""
+    found = rows.read(EXPERIMENTS / "experiment1.toml").rows
+    assert [(r.name, r.augment, r.optimizer, r.batch_size, r.learning_rate) for r in found] == [
+        ("M1", False, "adam", 256, 0.001),
+        ("M2", False, "adam", 256, 0.003),
+        ("M3", False, "adam", 256, 0.005),
+        ("M4", False, "adam", 256, 0.01),
+        ("M5", True, "adam", 256, 0.001),
+        ("M6", True, "adam", 512, 0.001),
+        ("M7", True, "rmsprop", 512, 0.001),
+        ("M8", True, "sgd", 512, 0.001),
+    ]
+    assert {(r.model, r.patience, r.monitor) for r in found} == {("model1", 10, "val_loss")}
+
+
+def test_experiment2_trains_five_models_alike():
+    found = rows.read(EXPERIMENTS / "experiment2.toml").rows
+    assert [(r.name, r.model) for r in found] == [(f"Model{i}", f"model{i}") for i in range(2, 7)]
+    assert {(r.augment, r.optimizer, r.batch_size, r.learning_rate) for r in found} == {(True, "adam", 512, 0.001)}
+
+
+ROW = '[[row]]\nname = "A"\nmodel = "model1"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ('[[row]]\nname = "A\n', "not valid TOML"),
+        ("", "has no row"),
+        ("row = 3", "expected one \\[defaults\\] table"),
+        ('[[row]]\nname = "A"\n', "model is missing"),
+        (ROW + "lr = 1\n", 'row "A": key "lr" is not known'),
+        (ROW + "learning_rat = 1\n", 'Did you mean "learning_rate"'),
+        (ROW + 'learning_rate = "fast"\n', "learning_rate must be a number, not 'fast'"),
+        (ROW + "learning_rate = nan\n", "learning_rate must be a number"),
+        (ROW + "learning_rate = 1" + "0" * 400 + "\n", "learning_rate must be a number"),
+        (ROW + "learning_rate = 1" + "0" * 5000 + "\n", "not valid TOML"),
+        (ROW + "augmentation = { fill_mode = [1] }\n", "fill_mode \\[1\\] is not known"),
+        (ROW + "model_options = { filters = [2020-01-01] }\n", "filters must hold numbers"),
+        (ROW + "learning_rate = -0.1\n", "learning_rate -0.1 is out of range"),
+        (ROW + "batch_size = 0\n", "batch_size 0 is out of range"),
+        (ROW + "batch_size = 1.5\n", "batch_size must be a whole number"),
+        (ROW + "augment = 1\n", "augment must be true or false"),
+        (ROW + 'optimizer = "rmsp"\n', 'optimizer "rmsp" is not known.\n.*Did you mean "rmsprop"'),
+        (ROW + "optimizer_options = { momentum = 0.9 }\n", 'adam takes no "momentum"'),
+        (ROW + "optimizer_options = { beta_1 = 5 }\n", "beta_1 must be from 0 up to, not including, 1, not 5"),
+        (ROW + "optimizer_options = { amsgrad = 1 }\n", "amsgrad must be true or false"),
+        (ROW + "optimizer_options = { epsilon = -1 }\n", "epsilon must be a number from 0 on"),
+        (ROW + "model_options = { dropout = 0.9 }\n", 'model1 takes no "dropout"'),
+        (ROW + "augmentation = { rotation = 3 }\n", 'Did you mean "rotation_range"'),
+        (ROW + 'augmentation = { fill_mode = "mirror" }\n', "fill_mode 'mirror' is not known"),
+        (ROW + "augmentation = { cval = 255 }\n", "cval is a pixel value, 0 to 1"),
+        (ROW + "augmentation = { rotation_range = 200 }\n", "in degrees, 0 to 180"),
+        ('[[row]]\nname = "A"\nmodel = "model9"\n', 'model "model9" is not known'),
+        ('[[row]]\nname = "../A"\nmodel = "model1"\n', "name must be 1 to 40 letters"),
+        (ROW + ROW, 'two rows are named "A"'),
+        ("seeds = [-1]\n" + ROW, "seeds must be a list"),
+        ("title = 3\n" + ROW, "title must be a text"),
+        ("[defaults]\nepoch = 3\n" + ROW, 'Did you mean "epochs"'),
+    ],
+)
+def test_a_mistake_is_named_with_what_was_expected(tmp_path, text, answer):
+    """Fails if a mistake is accepted, or its message loses what helps."""
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match="(?s)" + answer):
+        rows.read(path)
+
+
+TEXT = (EXPERIMENTS / "experiment1.toml").read_text(encoding="utf-8")
+# What a user or a damaged disk may put anywhere: TOML's own signs, keys, values of other types, any character.
+PIECES = st.one_of(
+    st.sampled_from(
+        [
+            "\n",
+            "=",
+            "[",
+            "]",
+            "{",
+            "}",
+            '"',
+            "#",
+            ".",
+            ",",
+            "[[row]]\n",
+            "[defaults]\n",
+            "true",
+            "0",
+            "-1",
+            "1e999",
+            "nan",
+        ]
+    ),
+    st.sampled_from(sorted(f.name for f in dataclasses.fields(rows.Row))),
+    st.sampled_from(["2020-01-01", "[1, 2]", "{ a = 1 }", '"adam"', "0x7f", "1_0", "inf", "\x00", "é", '"""']),
+    st.text(max_size=5),
+)
+PLACES = st.integers(0, len(TEXT))
+
+
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(PLACES, st.integers(0, 12), PIECES), min_size=1, max_size=3))
+def test_a_mutated_experiment_is_refused_or_means_what_it_says(tmp_path, changes):
+    """Fails on a traceback, or if a value that is accepted is not the one in the file."""
+    text = TEXT
+    for place, removed, piece in changes:
+        text = text[:place] + piece + text[place + removed :]
+    path = tmp_path / "mine.toml"
+    path.write_bytes(text.encode("utf-8", errors="surrogatepass"))
+    try:
+        experiment = rows.read(path)
+    except UserError:
+        return
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert len(experiment.rows) == len(table["row"])
+    for row, block in zip(experiment.rows, table["row"], strict=True):
+        for key, value in {**table.get("defaults", {}), **block}.items():
+            assert getattr(row, key) == value
+        json.dumps(dataclasses.asdict(row), allow_nan=False)
+    assert all(run.id for run in experiment.runs())
+
+
+def test_a_changed_configuration_is_another_run(tmp_path):
+    """Fails if two configurations share a folder: the second would be taken for finished."""
+    run = rows.Run("e", rows.Row("A", "model1"), 0)
+    changes = [
+        dataclasses.replace(run, seed=1),
+        dataclasses.replace(run, experiment="f"),
+        dataclasses.replace(run, basis="other images or layers"),
+        dataclasses.replace(run, row=dataclasses.replace(run.row, learning_rate=0.002)),
+        dataclasses.replace(run, row=dataclasses.replace(run.row, augmentation={"rotation_range": 10.0})),
+        dataclasses.replace(run, row=dataclasses.replace(run.row, epochs=3), shortened=True),
+    ]
+    assert len({run.id, *(r.id for r in changes)}) == 7
+    assert run.id == rows.Run("e", rows.Row("A", "model1"), 0).id
+
+
+def test_runs_go_seed_by_seed_and_epochs_only_shorten():
+    experiment = rows.read(EXPERIMENTS / "experiment1.toml")
+    runs = experiment.runs(["M6", "M1"], [1, 0], epochs=2)
+    assert [(r.row.name, r.seed, r.row.epochs, r.shortened) for r in runs] == [
+        ("M6", 1, 2, True),
+        ("M1", 1, 2, True),
+        ("M6", 0, 2, True),
+        ("M1", 0, 2, True),
+    ]
+    assert experiment.runs(["M1"], epochs=10_000)[0] == experiment.runs(["M1"])[0]
+    with pytest.raises(UserError, match='has no row "M9"'):
+        experiment.runs(["M9"])
+    with pytest.raises(UserError, match="Seed -1 is out of range"):
+        experiment.runs(["M1"], [-1])
+    with pytest.raises(UserError, match="--epochs 0"):
+        experiment.runs(["M1"], epochs=0)
+
+
+def test_reading_a_configuration_loads_no_tensorflow():
+    """Fails if config, models or the command line import Keras at the top: a mistake would take seconds to be told."""
+    code = (
+        "import sys, pathlib, kerascifar.__main__ as m; from kerascifar.training import rows; "
+        "rows.read(pathlib.Path('experiments/experiment2.toml')); m._parser(); "
+        "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras.src', 'pandas', 'matplotlib')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=EXPERIMENTS.parent, check=False).returncode == 0
