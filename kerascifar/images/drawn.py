@@ -1,7 +1,7 @@
-"""Drawn, clearly synthetic images of ten shapes in CIFAR-10's binary format, for the demo and for tests.
+"""Draws synthetic images of ten shapes in CIFAR-10's binary format, for the demo and for tests.
 
-They come with a marker file that says what they are. Their fingerprint is not CIFAR-10's, and that alone decides:
-`kerascifar.images.cifar10` loads them as "synthetic shapes", whatever the files are called.
+A marker file beside them lists their checksums. `kerascifar.images.cifar10` loads them as "synthetic shapes": their
+content, not the names of the files, distinguishes them from CIFAR-10.
 """
 
 import hashlib
@@ -12,40 +12,41 @@ import numpy as np
 
 from kerascifar.common import files
 from kerascifar.common.errors import UserError
-from kerascifar.images.cifar10 import BATCH_ROWS, BATCHES, BINARY_FOLDER, CLASSES, MARKER, TRAIN_BATCHES
+from kerascifar.images.official import BATCH_ROWS, BATCHES, BINARY, CLASSES, TRAIN_BATCHES
 
+MARKER = "synthetic.json"
 CLASS_NAMES = ("circle", "square", "triangle", "cross", "star", "ring", "stripes", "checker", "diamond", "heart")
 
-_FINE = 2  # points per pixel and axis, averaged: soft edges as in a photograph
+_FINE = 2  # points per pixel and axis; averaging them gives soft edges, as in a photograph
 
 
 def write(folder: Path, train: int = 2000, test: int = 400, seed: int = 0) -> None:
     """Writes `cifar-10-batches-bin` into `folder`: five training batches, the test batch, class names, the marker.
 
-    The same arguments give the same images. Every class is equally frequent in both splits.
+    The same arguments give the same images. All classes are equally frequent in both splits.
 
     Args:
-        folder: is made if needed; `kerascifar.images.cifar10.load(folder)` reads what is written.
+        folder: is created if needed; `kerascifar.images.cifar10.load(folder)` reads the images.
         train: number of training images, a multiple of 10, at most 50,000.
         test: number of test images, a multiple of 10, at most 10,000.
-        seed: chooses the images.
+        seed: decides the images.
     Raises:
-        UserError: there are other images in that place already, which would be overwritten.
+        UserError: the folder contains other images, which would be overwritten.
         ValueError: a number of images is not possible.
     """
     for name, count, most in (("train", train, 5 * BATCH_ROWS), ("test", test, BATCH_ROWS)):
         if not 0 < count <= most or count % CLASSES:
             raise ValueError(f"{name} must be a multiple of {CLASSES} up to {most}, not {count}")
-    target = folder / BINARY_FOLDER
+    target = folder / BINARY.folder
     if (target / f"{BATCHES[0]}.bin").exists() and not (target / MARKER).exists():
         raise UserError(
-            f"{target}: holds images that are not drawn ones (there is no {MARKER} beside them).\n"
-            "Expected a new or empty folder, or an earlier demo's.\n"
+            f"{target} holds images that were not drawn by a demo: it does not contain {MARKER}.\n"
+            "Expected a new or empty folder, or that of an earlier demo.\n"
             "Choose another folder. Nothing was written."
         )
     random = np.random.default_rng(seed)
-    training, testing = _rows(train, random), _rows(test, random)
-    batches = dict(zip(BATCHES, [*np.split(training, len(TRAIN_BATCHES)), testing], strict=True))
+    training = _rows(train, random)
+    batches = dict(zip(BATCHES, [*np.split(training, len(TRAIN_BATCHES)), _rows(test, random)], strict=True))
     for batch, rows in batches.items():
         with files.replacing(target / f"{batch}.bin") as path:
             path.write_bytes(rows.tobytes())
@@ -53,20 +54,14 @@ def write(folder: Path, train: int = 2000, test: int = 400, seed: int = 0) -> No
     marker = {
         "note": "Drawn by kerascifar.images.drawn: not CIFAR-10. No result on these images is a result on CIFAR-10.",
         "seed": seed,
-        "class_names": CLASS_NAMES,
         "rows": {batch: len(rows) for batch, rows in batches.items()},
-        "sha256": {batch: _sha256(rows) for batch, rows in batches.items()},
-        "fingerprint": {"train": _sha256(training), "test": _sha256(testing)},
+        "sha256": {batch: hashlib.sha256(rows.tobytes()).hexdigest() for batch, rows in batches.items()},
     }
     files.write_text(target / MARKER, json.dumps(marker, indent=1) + "\n")
 
 
-def _sha256(rows: np.ndarray) -> str:
-    return hashlib.sha256(rows.tobytes()).hexdigest()
-
-
 def _rows(count: int, random: np.random.Generator) -> np.ndarray:
-    """uint8 (count, 3073): label, red, green, blue plane, in random order."""
+    """uint8 (count, 3073), in random order. A row is a label and the red, green and blue planes."""
     each = count // CLASSES
     images = np.concatenate([draw(label, each, random) for label in range(CLASSES)])
     labels = np.repeat(np.arange(CLASSES, dtype=np.uint8), each)
@@ -75,16 +70,23 @@ def _rows(count: int, random: np.random.Generator) -> np.ndarray:
 
 
 def draw(label: int, count: int, random: np.random.Generator) -> np.ndarray:
-    """uint8 (count, 32, 32, 3): one shape of a class, at random place, size, angle and colours, under noise.
+    """Draws one shape in random places, sizes, angles and colours, with noise.
 
-    Colours are drawn alike for every class, so only the shape tells the class.
+    All classes get their colours from the same distribution, so only the shape identifies the class.
+
+    Args:
+        label: 0..9, the index of the shape in `CLASS_NAMES`.
+        count: number of images.
+        random: source of all that varies.
+    Returns:
+        uint8 (count, 32, 32, 3).
     """
 
     def vary(low: float, high: float, *shape: int) -> np.ndarray:
         return random.uniform(low, high, (count, *shape))
 
     side = 32 * _FINE
-    axis = (np.arange(side) + 0.5) / side * 2 - 1  # pixels' places, -1..1 from edge to edge
+    axis = (np.arange(side) + 0.5) / side * 2 - 1  # positions of the points, -1..1 from edge to edge
     size = vary(0.5, 0.8, 1, 1)
     x = (axis[None, None, :] - vary(-0.2, 0.2, 1, 1)) / size
     y = (axis[None, :, None] - vary(-0.2, 0.2, 1, 1)) / size
@@ -92,7 +94,7 @@ def draw(label: int, count: int, random: np.random.Generator) -> np.ndarray:
     u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     covered = _inside(CLASS_NAMES[label], u, v).reshape(count, 32, _FINE, 32, _FINE).mean(axis=(2, 4))[..., None]
 
-    # The shape is the brighter part: a few epochs on 2,000 images are then enough to learn something.
+    # The shape is brighter than the ground, so that a few epochs on 2,000 images are enough to learn something.
     ground = vary(0, 110, 1, 1, 3)
     shape = ground + vary(80, 145, 1, 1, 3)
     coarse = axis[::_FINE]
@@ -102,7 +104,7 @@ def draw(label: int, count: int, random: np.random.Generator) -> np.ndarray:
 
 
 def _inside(name: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """bool: which points belong to the shape, in coordinates where it fills about -1..1; v points down."""
+    """bool: which points are inside the shape, in coordinates in which it fills about -1..1; v points down."""
     radius = np.hypot(u, v)
     box = np.maximum(np.abs(u), np.abs(v))
     match name:
@@ -115,7 +117,7 @@ def _inside(name: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
         case "cross":
             return (np.minimum(np.abs(u), np.abs(v)) < 0.27) & (box < 0.9)
         case "star":
-            spoke = np.abs(2 * ((np.arctan2(u, -v) / (2 * np.pi) * 5) % 1) - 1)  # 1 at the five points, 0 between
+            spoke = np.abs(2 * ((np.arctan2(u, -v) / (2 * np.pi) * 5) % 1) - 1)  # 1 at the five points, 0 halfway
             return radius < 0.4 + 0.6 * spoke**1.5
         case "ring":
             return (radius > 0.5) & (radius < 0.95)

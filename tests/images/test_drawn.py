@@ -1,4 +1,4 @@
-"""The drawn images: balanced, the same each time, in the official format, never taken for CIFAR-10."""
+"""The drawn images are balanced, reproducible and in the official format."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_files_are_in_the_official_format_and_balanced(tmp_path):
 
 
 def test_the_seed_decides_the_images(tmp_path):
-    """Fails if something other than the arguments is drawn from, or if the seed is ignored."""
+    """Fails if anything but the arguments has an influence, or if the seed is ignored."""
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         drawn.write(tmp_path / name, train=50, test=10, seed=seed)
     a, b, c = (cifar10.load(tmp_path / name).fingerprint for name in "abc")
@@ -31,15 +31,15 @@ def test_the_seed_decides_the_images(tmp_path):
     assert a["train"] != c["train"] and a["test"] != c["test"]
 
 
-def test_the_shape_and_not_the_colour_tells_the_class():
-    """Fails if a class has colours of its own: then its mean would leave the mean over all by more than chance."""
+def test_colour_does_not_identify_the_class():
+    """Fails if a class has its own colours: its mean would then differ from the overall mean by more than chance."""
     random = np.random.default_rng(0)
     means = np.array([drawn.draw(label, 400, random).mean(axis=(0, 1, 2)) for label in range(10)])
     assert np.abs(means - means.mean(axis=0)).max() < 5 * 74 / np.sqrt(400)  # uniform 0..255: deviation 74
 
 
 def test_no_two_shapes_cover_the_same_points():
-    """Fails if two classes are drawn alike, so that nothing could tell them apart."""
+    """Fails if two classes look the same, so that they could not be distinguished."""
     axis = np.linspace(-1, 1, 65)
     shapes = [drawn._inside(name, axis[None, :], axis[:, None]) for name in drawn.CLASS_NAMES]
     assert all(0.1 < shape.mean() < 0.75 for shape in shapes)
@@ -47,11 +47,11 @@ def test_no_two_shapes_cover_the_same_points():
 
 
 def test_real_images_are_not_overwritten(tmp_path):
-    """Fails if the demo can destroy a folder that holds CIFAR-10; an earlier demo's may be replaced."""
+    """Fails if the demo can overwrite CIFAR-10, or cannot replace the images of an earlier demo."""
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
     (folder / "data_batch_1.bin").write_bytes(b"precious")
-    with pytest.raises(UserError, match="holds images that are not drawn ones"):
+    with pytest.raises(UserError, match="holds images that were not drawn by a demo"):
         drawn.write(tmp_path, train=50, test=10)
     assert (folder / "data_batch_1.bin").read_bytes() == b"precious"
     assert [path.name for path in folder.iterdir()] == ["data_batch_1.bin"]
