@@ -1,4 +1,4 @@
-"""A picture of the user's own, of any size and kind, as the 32×32 RGB pixels that the models take."""
+"""Converts a user's picture, of any size and kind, to the 32×32 RGB pixels that the models expect."""
 
 import stat
 import warnings
@@ -12,28 +12,29 @@ from kerascifar.common.errors import UserError
 SIDE = 32  # pixels, as in CIFAR-10
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 20_000
-# Not every format of Pillow's: some start another program (EPS runs Ghostscript), others hold no picture.
+# Not all formats that Pillow knows: some start another program (EPS runs Ghostscript), others are not pictures.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA", "ICO")
 
 
 def read(path: Path) -> np.ndarray:
     """Reads a picture as a model sees it.
 
-    It is turned as its EXIF data says, cut to the largest square in its centre, laid on white where it is transparent,
-    and reduced by averaging areas (enlarged bilinearly when it is smaller than 32×32). A 32×32 RGB picture comes out
-    as it is. Grey, palette, CMYK and 16-bit pictures become 8-bit RGB; of an animation the first frame is taken.
+    The picture is rotated as its EXIF data says and cropped to the largest square in its centre. Transparent areas
+    become white. Large pictures are reduced by averaging areas, those smaller than 32×32 enlarged bilinearly; a 32×32
+    RGB picture does not change. Grey, palette, CMYK and 16-bit pictures become 8-bit RGB. An animation gives its first
+    frame.
 
     Args:
-        path: PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000, PPM, TGA or ICO, told by the content, not by the name.
+        path: PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000, PPM, TGA or ICO; the content decides, not the name.
     Returns:
         uint8 (32, 32, 3).
     Raises:
-        UserError: no such file, no picture, a damaged one, or one of more than `MAX_PIXELS` or `MAX_SIDE`; the size is
-            taken from the header, before anything is decoded.
+        UserError: the file does not exist, is not a picture, is damaged, or exceeds `MAX_PIXELS` or `MAX_SIDE`. The
+            size is taken from the header, before anything is decoded.
     """
     _check_file(path)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # remarks on odd metadata, which do not concern the pixels
+        warnings.simplefilter("ignore")  # about odd metadata, which does not affect the pixels
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             with _open(path) as image:
@@ -43,9 +44,9 @@ def read(path: Path) -> np.ndarray:
             raise UserError(_too_large(path, "")) from None
         except (UserError, KeyboardInterrupt):
             raise
-        except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
+        except Exception as error:  # a damaged file can make Pillow raise nearly anything
             raise UserError(
-                f"{path}: the picture is damaged or cut short ({error}).\nCopy it again, or open it in a picture "
+                f"{path}: the picture is damaged or incomplete ({error}).\nCopy it again, or open it in a picture "
                 "viewer and save it as PNG.\nNo file was changed."
             ) from error
 
@@ -56,32 +57,32 @@ def _check_file(path: Path) -> None:
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file.\nCheck the path given to --image.") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}).\nCheck the path given to --image.") from None
+        raise UserError(f"{path} cannot be read ({error}).\nCheck the path given to --image.") from None
     if stat.S_ISDIR(mode):
-        raise UserError(f"{path}: is a folder.\nExpected one picture, such as --image {path / 'photo.jpg'}.")
+        raise UserError(f"{path} is a folder.\nExpected a picture, such as --image {path / 'photo.jpg'}.")
     if not stat.S_ISREG(mode):
-        raise UserError(f"{path}: is no ordinary file.\nExpected a picture, such as a PNG or JPEG file.")
+        raise UserError(f"{path} is not a regular file.\nExpected a picture, such as a PNG or JPEG file.")
 
 
 def _open(path: Path) -> Image.Image:
-    """Reads the header only."""
+    """Opens a picture and reads only its header."""
     Image.init()
     try:
         return Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
     except UnidentifiedImageError:
         raise UserError(
-            f"{path}: is no picture of a known kind.\nExpected PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000, PPM, "
-            "TGA or ICO. Open it in a picture viewer and save it as PNG."
+            f"{path} is not a picture in a known format.\nExpected PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000, "
+            "PPM, TGA or ICO. Open it in a picture viewer and save it as PNG."
         ) from None
     except PermissionError:
-        raise UserError(f"{path}: may not be read.\nChange its permissions, or name another picture.") from None
+        raise UserError(f"{path} cannot be read.\nChange its permissions, or name another picture.") from None
 
 
 def _too_large(path: Path, size: str) -> str:
     return (
         f"{path}: the picture is too large{size}.\nExpected at most {MAX_PIXELS // 1_000_000} megapixels, and at most "
-        f"{MAX_SIDE:,} pixels in width and height. Only 32×32 pixels are looked at: save a smaller copy.\n"
-        "Nothing of it was decoded."
+        f"{MAX_SIDE:,} pixels in width and height. The models see only 32×32 pixels: save a smaller copy.\n"
+        "The picture was not decoded."
     )
 
 
@@ -91,16 +92,17 @@ def _check_size(path: Path, width: int, height: int) -> None:
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
-    turned = ImageOps.exif_transpose(image)
-    side = min(turned.size)
-    left, top = (turned.width - side) // 2, (turned.height - side) // 2
-    square = _rgb(turned.crop((left, top, left + side, top + side)))
+    """The central square of a picture, uint8 (32, 32, 3)."""
+    rotated = ImageOps.exif_transpose(image)
+    side = min(rotated.size)
+    left, top = (rotated.width - side) // 2, (rotated.height - side) // 2
+    square = _rgb(rotated.crop((left, top, left + side, top + side)))
     filter_ = Image.Resampling.BOX if side >= SIDE else Image.Resampling.BILINEAR
     return np.asarray(square.resize((SIDE, SIDE), filter_), dtype=np.uint8)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB, on white where transparent."""
+    """The picture in 8-bit RGB, on a white ground."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return Image.fromarray(_eight_bits(np.asarray(image), image.mode)).convert("RGB")
     if image.has_transparency_data:
@@ -110,7 +112,10 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(grey: np.ndarray, mode: str) -> np.ndarray:
-    """Grey values of 16 bits (65,535 is white), or of an unknown range: that is stretched from black to white."""
+    """Converts grey values to uint8: 16-bit values by their range, others stretched from black to white.
+
+    Values between 0 and 1 keep their brightness: 1 is white.
+    """
     grey = np.nan_to_num(grey.astype(np.float64), posinf=0.0, neginf=0.0)
     low, high = float(grey.min()), float(grey.max())
     if mode.startswith("I;16") or (mode == "I" and low >= 0 and high <= 65_535):

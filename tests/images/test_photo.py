@@ -1,4 +1,4 @@
-"""A user's own pictures: each kind gives the exact pixels, each bad file one paragraph."""
+"""A user's pictures: every kind gives the exact pixels, every bad file a helpful message."""
 
 import os
 import struct
@@ -21,14 +21,14 @@ def saved(folder, image, name="picture.png", **options):
 
 
 def png_header(width, height):
-    """A PNG that ends where its pixels begin: only what is read before decoding is there."""
+    """A PNG that ends where its pixels begin: it contains only what is read before decoding."""
     chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     start = struct.pack(">I", 1000) + b"IDAT"
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)) + start
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tiff", "ppm", "tga"])
-def test_a_32_by_32_picture_comes_out_as_it_is(tmp_path, suffix):
+def test_a_32_by_32_picture_does_not_change(tmp_path, suffix):
     """Fails on any resampling, channel swap or loss."""
     pixels = photo.read(saved(tmp_path, Image.fromarray(RANDOM), f"picture.{suffix}"))
     assert pixels.dtype == np.uint8
@@ -68,15 +68,15 @@ def test_a_single_pixel_becomes_32_by_32(tmp_path):
     ],
 )
 def test_exif_rotation_is_undone(tmp_path, orientation, stored):
-    """The camera stores it turned and says so: EXIF 6 means "turn clockwise by 90° to view"."""
+    """The camera stores the picture rotated: EXIF 6 means "rotate clockwise by 90° to view"."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = saved(tmp_path, Image.fromarray(np.ascontiguousarray(stored)), exif=exif)
     np.testing.assert_array_equal(photo.read(path), RANDOM)
 
 
-def test_transparency_is_laid_on_white(tmp_path):
-    """Opaque stays, half is mixed with white, invisible is white whatever colour is stored there."""
+def test_transparent_areas_become_white(tmp_path):
+    """Opaque pixels stay, half-transparent ones are mixed with white, invisible ones are white."""
     rgba = np.zeros((32, 32, 4), np.uint8)
     rgba[..., 0] = 200
     rgba[:10, :, 3], rgba[10:20, :, 3] = 255, 128
@@ -153,7 +153,7 @@ def test_a_huge_picture_is_refused_by_its_header(tmp_path, width, height, size):
 
 @pytest.mark.parametrize("side", [10_000, 40_000])
 def test_a_decompression_bomb_is_refused(tmp_path, side):
-    """Pillow warns from 89 and refuses from 179 megapixels on, before our own look at the size."""
+    """Pillow warns from 89 and refuses from 179 megapixels on, before we check the size."""
     path = tmp_path / "bomb.png"
     path.write_bytes(png_header(side, side))
     with pytest.raises(UserError, match="the picture is too large"):
@@ -161,7 +161,7 @@ def test_a_decompression_bomb_is_refused(tmp_path, side):
 
 
 @pytest.mark.parametrize("side", [7_071, 20_000])
-def test_the_largest_pictures_that_are_taken(tmp_path, side):
+def test_the_largest_pictures_are_accepted(tmp_path, side):
     """Just inside the limits: 7,071² = 49,999,041 pixels. Fails if a limit is off by one."""
     shape = (side, side) if side == 7_071 else (side, 2)
     path = saved(tmp_path, Image.new("L", shape, 9))
@@ -172,25 +172,25 @@ def test_the_largest_pictures_that_are_taken(tmp_path, side):
 def test_a_truncated_picture_is_refused(tmp_path, suffix):
     path = saved(tmp_path, Image.fromarray(np.tile(RANDOM, (4, 4, 1))), f"picture.{suffix}")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(UserError, match=r"picture\.\w+: the picture is damaged or cut short"):
+    with pytest.raises(UserError, match=r"picture\.\w+: the picture is damaged or incomplete"):
         photo.read(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture at all\n", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"])
-def test_what_is_no_picture_is_refused(tmp_path, content):
-    """EPS would start Ghostscript: it is not read."""
+def test_a_file_that_is_not_a_picture_is_refused(tmp_path, content):
+    """EPS counts as one of them, as reading it would start Ghostscript."""
     path = tmp_path / "picture.png"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"picture\.png: is no picture of a known kind\.\nExpected PNG, JPEG"):
+    with pytest.raises(UserError, match=r"picture\.png is not a picture in a known format\.\nExpected PNG, JPEG"):
         photo.read(path)
 
 
-def test_missing_folder_and_pipe(tmp_path):
+def test_a_missing_file_a_folder_and_a_pipe_are_named(tmp_path):
     with pytest.raises(UserError, match=r"nowhere\.png: there is no such file\.\nCheck the path"):
         photo.read(tmp_path / "nowhere.png")
-    with pytest.raises(UserError, match=r"is a folder\.\nExpected one picture"):
+    with pytest.raises(UserError, match=r"is a folder\.\nExpected a picture"):
         photo.read(tmp_path)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")  # opening it would wait for ever
-        with pytest.raises(UserError, match="is no ordinary file"):
+        with pytest.raises(UserError, match="is not a regular file"):
             photo.read(tmp_path / "pipe")
