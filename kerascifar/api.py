@@ -82,14 +82,14 @@ def train(
     if isinstance(model, str):
         row = dataclasses.replace(row, model=model)
     chosen = Experiment("own", "Trained by a program", (row,)).runs(seeds=seeds)
-    return experiment.run(
+    return experiment.train(
         chosen,
         dataset,
         Path(runs),
         console or Console(),
         ["your program"],
         build=builder,
-        callbacks=lambda one, dataset: callbacks,
+        callbacks=lambda run, dataset: callbacks,
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from kerascifar.images import cifar10
 from kerascifar.runs import records
 from kerascifar.training import models
+from kerascifar.training.rows import Row
 
 ROOT = Path(__file__).resolve().parent.parent
 HANG = 1200  # seconds: on no machine does anything here take so long, unless it hangs
@@ -46,18 +47,8 @@ def record(folder=Path(), history=None, **changes):
         },
         **changes,
     }
-    values["row"] = {
-        "name": "M1",
-        "model": "model1",
-        "model_options": {},
-        "augment": False,
-        "optimizer": "adam",
-        "loss": "crossentropy",
-        "batch_size": 256,
-        "learning_rate": 0.001,
-        "epochs": 500,
-        **changes.get("row", {}),
-    }
+    settings = {"name": "M1", "model": "model1", "augment": False, "batch_size": 256}
+    values["row"] = Row(**settings | changes.get("row", {}))
     made = records.Record(**values, folder=folder)
     if history is not None:
         made.__dict__["history"] = history  # a cached property: nothing is read from disk
@@ -67,7 +58,7 @@ def record(folder=Path(), history=None, **changes):
 def run(folder, network=None, predictions=PREDICTIONS, **changes):
     """The record, written into `folder` with a history, predictions and an untrained model."""
     made = record(folder, **changes)
-    network = network or models.build(made.row["model"])
+    network = network or models.build(made.row.model)
     records.write(made, HISTORY, predictions, network)
     return made
 

@@ -44,9 +44,7 @@ def trained(dataset, tmp_path_factory):
 
 def test_any_model_is_trained_and_leaves_records(trained, dataset):
     folder, found = trained
-    assert [(r.name, r.seed, r.epochs_trained, r.row["model"]) for r in found] == [
-        ("Mine", s, 2, "mine") for s in (0, 1)
-    ]
+    assert [(r.name, r.seed, r.epochs_trained, r.row.model) for r in found] == [("Mine", s, 2, "mine") for s in (0, 1)]
     assert found[0].results != found[1].results
     assert list(compare.find(["Mine"], folder)) == ["Mine"]
 

@@ -100,13 +100,13 @@ def train(runs: "Sequence[Run]", options: Options) -> Outcome:
         tensorboard.check()
         callbacks["callbacks"] = functools.partial(tensorboard.callbacks, runs=options.runs.resolve())
     try:
-        found = experiment.run(
+        found = experiment.train(
             runs,
             dataset,
             options.runs,
             console,
             options.command,
-            options.deterministic,
+            deterministic=options.deterministic,
             execute=execute,
             **callbacks,
         )

@@ -37,15 +37,15 @@ def table(found: Sequence[Record]) -> "pd.DataFrame":
     for name in dict.fromkeys(r.name for r in found if r.experiment != "choices"):
         runs = [r for r in found if r.name == name and r.experiment != "choices"]
         row = runs[0].row
-        if row["model"] not in models.BUILDERS:  # of another version, or of a user's own that is gone
+        if row.model not in models.BUILDERS:  # of another version, or of a user's own that is gone
             continue
-        size = models.size_of(row["model"], row["model_options"])
+        size = models.size_of(row.model, row.model_options)
         change = [np.diff(r.history["val_loss"])[5:] for r in runs]
         lines.append(
             {
                 "row": name,
                 "n": len(runs),
-                "lr": f"{row['learning_rate']:g}",
+                "lr": f"{row.learning_rate:g}",
                 "parameters": size.trainable,
                 "multiply-adds": size.multiply_adds,
                 "epochs": np.mean([r.epochs_trained for r in runs]),
@@ -84,10 +84,10 @@ def remark(table: "pd.DataFrame") -> str:
 
 def _kept_by(run: Record, epochs: int) -> float:
     """The validation accuracy that early stopping would have kept after so many epochs."""
-    watched = np.array(run.history[run.row.get("monitor", "val_loss")][:epochs])
+    watched = np.array(run.history[run.row.monitor][:epochs])
     if np.isnan(watched).all():
         return math.nan
-    best = np.nanargmax(watched) if "accuracy" in run.row.get("monitor", "") else np.nanargmin(watched)
+    best = np.nanargmax(watched) if run.row.monitor == "val_accuracy" else np.nanargmin(watched)
     return run.history["val_accuracy"][int(best)]
 
 

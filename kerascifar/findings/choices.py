@@ -196,7 +196,7 @@ def score(question: Question, found: Iterable[Record]) -> "pd.DataFrame":
     by_row: dict[str, list[Record]] = {}
     for record in found:
         if record.experiment == records.CHOICES and not record.shortened and record.stop != records.NOT_FINITE:
-            by_row.setdefault(_key(Row(**record.row)), []).append(record)
+            by_row.setdefault(_key(record.row), []).append(record)
     seen: dict[str, dict[Reading, list[np.ndarray]]] = {}
     for name, rows in question.rows.items():
         runs = [by_row.get(_key(row), []) for row in rows]

@@ -3,6 +3,7 @@
 Each changes one assumption of the row of the report that its name begins with, and is trained with one seed.
 """
 
+import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,7 @@ def table(found: Iterable[Record]) -> "pd.DataFrame":
             continue
         line: dict[str, Any] = {
             "row": record.name,
-            "changed": changed(record.row, like[0].row),
+            "changed": changed(dataclasses.asdict(record.row), dataclasses.asdict(like[0].row)),
             "epochs": record.epochs_trained,
             "like": name,
             "n": len(like),

@@ -33,6 +33,7 @@ from kerascifar.focus import measures, methods
 from kerascifar.runs import measurements, records
 from kerascifar.runs.records import Record
 from kerascifar.training import models
+from kerascifar.training.rows import Row
 
 if TYPE_CHECKING:
     import keras
@@ -142,11 +143,11 @@ def _placed(network: "keras.Sequential", grids: np.ndarray, kind: str) -> np.nda
     return methods.placed(cells, (CELL - 1) / 2, CELL)
 
 
-def _by_chance(row: dict[str, Any], kind: str, count: int = 500) -> float:
+def _by_chance(row: Row, kind: str, count: int = 500) -> float:
     """The likeness of maps that have nothing to do with each other, on the cells that a method has in a row's model."""
-    if kind in BASELINES or row["model"] not in models.BUILDERS:
+    if kind in BASELINES or row.model not in models.BUILDERS:
         return np.nan
-    return _by_chance_of(row["model"], json.dumps(row["model_options"], sort_keys=True), kind, count)
+    return _by_chance_of(row.model, json.dumps(row.model_options, sort_keys=True), kind, count)
 
 
 @cache

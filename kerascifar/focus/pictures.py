@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import special
 
 from kerascifar.common import drawing, errors
 from kerascifar.common.errors import UserError
@@ -145,8 +146,7 @@ def _probabilities(model: "keras.Sequential", images: np.ndarray) -> np.ndarray:
     scores = np.concatenate(logits).astype(np.float64)
     if not np.isfinite(scores).all():
         raise UserError(methods.not_finite(model))
-    exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    return np.asarray(special.softmax(scores, axis=1))
 
 
 def _tiles(axes: "Sequence[Axes]", focus: Focus) -> "AxesImage":

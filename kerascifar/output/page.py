@@ -144,8 +144,8 @@ def _layers(shown: Sequence[Record]) -> dict[str, str]:
     """Per model what its diagram shows, in words."""
     found = {}
     for run in shown:
-        if (name := run.row["model"]) in models.BUILDERS and name not in found:
-            network = models.build(name, **run.row["model_options"])
+        if (name := run.row.model) in models.BUILDERS and name not in found:
+            network = models.build(name, **run.row.model_options)
             shapes = ("×".join(map(str, layer.output.shape[1:])) for layer in network.layers)
             found[name] = ", ".join(
                 f"{type(layer).__name__} {s}" for layer, s in zip(network.layers, shapes, strict=True)
@@ -322,7 +322,7 @@ def _environment(shown: Sequence[Record]) -> list[tuple[str, str]]:
         made = run.environment
         values = {key: str(made.get(key) or "") for key in ("device", "processor", "instructions", "backend", "commit")}
         values["versions"] = ", ".join(f"{k} {v}" for k, v in (made.get("versions") or {}).items())
-        values["precision"] = str(run.row.get("precision", "float32"))
+        values["precision"] = run.row.precision
         values["images"] = (
             f"{run.dataset['name']}, SHA-256 {run.dataset['train'][:16]}… and {run.dataset['test'][:16]}…"
         )
@@ -346,7 +346,7 @@ def _reproduce(shown: Sequence[Record]) -> list[tuple[str, str]]:
     for name, experiment in {r.name: r.experiment for r in shown if r.experiment in report.TITLES}.items():
         runs = [r for r in shown if r.name == name]
         seeds = " ".join(str(r.seed) for r in runs)
-        precision = str(runs[0].row.get("precision", "float32"))
+        precision = runs[0].row.precision
         options = "" if precision == "float32" else f" --precision {precision}"
         again = f"\npython -m kerascifar verify {name} --seed {runs[0].seed}"
         published = again if runs[0].folder.parent == records.PUBLISHED else ""

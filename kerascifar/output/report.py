@@ -64,9 +64,9 @@ def write_figures(shown: Sequence[records.Record], out: Path, say: Callable[[str
     if missing := figures.graphviz_missing():
         say(missing)
         return written
-    for name in dict.fromkeys(r.row["model"] for r in shown):
+    for name in dict.fromkeys(r.row.model for r in shown):
         if name in models.BUILDERS:
-            options = next(r.row["model_options"] for r in [*main, *shown] if r.row["model"] == name)
+            options = next(r.row.model_options for r in [*main, *shown] if r.row.model == name)
             path = out / "architecture" / f"{name}.png"
             keras.backend.clear_session()  # layer names start anew, as in a run
             if figures.architecture(models.build(name, **options), path):

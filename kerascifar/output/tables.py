@@ -1,5 +1,6 @@
 """Records and the report's numbers as tables: reported, published and the user's own runs side by side."""
 
+import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerascifar.common import files
 from kerascifar.runs import original, records
+from kerascifar.training.rows import Row
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,14 +22,14 @@ _REPORTED_KEYS = ["epochs", "train_loss", "train_acc", "valid_loss", "valid_acc"
 BEST = "◀ best Valid_acc"
 
 
-def settings(row: dict[str, Any]) -> list[Any]:
+def settings(row: Row) -> list[Any]:
     """A row's settings in the report's words and order."""
     return [
-        bool(row["augment"]),
+        row.augment,
         "ce",
-        original.OPTIMIZERS[row["optimizer"]],
-        int(row["batch_size"]),
-        float(row["learning_rate"]),
+        original.OPTIMIZERS[row.optimizer],
+        row.batch_size,
+        float(row.learning_rate),
     ]
 
 
@@ -65,7 +67,7 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
         head = {
             "experiment": experiment,
             "row": name,
-            "model": first.row["model"],
+            "model": first.row.model,
             **dict(zip(SETTINGS, settings(first.row), strict=True)),
         }
         averages = {}
@@ -111,7 +113,7 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
 
 def _configuration(record: records.Record) -> dict[str, Any]:
     """What a run shares with those that it may stand beside; a shortened run stands beside full ones."""
-    return {key: value for key, value in record.row.items() if key != "epochs"}
+    return {key: value for key, value in dataclasses.asdict(record.row).items() if key != "epochs"}
 
 
 def _cell(title: str, value: Any, deviation: Any, signed: bool) -> str:
@@ -181,8 +183,8 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
         lines.append(f"Settings other than the report's, so not compared with it: {', '.join(sorted(other))}.")
     if any(r.shortened for r in shown):
         lines.append("Shortened runs (--epochs) were cut before early stopping: they are no results.")
-    if precisions := sorted({str(r.row.get("precision", "float32")) for r in shown} - {"float32"}):
-        trained = ", ".join(r.label for r in shown if r.row.get("precision", "float32") != "float32")
+    if precisions := sorted({r.row.precision for r in shown} - {"float32"}):
+        trained = ", ".join(r.label for r in shown if r.row.precision != "float32")
         lines.append(f"Not in float32 but in {' and '.join(precisions)}: {trained}.")
     if any(r.stop == "loss not finite" for r in shown):
         failed = ", ".join(r.label for r in shown if r.stop == "loss not finite")

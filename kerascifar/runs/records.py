@@ -24,7 +24,8 @@ from kerascifar.common import errors, files
 from kerascifar.common.errors import UserError
 from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.images import cifar10
-from kerascifar.training import models, rows
+from kerascifar.training import models
+from kerascifar.training.rows import NAME_CHARACTERS, Row
 
 if TYPE_CHECKING:
     import keras
@@ -46,7 +47,7 @@ class Record:
     Attributes:
         schema: version of this format.
         experiment: name of the experiment's file.
-        row: the whole configuration, the fields of `kerascifar.training.rows.Row`.
+        row: the whole configuration.
         basis: hash of what the row only names: the images' fingerprint and the model's layers.
         seed: of initialisation, order, augmentation and dropout.
         dataset: name, class_names, and the fingerprints "train" and "test".
@@ -66,7 +67,7 @@ class Record:
 
     schema: int
     experiment: str
-    row: dict[str, Any]
+    row: Row
     basis: str
     seed: int
     dataset: dict[str, Any]
@@ -84,7 +85,7 @@ class Record:
     @property
     def name(self) -> str:
         """The row's name, e.g. "M6"."""
-        return str(self.row["name"])
+        return self.row.name
 
     @property
     def label(self) -> str:
@@ -109,7 +110,7 @@ class Record:
     @property
     def group(self) -> str:
         """The same text for runs that differ in their seed alone: only those may be averaged."""
-        parts = [self.experiment, self.row, self.basis, self.split, self.shortened]
+        parts = [self.experiment, dataclasses.asdict(self.row), self.basis, self.split, self.shortened]
         return json.dumps(parts, sort_keys=True)
 
     @cached_property
@@ -230,10 +231,11 @@ def read(folder: Path) -> Record:
     try:
         if content.get("sha256") != _checksum(content):
             raise ValueError("it is not as it was written")
-        record = Record(**{key: content[key] for key in _TYPES}, folder=folder)
+        row = Row(**content["row"])
+        record = Record(**{key: content[key] for key in _TYPES} | {"row": row}, folder=folder)
         _check(record)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        reason = error if isinstance(error, ValueError) else f"{type(error).__name__} {error}"
+    except (UserError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        reason = error if isinstance(error, ValueError | UserError) else f"{type(error).__name__} {error}"
         raise UserError(f"{path} is damaged: {reason}. {what_to_do}") from None
     return record
 
@@ -269,19 +271,11 @@ def _check(record: Record) -> None:
     for split, shares in record.per_class.items():
         for name, value in shares.items():
             shares[name] = _measure(f"per_class.{split}", value, 1)
-    row = record.row
-    for key in ("name", "model", "optimizer", "loss"):
-        _text(f"row.{key}", row[key])
-    _text("row.precision", row.get("precision", "float32"))
-    for name in (record.experiment, row["name"]):  # they become names of files
-        if not name or set(name) - rows.NAME_CHARACTERS:
-            raise ValueError(f"{name!r} is no name of letters, digits and _")
-    if row["optimizer"] not in rows.OPTIMIZERS or record.stop not in STOPS:
-        raise ValueError("row.optimizer or stop is not known")
-    if not isinstance(row["augment"], bool) or not isinstance(row["model_options"], dict):
-        raise ValueError("row.augment or row.model_options is wrong")
-    _number("row.batch_size", row["batch_size"], 1, 1e9)
-    _number("row.learning_rate", row["learning_rate"], 0, 1e9)
+    _text("row.model", record.row.model)
+    if not record.experiment or set(record.experiment) - NAME_CHARACTERS:  # it becomes part of a file's name
+        raise ValueError(f"experiment {record.experiment!r} is not a name of letters, digits and _")
+    if record.stop not in STOPS:
+        raise ValueError("stop is not known")
     _number("seed", record.seed, 0, 2**32 - 1)
     _number("epoch_kept", record.epoch_kept, 1, _number("epochs_trained", record.epochs_trained, 1, 1e9))
     for seconds in record.seconds:

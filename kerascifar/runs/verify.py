@@ -9,7 +9,7 @@ from rich.console import Console
 from kerascifar.common.errors import UserError
 from kerascifar.images import cifar10
 from kerascifar.runs import experiment, records
-from kerascifar.training.rows import Row, Run
+from kerascifar.training.rows import Run
 
 NOT_COMPARED = {"finished", "earlier", "uncommitted"}  # they decide no result
 MEASURES = (("validation", "accuracy"), ("validation", "loss"), ("test", "accuracy"), ("test", "loss"))
@@ -34,8 +34,8 @@ def again(
     record: records.Record, dataset: cifar10.Dataset, folder: Path, console: Console, command: Sequence[str]
 ) -> records.Record | None:
     """The run that `record` describes, trained by the present code, in `folder`; None when another command has it."""
-    run = Run(record.experiment, Row(**record.row), record.seed)
-    found = experiment.run([run], dataset, folder, console, command)
+    run = Run(record.experiment, record.row, record.seed)
+    found = experiment.train([run], dataset, folder, console, command)
     return found[0] if found else None
 
 

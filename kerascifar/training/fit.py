@@ -68,6 +68,24 @@ def _graphs_forgotten() -> Iterator[None]:
             del registry[name]
 
 
+def fresh(row: Row, seed: int, build: Callable[..., keras.Sequential]) -> keras.Sequential:
+    """A row's new model, initialised from the seed, in the row's precision.
+
+    Keras's layer names start anew, so that the same model has the same configuration in every run.
+    """
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)  # some layers draw a seed when they are built
+    keras.config.set_dtype_policy(row.precision)
+    return build(row.model, **row.model_options)
+
+
+def without_optimizer(network: keras.Sequential) -> keras.Sequential:
+    """A copy with the same weights for looking and predicting; `clone_model` would keep the optimizer."""
+    copy = keras.Sequential.from_config(network.get_config())
+    copy.set_weights(network.get_weights())
+    return copy
+
+
 def compiled(network: keras.Sequential, row: Row) -> keras.Sequential:
     """`network`, compiled with the row's optimizer, loss and metrics."""
     network.compile(
@@ -175,6 +193,7 @@ def train(
     labels: np.ndarray,
     split: tuple[np.ndarray, np.ndarray],
     folder: Path,
+    *,
     tell: Tell = lambda values, epoch, seconds, wait: None,
     say: Callable[[str], None] = print,
     environment: Mapping[str, Any] = MappingProxyType({}),

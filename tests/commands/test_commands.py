@@ -250,7 +250,7 @@ def test_adding_a_model_is_one_function_and_adding_a_row_one_block(tmp_path, sha
     result = ended(process(*words, cwd=tmp_path, source=tmp_path))
     assert result.returncode == 0, result.stderr
     (record,) = records.list_records(tmp_path / "runs")
-    assert record.row["model"] == "mine" and record.row["model_options"] == {"width": 8}
+    assert record.row.model == "mine" and record.row.model_options == {"width": 8}
     listing = ended(process("models", "mine", cwd=tmp_path, source=tmp_path)).stdout
     assert "trainable parameters 1,226" in listing  # 32 × (27 + 1) + 32 × 10 + 10
 
@@ -323,7 +323,7 @@ def test_a_precision_that_makes_no_sense_here_is_refused_and_another_is_recorded
     assert result.returncode == 0, result.stderr
     assert "Not in float32 but in mixed_bfloat16: A seed 0." in result.stdout
     (record,) = records.list_records(tmp_path / "runs")
-    assert record.row["precision"] == "mixed_bfloat16"
+    assert record.row.precision == "mixed_bfloat16"
 
 
 def test_no_data_names_the_places_the_address_and_the_demo(tmp_path, process):

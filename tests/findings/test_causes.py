@@ -1,5 +1,7 @@
 """What stands behind the verdicts is read from the histories."""
 
+import dataclasses
+
 import factories
 import numpy as np
 import pytest
@@ -42,7 +44,7 @@ def test_a_row_is_compared_at_the_epoch_where_the_reports_model2_stopped(monkeyp
 
 def test_a_run_that_watches_accuracy_is_stopped_by_it():
     six = run("M6", [1.0, 1.6, 1.8], [0.3, 0.4, 0.35], 2)
-    six.row["monitor"] = "val_accuracy"
+    six = dataclasses.replace(six, row=dataclasses.replace(six.row, monitor="val_accuracy"))
     assert causes.table([six]).set_index("row").loc["M6", "stopped early"] == pytest.approx(40)
 
 
@@ -54,7 +56,7 @@ def test_the_first_five_epochs_are_no_rise_and_the_last_ten_are_the_last_fall():
 
 def test_a_model_that_is_gone_is_left_out():
     gone = run("Mine", [1.0, 0.9], [0.1, 0.2], 2)
-    gone.row["model"] = "mine"
+    gone = dataclasses.replace(gone, row=dataclasses.replace(gone.row, model="mine"))
     assert causes.table([gone]).empty
 
 

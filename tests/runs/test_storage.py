@@ -65,7 +65,7 @@ def test_a_run_goes_on_on_a_node_that_shares_nothing_with_the_dead_one(uri, tmp_
         packed.append(one)
         return []
 
-    experiment.run([one], cifar10.load(shapes), tmp_path / "runs", Console(quiet=True), [], execute=pack)
+    experiment.train([one], cifar10.load(shapes), tmp_path / "runs", Console(quiet=True), [], execute=pack)
     (one,) = packed
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 

@@ -57,7 +57,13 @@ def test_a_stopped_run_goes_on_as_the_same_run(images, tmp_path):
     for epochs in (1, 2, 4):
         with pytest.raises(Killed):
             fit.train(
-                tiny(), ROW, 7, *images, tmp_path / "parts", killed_after(epochs), environment={"commit": epochs > 2}
+                tiny(),
+                ROW,
+                7,
+                *images,
+                tmp_path / "parts",
+                tell=killed_after(epochs),
+                environment={"commit": epochs > 2},
             )
     parts = fit.train(tiny(), ROW, 7, *images, tmp_path / "parts", environment={"commit": True})
     assert parts.environments == [{"commit": False}, {"commit": True}]
@@ -104,11 +110,11 @@ def test_patience_counts_on_after_a_stop(images, tmp_path):
     best = int(np.argmin(whole.history["val_loss"])) + 1
     assert whole.epoch_kept == best and len(whole.seconds) == best + 3
     with pytest.raises(Killed):
-        fit.train(tiny(), row, 0, *images, tmp_path / "parts", killed_after(best + 2))
+        fit.train(tiny(), row, 0, *images, tmp_path / "parts", tell=killed_after(best + 2))
     parts = fit.train(tiny(), row, 0, *images, tmp_path / "parts")
     assert parts.history == whole.history and parts.epoch_kept == best
     # Stopped after its last epoch, before the result was kept: nothing more is trained.
-    again = fit.train(tiny(), row, 0, *images, tmp_path / "parts", lambda *_: pytest.fail("trained on"))
+    again = fit.train(tiny(), row, 0, *images, tmp_path / "parts", tell=lambda *_: pytest.fail("trained on"))
     assert again.history == whole.history and again.stop == "early stopping"
     for a, b in zip(again.model.get_weights(), whole.model.get_weights(), strict=True):
         assert (a == b).all()
