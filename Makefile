@@ -17,6 +17,10 @@ WITH_RUNS := $(if $(RUNS),--runs "$$RUNS")
 WITH_ROWS := $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 WITH_JOBS := $(if $(JOBS),--jobs $(JOBS))
 
+# The contracts in pyproject.toml on which folder may import which. As an argument of $(PY), since the script's first line
+# names the Python that it was installed with, which is another one where the environment was moved or copied.
+IMPORTS := $(PY) $(VENV)/bin/lint-imports --no-cache --no-logo
+
 # A file of tests shares what it trained, so it stays in one process.
 PARALLEL := -n logical --maxprocesses=4 --dist loadfile --no-loadscope-reorder
 
@@ -67,7 +71,7 @@ help:
 	@echo 'make serve         the page in a browser                               $(TAKES_serve)'
 	@echo 'make dashboard     TensorBoard over the runs that were trained with --tensorboard      $(TAKES_dashboard)'
 	@echo 'make notebooks     the notebooks in JupyterLab                         $(TAKES_notebooks)'
-	@echo 'make test          lint, format, types and tests                      $(TAKES_test)'
+	@echo 'make test          lint, format, types, import contracts and tests    $(TAKES_test)'
 	@echo 'make quick         the same without the slow tests, in a minute or two            $(TAKES_quick)'
 	@echo 'make test-lowest   the tests on the lowest versions that requirements.txt allows       $(TAKES_test-lowest)'
 	@echo 'make soak          kill runs 500 times, those of a Ray cluster 60 times, and compare      $(TAKES_soak)'
@@ -113,12 +117,14 @@ test: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(IMPORTS)
 	$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(PY) -m pytest $(PARALLEL)
 
 quick: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(IMPORTS)
 	$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(PY) -m pytest $(PARALLEL) -m "not slow"
 
 test-lowest: $(READY)

@@ -55,3 +55,8 @@ def test_help_shows_the_variables():
 @pytest.mark.parametrize("target", ["experiment1", "experiment2", "choices"])
 def test_jobs_reach_the_command(target):
     assert re.search(rf"kerascifar .*{target}.* --jobs 2", make(target, "JOBS=2").stdout)
+
+
+@pytest.mark.parametrize("target", ["test", "quick"])
+def test_the_import_contracts_are_checked(target):
+    assert re.search(r"^\S*python \S*lint-imports ", make(target).stdout, re.M)

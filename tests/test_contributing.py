@@ -1,0 +1,161 @@
+"""CONTRIBUTING.md's examples work as they stand: its blocks are pasted, and its commands run, on drawn shapes."""
+
+import contextlib
+import importlib
+import io
+import re
+import runpy
+import types
+
+import factories
+import keras
+import numpy as np
+import pytest
+from factories import ROOT
+
+from kerascifar.__main__ import main
+from kerascifar.findings import claims
+from kerascifar.runs import records
+from kerascifar.training import models
+
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def section(title):
+    return re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", TEXT, re.M | re.S)[1]
+
+
+def blocks(title, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", section(title), re.M | re.S)
+
+
+def run_commands(title, folder):
+    """Runs the section's commands in `folder`, and returns what they printed."""
+    printed = io.StringIO()
+    commands = [line.split()[3:] for block in blocks(title, "sh") for line in block.splitlines()]
+    assert commands
+    with contextlib.chdir(folder), contextlib.redirect_stdout(printed):
+        assert [main(words) for words in commands] == [0] * len(commands)
+    return printed.getvalue()
+
+
+def paste_function(title, monkeypatch):
+    """Adds the section's function to the module that the section names, then runs the section's test of it."""
+    path, test = re.search(r"Add a function to `(\S+)\.py`.*Test it in `(\S+)`", section(title), re.S).groups()
+    function, test_function = blocks(title, "python")
+    module = importlib.import_module(path.replace("/", "."))
+    for name, value in _new(function, vars(module)).items():
+        monkeypatch.setattr(module, name, value, raising=False)
+    tests = _new(test_function, runpy.run_path(str(ROOT / test)))
+    assert tests
+    for run_test in tests.values():
+        run_test()
+
+
+def _new(code, there):
+    """The names that the code defines where `there` is defined already."""
+    namespace = dict(there)
+    exec(compile(code, "CONTRIBUTING.md", "exec"), namespace)
+    return {name: value for name, value in namespace.items() if name not in there}
+
+
+def paste_lines(title, monkeypatch):
+    """Applies the section's diff to a copy of the module, which commands then import in its place."""
+    (diff,) = blocks(title, "diff")
+    path = re.search(r"^\+\+\+ b/(\S+)$", diff, re.M)[1]
+    source = (ROOT / path).read_text(encoding="utf-8")
+    for hunk in diff.split("@@\n")[1:]:
+        lines = hunk.splitlines(keepends=True)
+        old, new = ("".join(line[1:] for line in lines if line[0] in kept) for kept in (" -", " +"))
+        assert source.count(old) == 1, f"CONTRIBUTING.md changes lines that {path} does not have once:\n{old}"
+        source = source.replace(old, new)
+    package, _, name = path.removesuffix(".py").replace("/", ".").rpartition(".")
+    module = types.ModuleType(f"{package}.{name}")
+    exec(compile(source, path, "exec"), vars(module))
+    monkeypatch.setattr(importlib.import_module(package), name, module)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, shapes):
+    """A user's folder, whose experiment 1 has the rows that CONTRIBUTING.md adds."""
+    folder = tmp_path_factory.mktemp("contributing")
+    (folder / "experiments").mkdir()
+    text = (ROOT / "experiments" / "experiment1.toml").read_text(encoding="utf-8")
+    (folder / "experiments" / "experiment1.toml").write_text(text + blocks("A row", "toml")[0], encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERASCIFAR_DATA", str(shapes))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def compared(folder):
+    """What the commands of "A row" print; they leave runs of M1 and M9."""
+    return run_commands("A row", folder)
+
+
+def trained(folder, name):
+    (record,) = [record for record in records.list_records(folder / "runs") if record.name == name]
+    return record
+
+
+def test_the_row_is_trained_and_compared(compared, folder):
+    """Fails if a key is no field of `Row`, or if the row does not start from the defaults."""
+    row = trained(folder, "M9").row
+    assert (row["learning_rate"], row["batch_size"], row["epochs"]) == (0.0005, 256, 1)
+    assert row["model_options"] == trained(folder, "M1").row["model_options"]
+    assert re.search(r"^\| M1 .*\n\| M9 ", compared, re.M)
+
+
+def test_the_model_is_listed_and_trained(folder, monkeypatch):
+    monkeypatch.setattr(models, "BUILDERS", dict(models.BUILDERS))
+    paste_function("A model", monkeypatch)
+    path = folder / "experiments" / "experiment1.toml"
+    path.write_text(path.read_text(encoding="utf-8") + blocks("A model", "toml")[0], encoding="utf-8")
+    printed = run_commands("A model", folder)
+    assert printed.startswith("mine: One convolution") and "trainable parameters 1,226" in printed
+    record = trained(folder, "Mine")
+    assert (record.row["model"], record.epochs_trained) == ("mine", 1)
+    weights = keras.saving.load_model(record.folder / "model.keras").get_weights()
+    assert [w.shape for w in weights] == [(3, 3, 3, 8), (8,), (8, 10), (10,)]
+
+
+def run(name, seed, share):
+    """A run of a row that has this share of 2,000 test images right, the same ones with each seed."""
+    record = factories.record(seed=seed, row={"name": name})
+    record.__dict__["predictions"] = {
+        "test_label": np.zeros(2000, "uint8"),
+        "test_predicted": (np.arange(2000) >= share * 2000).astype("uint8"),
+    }
+    return record
+
+
+@pytest.mark.parametrize("shares, verdict", [((0.75, 0.7), "holds"), ((0.7, 0.75), "does not hold")])
+def test_the_claim_is_read_and_decided(tmp_path, shares, verdict):
+    """Fails if the comparison is not read as it is meant: M7 is higher than M8, or the claim does not hold."""
+    text = (ROOT / "experiments" / "claims.toml").read_text(encoding="utf-8")
+    (tmp_path / "claims.toml").write_text(text + "\n" + blocks("A claim", "toml")[0], encoding="utf-8")
+    declared = claims.read(tmp_path / "claims.toml")
+    assert len(declared) == len(claims.read()) + 1 and len({claim.name for claim in declared}) == len(declared)
+    runs = [run(name, seed, share) for name, share in zip(("M7", "M8"), shares, strict=True) for seed in range(6)]
+    table = claims.table(runs, declared)
+    assert table[table["claim"] == declared[-1].name]["verdict"].tolist() == [verdict]
+
+
+def test_the_measure_finds_the_planted_evidence_and_is_measured(compared, folder, monkeypatch):
+    paste_function("A measure of focus maps", monkeypatch)
+    paste_lines("A measure of focus maps", monkeypatch)
+    printed = run_commands("A measure of focus maps", folder)
+    heading, line = re.search(r"^(\| row .*)\n.*\n(\| M9 .*)$", printed, re.M).groups()
+    values = dict(zip(re.findall(r"[^|]+", heading), re.findall(r"[^|]+", line), strict=True))
+    (value,) = [float(value) for name, value in values.items() if name.strip() == "average_drop"]
+    with np.load(trained(folder, "M9").folder / "focus.npz") as file:
+        assert value == pytest.approx(100 * file["gradcam/average_drop"].astype("float64").mean(), abs=0.01)
+        assert 0 <= file["gradcam/average_drop"].min() < file["gradcam/average_drop"].max() <= 1
+
+
+def test_the_figure_is_drawn_and_written(compared, folder, monkeypatch):
+    paste_function("A figure", monkeypatch)
+    paste_lines("A figure", monkeypatch)
+    printed = run_commands("A figure", folder)
+    assert "seeds-M9.png" in printed
+    assert (folder / "runs" / "report" / "seeds-M9.png").read_bytes().startswith(b"\x89PNG")
