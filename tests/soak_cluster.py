@@ -1,6 +1,6 @@
-"""Kills workers, nodes and the command of a sweep on a real Ray cluster, and compares what it leaves with a local one.
+"""Kills workers, nodes and the command of a sweep on a real Ray cluster, and compares its runs with local ones.
 
-`make soak` runs it with 60 kills, the tests with one of each kind. Needs no data: it trains on drawn shapes.
+`make soak` kills 60 times, the tests once of each kind. No data are needed: it trains on drawn shapes.
 """
 
 import argparse
@@ -26,7 +26,7 @@ KINDS = ("worker", "node", "command")
 
 
 def command(folder: Path, runs: str, *words: str, threads: int = 1, **options: Any) -> subprocess.Popen[bytes]:
-    """The real command, which trains with so many threads, as a run with as many cores on the cluster does."""
+    """The real command, which trains with `threads` threads, like a run with as many cores on the cluster."""
     words = ("run", "soak.toml", "--data", str(folder / "shapes"), "--runs", runs, "--seeds", *SEEDS, *words)
     env = {**os.environ, "PYTHONPATH": str(soak.ROOT), "TF_NUM_INTRAOP_THREADS": str(threads)}
     env.pop("TF_CPP_MIN_LOG_LEVEL", None)
@@ -37,17 +37,17 @@ def command(folder: Path, runs: str, *words: str, threads: int = 1, **options: A
 
 
 def add_node(cluster: Cluster) -> Any:
-    """A node with one core. Ray waits 30 seconds for it, which may not be enough on a machine with much else to do."""
+    """A node with one core, started again if the machine is too busy for Ray's limit of 30 seconds."""
     before = raylets()
     for left in (2, 1, 0):
         try:
             return cluster.add_node(num_cpus=1)
-        except Exception as error:  # Ray raises no class of its own here, and leaves the node to come up later
+        except Exception as error:  # Ray raises plain Exception, and the node may still come up
             for late in raylets() - before:
                 late.kill()
             if not left:
                 raise
-            print(f"A node is started again: {error}", flush=True)
+            print(f"Starting a node again: {error}", flush=True)
 
 
 def raylets() -> set[psutil.Process]:
@@ -57,16 +57,16 @@ def raylets() -> set[psutil.Process]:
 
 def training(pid: int) -> list[psutil.Process]:
     """The processes below `pid` that train a run."""
-    found = []
+    processes = []
     for child in psutil.Process(pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):  # it has ended meanwhile
             if "ray::_train_one" in " ".join(child.cmdline()):
-                found.append(child)
-    return found
+                processes.append(child)
+    return processes
 
 
 def progress(process: subprocess.Popen[bytes], runs: Path, seconds: float) -> None:
-    """Waits until the sweep has got on, then for a moment more."""
+    """Waits until the sweep has written a new checkpoint or record, then `seconds` more."""
     before, end = soak.names(runs), None
     while process.poll() is None and (end is None or time.monotonic() < end):
         if end is None and any("checkpoint" in name or "record" in name for name in soak.names(runs) - before):
@@ -75,7 +75,7 @@ def progress(process: subprocess.Popen[bytes], runs: Path, seconds: float) -> No
 
 
 def sweep(kinds: list[str], folder: Path, cluster: Cluster, nodes: list, n: soak.Count, chance: random.Random) -> None:
-    """One sweep in `folder`, disturbed by as many of `kinds` as it lives through; those are taken from the list."""
+    """One sweep in `folder` with kills of `kinds`, from the end of the list; removes those that took place."""
     words = ("--executor", "ray", "--address", cluster.address)
     process = command(folder, "runs", *words)
     while process.poll() is None:
@@ -107,7 +107,7 @@ def sweep(kinds: list[str], folder: Path, cluster: Cluster, nodes: list, n: soak
 
 
 def soak_cluster(kills: int, base: Path, seed: int = 0) -> soak.Count:
-    """Kills `kills` times in all, the three kinds in turn, on a cluster of two nodes with a core each."""
+    """Kills `kills` times in all, the three kinds in turn, on a cluster of two nodes with one core each."""
     drawn.write(base / "shapes", train=soak.IMAGES, test=100, seed=1)
     (base / "soak.toml").write_text(soak.ROWS, encoding="utf-8")
     if command(base, "local").wait():

@@ -95,9 +95,9 @@ def _connect(arguments: argparse.Namespace) -> "Callable[[], Executor] | None":
 
         return lambda: cluster.connect(
             arguments.address,
-            1 if arguments.cpus_per_run is None else arguments.cpus_per_run,
-            arguments.gpus_per_run or 0,
-            arguments.storage,
+            cpus_per_run=1 if arguments.cpus_per_run is None else arguments.cpus_per_run,
+            gpus_per_run=arguments.gpus_per_run or 0,
+            storage=arguments.storage,
         )
     from kerascifar.commands import training
 

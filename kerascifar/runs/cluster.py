@@ -1,9 +1,11 @@
-"""Trains the runs of a command by Ray, on one machine or many: `run --jobs 4`, `run --executor ray`.
+"""Trains a command's runs with Ray, on one machine or many: `run --jobs 4`, `run --executor ray`.
 
-A task trains one run as the command itself would, in a folder of runs that all nodes share. What makes that safe is
-what makes a single machine safe: a run is locked while it is trained, goes on from its last checkpoint when Ray starts
-it again, and is skipped when its record is there. Where no folder is shared, a storage takes its place; it knows no
-locks, so two tasks may train the same run: they write the same, and neither removes what the other has beyond it.
+A worker trains a run as the command itself would, in a folder of runs that all nodes share. Several nodes are as safe
+as one machine: a run is locked while it is trained, resumed from its last checkpoint when Ray starts it again, and
+skipped once it has a record. Where nodes share no folder, `--storage` replaces it. A storage has no locks, so two
+workers may train the same run; both write the same result, and neither removes files of the other's later epochs.
+
+Ray Tune is not used; docs/cluster.md says why. Keras is imported in functions only: `connect` must run before.
 """
 
 import dataclasses
@@ -16,73 +18,88 @@ import sys
 import tempfile
 import time
 import urllib.parse
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from kerascifar.common import files, terminal
 from kerascifar.common.errors import UserError
 from kerascifar.common.machine import cores
+from kerascifar.runs import records
+from kerascifar.runs.storage import Storage
 from kerascifar.training.rows import Run
 
 if TYPE_CHECKING:
-    import keras
-
     from kerascifar.images import cifar10
     from kerascifar.runs import experiment
-    from kerascifar.runs.storage import Storage
 
-PATIENCE = 180.0  # seconds until a lock counts as another command's: a dead node's may be held so long by a file server
-IN_FLIGHT = 1000  # tasks handed to Ray at once, or twice what runs at once; few enough to be looked through
-RETRIES = 100  # of a run whose worker or node died; each goes on where the one before was stopped
-STARTS = 6  # of Ray on this machine, half a minute each, before it is given up
-LONGEST = 39  # bytes of a temporary folder's path: Ray adds up to 68, and that of a socket ends at 107
-EVERY = 20.0  # seconds between two copies to a storage of a run that is trained: what a node that dies can lose
+LOCK_PATIENCE = 180.0  # seconds to retry a locked run: a file server may hold a dead node's lock that long
+RETRIES = 100  # of a run whose worker or node died; each resumes where the previous one stopped
+STARTS = 6  # attempts to start Ray on this machine, half a minute each
+LONGEST = 39  # bytes of a temporary folder's path: Ray adds up to 68, and a socket's path may have 107
+COPY_EVERY = 20.0  # seconds between two copies of a run to its storage: the most that a dying node loses
 
 
 def side_by_side(jobs: int, gpus_per_run: float | None = None) -> "experiment.Executor":
-    """An executor that trains so many runs at once on this machine; they share its cores, and its GPUs, evenly."""
-    return connect(None, cores() // jobs, gpus_per_run, jobs=jobs)
+    """An executor that trains `jobs` runs at once on this machine and divides its cores and GPUs evenly among them."""
+    return connect(cpus_per_run=cores() // jobs, gpus_per_run=gpus_per_run, jobs=jobs)
 
 
 def share(gpus: float, jobs: int) -> float:
-    """GPUs of each of `jobs` runs: whole ones, or a part of one."""
+    """GPUs for each of `jobs` runs: a whole number, or a fraction of one."""
     return gpus // jobs if gpus >= jobs else 1 / math.ceil(jobs / gpus) if gpus else 0
 
 
 def connect(
     address: str | None = None,
+    *,
     cpus_per_run: float = 1,
     gpus_per_run: float | None = 0,
     storage: str | None = None,
     jobs: int | None = None,
 ) -> "experiment.Executor":
-    """An executor on the Ray cluster at `address`, or on one that is started on this machine and ends with it.
+    """An executor on the Ray cluster at `address`, or on one that runs on this machine until the process ends.
 
-    Call it before Keras is loaded: afterwards this process sees no GPU, so that it takes none from the runs. Another
-    call in the same process keeps the cluster.
+    Call it before loading Keras: it hides the GPUs from this process, which would otherwise occupy memory that the
+    runs need. A second call in the same process uses the same cluster.
 
     Args:
-        address: "auto" for the cluster that this machine belongs to, or "HOST:6379" of its head; None starts one.
-        cpus_per_run: processor cores of a run; it is trained with so many threads.
-        gpus_per_run: GPUs of a run; with 0.25 four runs share one. None: what `jobs` runs have of this machine's.
-        storage: URI of a folder of runs, where the nodes share none.
-        jobs: at most so many runs at once on this machine; as many as fit unless given.
+        address: "auto" for the cluster that this machine belongs to, "HOST:6379" for its head; None starts one here.
+        cpus_per_run: processor cores of a run, and its number of threads.
+        gpus_per_run: GPUs of a run; at 0.25 four runs share one. None divides this machine's GPUs among `jobs` runs.
+        storage: URI of a folder of runs, if the nodes share none.
+        jobs: most runs at once on this machine; by default as many as fit.
     Raises:
-        UserError: Ray is missing, there is no cluster at `address`, no such share of a GPU, or no such storage.
+        UserError: Ray is missing, nothing answers at `address`, or the resources or the storage are not available.
     """
-    asked = gpus_per_run or 0
-    if cpus_per_run <= 0 or asked < 0 or (asked > 1 and asked % 1):
+    requested = gpus_per_run or 0
+    if cpus_per_run <= 0 or requested < 0 or (requested > 1 and requested % 1):
         raise UserError(
-            f"--cpus-per-run {cpus_per_run:g} --gpus-per-run {asked:g} makes no sense.\n"
+            f"--cpus-per-run {cpus_per_run:g} --gpus-per-run {requested:g} is not possible.\n"
             "Expected cores above 0, and GPUs from 0 to 1 or a whole number."
         )
-    kept = None
-    if storage is not None:
-        from kerascifar.runs.storage import Storage
+    keep_in = None if storage is None else Storage(storage)
+    _join(address, None if jobs is None else int(jobs * cpus_per_run))
+    import ray
 
-        kept = Storage(storage)
-        kept.check()
-    os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # every run's lines, though they look alike
-    os.environ.setdefault("RAY_DISABLE_WORKER_LOG_PREFIX", "1")  # a line names its run
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    available = ray.cluster_resources().get("GPU", 0)
+    if gpus_per_run is None:
+        gpus_per_run = share(available, jobs or 1)
+    if address is None and (available < gpus_per_run or (os.cpu_count() or 1) < cpus_per_run):
+        raise UserError(
+            f"This machine does not have {cpus_per_run:g} cores and {gpus_per_run:g} GPUs for each run.\n"
+            "Ask for less (--cpus-per-run, --gpus-per-run), or name a cluster: --address."
+        )
+    return functools.partial(_train_all, cpus=cpus_per_run, gpus=gpus_per_run, storage=keep_in)
+
+
+def _join(address: str | None, cpus: int | None) -> None:
+    """Connects to the cluster at `address`; without one, starts Ray on this machine unless it is running."""
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # print every run's lines, however similar
+    os.environ.setdefault("RAY_DISABLE_WORKER_LOG_PREFIX", "1")  # each line names its run
     try:
         import ray
     except ImportError:
@@ -90,74 +107,124 @@ def connect(
             "Several runs at once (--jobs, --executor ray) need Ray.\nInstall it: pip install 'kerascifar[cluster]'"
         ) from None
     try:
-        if address is not None and address not in ("auto", "local"):  # Ray tries for minutes
-            place = urllib.parse.urlsplit(address if "//" in address else f"//{address}")
-            socket.create_connection((place.hostname or "", place.port or 0), timeout=20).close()
         if address is not None:
+            if address not in ("auto", "local"):  # Ray would try for minutes
+                url = urllib.parse.urlsplit(address if "//" in address else f"//{address}")
+                socket.create_connection((url.hostname or "", url.port or 0), timeout=20).close()
             ray.init(address, logging_level=logging.ERROR)
         elif not ray.is_initialized():
-            _start(None if jobs is None else int(jobs * cpus_per_run))
-    except Exception as problem:  # Ray raises many kinds, and that class itself
-        what = "Ray did not start on this machine" if address is None else f"There is no Ray cluster at {address}"
-        do = "Try again when it has less to do." if address is None else "Start one: ray start --head"
-        raise UserError(f"{what}: {problem}\n{do}") from None
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
-
-    here = ray.cluster_resources().get("GPU", 0)
-    if gpus_per_run is None:
-        gpus_per_run = share(here, jobs or 1)
-    if address is None and (here < gpus_per_run or (os.cpu_count() or 1) < cpus_per_run):
-        raise UserError(
-            f"This machine has not the {cpus_per_run:g} cores and {gpus_per_run:g} GPUs that a run asks for.\n"
-            "Ask for less (--cpus-per-run, --gpus-per-run), or name a cluster: --address."
-        )
-    return functools.partial(_execute, cpus=cpus_per_run, gpus=gpus_per_run, kept=kept)
+            _start(cpus)
+    except Exception as error:  # Ray raises many kinds, among them Exception itself
+        if address is None:
+            message = f"Ray did not start on this machine: {error}\nTry again when the machine is less busy."
+        else:
+            message = f"There is no Ray cluster at {address}: {error}\nStart one: ray start --head"
+        raise UserError(message) from None
 
 
 def _start(cpus: int | None) -> None:
-    """Starts Ray on this machine.
+    """Starts Ray on this machine, again if it takes too long.
 
-    Ray gives up a node that is not up in 30 seconds, and a node gives itself up when its helpers take 15 to start, as
-    they do on a busy machine. No setting of Ray's lengthens either, so it is tried again: the files that the first
-    start has read are in memory then.
+    Ray allows a node 30 seconds and its helpers 15, too few on a busy machine, and has no setting for either. The next
+    attempt is faster because the files are in memory by then.
     """
     import psutil  # comes with Ray
     import ray
 
     if len(os.fsencode(os.environ.get("TMPDIR", ""))) > LONGEST:
         os.environ.setdefault("RAY_TMPDIR", "/tmp")
-    for left in reversed(range(STARTS)):
+    for attempt in range(1, STARTS + 1):
         before = set(psutil.Process().children())
         try:
             ray.init("local", num_cpus=cpus, logging_level=logging.ERROR, include_dashboard=False)
             return
-        except Exception as problem:
-            for late in set(psutil.Process().children()) - before:  # they would go on beside the next ones
+        except Exception as error:
+            for late in set(psutil.Process().children()) - before:  # they would run beside the next ones
                 late.kill()
-            if not left or "timed out" not in str(problem):
+            if attempt == STARTS or "timed out" not in str(error):
                 raise
-            print(
-                "Ray takes too long to start, as this machine has much else to do. It is started again.",
-                file=sys.stderr,
-            )
+            print("Ray takes too long to start because this machine is busy; starting it again.", file=sys.stderr)
 
 
-def _execute(work: "experiment.Work", cpus: float, gpus: float, kept: "Storage | None") -> list[str]:
-    import keras
-    import numpy as np
+def _train_all(work: "experiment.Work", *, cpus: float, gpus: float, storage: Storage | None) -> list[str]:
+    """The executor: trains all runs, and returns the labels of those that another process is training."""
     import ray
 
-    from kerascifar.common import files, terminal
-    from kerascifar.runs import environment, experiment, records
+    from kerascifar.runs import experiment
 
-    clock = experiment.Clock(work.costs, work.runs)
-    # The longest first, so that none is left over when the others are done.
-    waiting = sorted(work.runs, key=clock.expected)
-    # Once per node, in memory that its runs share; as plain arrays, since a file's may be in no file there.
+    say = functools.partial(terminal.say, work.console)
+    cost, began = experiment.Clock(work.costs, work.runs).expected, time.monotonic()
+    slots = _slots(say, cpus, gpus)
+    submit = _submitter(work, cpus=cpus, gpus=gpus, storage=storage)
+    pending: dict[Any, Run] = {}
+    locked_since: dict[str, float] = {}  # by run id
+    failed = []
+    try:
+        # Ray starts them in this order: the longest first, so that none remains when the others are done.
+        for run in sorted(work.runs, key=cost, reverse=True):
+            pending[submit(run)] = run
+        while pending:
+            (ready,), _ = ray.wait(list(pending))
+            run = pending.pop(ready)
+            try:
+                is_locked = bool(ray.get(ready))
+                if is_locked and run.id not in locked_since:
+                    locked_since[run.id] = time.monotonic()
+                    say(f"{run.label}: locked by another process; will be tried again for {LOCK_PATIENCE:.0f} s")
+                if is_locked and time.monotonic() < locked_since[run.id] + LOCK_PATIENCE:
+                    pending[submit(run)] = run
+                    time.sleep(1)
+                    continue
+                _collect(work.folder, run, storage, is_locked)
+            except (ray.exceptions.RayError, OSError) as error:  # OSError: from the storage
+                cause = getattr(error, "cause", None) or error
+                failed.append(f"{run.label}: {str(cause).strip().splitlines()[-1]}")
+                say(f"{run.label} failed: {cause}")
+            total, open_costs = sum(map(cost, work.runs)), sorted(map(cost, pending.values()))
+            done = total - sum(open_costs) + sum(open_costs[-slots:]) / 2  # those in progress are half done, on average
+            left = terminal.duration((time.monotonic() - began) * max(total / done - 1, 0))
+            say(f"{len(work.runs) - len(pending)} of {len(work.runs)} runs done; left about {left}")
+    except KeyboardInterrupt:
+        ray.shutdown()
+        raise experiment.interrupted(f"{len(pending)} runs", work.command) from None
+    if failed:
+        lines = "\n".join(failed[:5])
+        raise UserError(f"{len(failed)} of {len(work.runs)} runs failed; the others are kept.\n{lines}")
+    return [run.label for run in work.runs if run.id in locked_since and not records.finished(work.folder / run.id)]
+
+
+def _slots(say: Callable[[str], None], cpus: float, gpus: float) -> int:
+    """How many runs the cluster trains at once; tells the user."""
+    import ray
+
+    total = ray.cluster_resources()
+    all_cpus, all_gpus = total.get("CPU", 0), total.get("GPU", 0)
+    slots = int(min(all_cpus / cpus, all_gpus / gpus if gpus else math.inf))
+    if not slots:
+        say("No node has enough resources; waiting.")
+    if all_gpus and not gpus:
+        say("The GPUs are not used. To use them: --gpus-per-run 0.25, for example.")
+    say(
+        f"Ray: nodes {len(ray.nodes())}, cores {all_cpus:g}, GPUs {all_gpus:g}; "
+        f"each run: cores {cpus:g}, GPUs {gpus:g}; runs at once: {slots}"
+    )
+    return slots
+
+
+def _submitter(work: "experiment.Work", *, cpus: float, gpus: float, storage: Storage | None) -> Callable[[Run], Any]:
+    """A function that hands a run to Ray and returns a reference to the result of `_train_one`."""
+    import keras
+    import ray
+
+    from kerascifar.runs import environment
+
+    # Once per node, in memory that its runs share. Plain arrays, because a node may not have the mapped file.
     images, labels = np.asarray(work.dataset.images), np.asarray(work.dataset.labels)
     dataset = ray.put(dataclasses.replace(work.dataset, images=images, labels=labels))
-    # What decides a result is the command's, not that of the node's start.
-    variables = environment.variables() | {
+    rest: dict[str, Any] = {"runs": (), "dataset": None, "console": None, "folder": work.folder.resolve()}
+    # Pickled here, because unpickling loads Keras, which the worker does quietly.
+    packed = ray.put(ray.cloudpickle.dumps((dataclasses.replace(work, **rest), gpus > 0, storage, work.console.stderr)))
+    variables = environment.variables() | {  # those that decide a result are the command's, not the node's
         "KERAS_BACKEND": keras.backend.backend(),
         "TF_NUM_INTRAOP_THREADS": str(max(int(cpus), 1)),
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # runs may share a GPU
@@ -165,146 +232,82 @@ def _execute(work: "experiment.Work", cpus: float, gpus: float, kept: "Storage |
     }
     if not gpus:  # Ray itself hides none
         variables |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
-    # A process per run: its thread settings and its GPU memory end with it.
-    task = ray.remote(
-        num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES, max_calls=1, runtime_env={"env_vars": variables}
-    )(_train_one)
-    has = ray.cluster_resources()
-    slots = int(min(has.get("CPU", 0) / cpus, has.get("GPU", 0) / gpus if gpus else math.inf))
-    if not slots:
-        terminal.say(work.console, "The cluster has not what a run asks for. Waiting for nodes that have.")
-    if has.get("GPU", 0) and not gpus:
-        terminal.say(work.console, "Its GPUs are not used: --gpus-per-run 0.25, for example, uses them.")
-    terminal.say(
-        work.console,
-        f"Ray: nodes {len(ray.nodes())}, cores {has.get('CPU', 0):g}, GPUs {has.get('GPU', 0):g}; "
-        f"each run: cores {cpus:g}, GPUs {gpus:g}; runs at once: {slots}",
-    )
-    # Packed, as unpacking imports Keras, which the worker does quietly.
-    folder = work.folder.resolve()  # a worker starts in another folder
-    bare = dataclasses.replace(work, runs=(), costs={}, dataset=None, console=None, folder=folder)  # type: ignore[arg-type]
-    sent = ray.cloudpickle.dumps(bare)
-    pending: dict[object, Run] = {}
-    held: dict[str, float] = {}  # by run id, since when another process has it
-    failed: list[str] = []
-    began, total, done = time.monotonic(), sum(map(clock.expected, work.runs)), 0.0
-    try:
-        while waiting or pending:
-            while waiting and len(pending) < max(IN_FLIGHT, 2 * slots):
-                one = waiting.pop()
-                pending[task.remote(sent, one, work.costs[one.id], gpus, dataset, kept, work.console.stderr)] = one
-            (ready,), _ = ray.wait(list(pending))
-            one = pending.pop(ready)
-            try:
-                if (locked := ray.get(ready)) and time.monotonic() < held.get(one.id, time.monotonic()) + PATIENCE:
-                    if one.id not in held:
-                        held[one.id] = time.monotonic()
-                        told = f"{one.label}: another process has its lock, so it is tried again for {PATIENCE:.0f} s"
-                        terminal.say(work.console, told)
-                    waiting.insert(0, one)
-                    time.sleep(1)
-                    continue
-                if kept:
-                    with files.locked(work.folder / experiment.LOCKS / f"{one.id}.lock"):
-                        kept.pull(work.folder / one.id)
-                if not locked and not _arrives(work.folder / one.id):
-                    raise FileNotFoundError(
-                        f"trained, but its record is not in {folder}: do all nodes see that folder?"
-                    )
-            except (ray.exceptions.RayError, OSError) as problem:  # OSError: of the storage
-                cause = getattr(problem, "cause", None) or problem
-                failed.append(f"{one.label}: {str(cause).strip().splitlines()[-1]}")
-                terminal.say(work.console, f"{one.label} failed: {cause}")
-            done += clock.expected(one)
-            running = sum(sorted(map(clock.expected, pending.values()))[-slots:]) / 2  # half done, on average
-            left = terminal.duration((time.monotonic() - began) * max(total / (done + running) - 1, 0))
-            finished = len(work.runs) - len(waiting) - len(pending)
-            terminal.say(work.console, f"{finished} of {len(work.runs)} runs done; left about {left}")
-    except KeyboardInterrupt:
-        ray.shutdown()
-        raise experiment.interrupted(f"{len(waiting) + len(pending)} runs", work.command) from None
-    if failed:
-        lines = "\n".join(failed[:5])
-        raise UserError(f"{len(failed)} of {len(work.runs)} runs failed; the others are kept.\n{lines}")
-    return [one.label for one in work.runs if one.id in held and not records.finished(work.folder / one.id)]
+    options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": RETRIES, "runtime_env": {"env_vars": variables}}
+    # A process for each run (max_calls), so that its threads and its GPU memory end with it.
+    task = ray.remote(max_calls=1, **options)(_train_one)
+    return lambda run: task.remote(packed, run, dataset)
 
 
-def _arrives(folder: Path) -> bool:
-    """Whether the record can be read here; a network's file system may show it a moment later."""
-    from kerascifar.runs import records
+def _collect(folder: Path, run: Run, storage: Storage | None, is_locked: bool) -> None:
+    """Copies the run from the storage, and waits for its record: a network file system may show it a moment later."""
+    from kerascifar.runs import experiment
 
-    for _ in range(20):
-        if records.finished(folder):
-            return True
+    if storage:
+        with files.locked(folder / experiment.LOCKS / f"{run.id}.lock"):
+            storage.pull(folder / run.id)
+    end = time.monotonic() + 10
+    while not is_locked and not records.finished(folder / run.id):
+        if time.monotonic() >= end:
+            raise FileNotFoundError(f"trained, but its record is not in {folder}: do all nodes see that folder?")
         time.sleep(0.5)
-    return False
 
 
-def _train_one(
-    packed: bytes,
-    one: Run,
-    cost: float,
-    gpus: float,
-    dataset: "cifar10.Dataset",
-    kept: "Storage | None" = None,
-    stderr: bool = False,
-) -> list[str]:
-    """In a worker: trains the run, or goes on with it. Its lines go to standard output, or error, as the command's."""
+def _train_one(packed: bytes, run: Run, dataset: "cifar10.Dataset") -> list[str]:
+    """In a worker: trains or resumes the run. Ray forwards the lines that it prints to the command."""
     from kerascifar.common.load_keras import load_keras
 
     load_keras()
     import ray
     from rich.console import Console
 
-    from kerascifar.runs import environment, experiment, records
+    from kerascifar.runs import environment, experiment
     from kerascifar.training import device
 
-    work: experiment.Work = ray.cloudpickle.loads(packed)
+    work, needs_gpu, storage, stderr = ray.cloudpickle.loads(packed)
     here = device.prepare(work.deterministic)
-    if gpus and here.is_cpu:
-        raise UserError(f"Keras sees no GPU on this node ({here.name}): set up there with GPUs, or --gpus-per-run 0.")
-    experiment.check_precision(one, here)
+    if needs_gpu and here.is_cpu:
+        raise UserError(
+            f"Keras sees no GPU on this node ({here.name}): install GPU support there, or use --gpus-per-run 0."
+        )
+    experiment.check_precision(run, here)
     made_with = environment.describe(here.name, work.deterministic)
     for key in records.DECISIVE:
         if made_with[key] != work.made_with[key]:
-            raise UserError(
-                f"This node has another {key} than the command: {made_with[key]}, not {work.made_with[key]}."
-            )
-    console = Console(width=160, stderr=stderr)  # Ray brings its lines to the command's
-    work = dataclasses.replace(
-        work, runs=[one], costs={one.id: cost}, dataset=dataset, console=console, made_with=made_with
-    )
-    if kept is None:
+            raise UserError(f"{key} differs on this node: {made_with[key]}; the command has {work.made_with[key]}.")
+    console = Console(width=160, stderr=stderr)
+    work = dataclasses.replace(work, runs=[run], dataset=dataset, console=console, made_with=made_with)
+    if storage is None:
         return experiment.here(work)
-    with tempfile.TemporaryDirectory() as own:
-        folder = Path(own) / one.id
-        kept.pull(folder)
-        callbacks = [*work.callbacks(one, dataset), _pushing(kept, folder)]
-        experiment.here(dataclasses.replace(work, folder=folder.parent, callbacks=lambda *_: callbacks))
-        for left in (2, 1, 0):  # what was trained for hours is not given up for a moment's failure
-            try:
-                kept.push(folder)
-                break
-            except OSError:
-                if not left:
-                    raise
-                time.sleep(EVERY)
-        return []
+    _train_in_storage(work, run, storage)
+    return []
 
 
-def _pushing(kept: "Storage", folder: Path) -> "keras.callbacks.Callback":
-    """Copies the run's folder to the storage before an epoch, when the last copy is `EVERY` seconds old."""
+def _train_in_storage(work: "experiment.Work", run: Run, storage: Storage) -> None:
+    """Trains the run in a temporary folder, and copies it to the storage every `COPY_EVERY` seconds and at the end."""
     import keras
+
+    from kerascifar.runs import experiment
 
     last = time.monotonic()
 
-    def push(epoch: int, logs: object) -> None:
+    def copy(epoch: int, logs: object) -> None:
         nonlocal last
-        if time.monotonic() >= last + EVERY:
+        if time.monotonic() >= last + COPY_EVERY:
             try:
-                kept.push(folder)
-            except OSError as problem:  # the next time will do
-                print(f"{folder.name} was not copied to the storage: {problem}", file=sys.stderr)
+                storage.push(folder)
+            except OSError as error:  # the next copy will do
+                print(f"{run.label} was not copied to the storage: {error}", file=sys.stderr)
             last = time.monotonic()
 
-    return keras.callbacks.LambdaCallback(on_epoch_begin=push)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / run.id
+        storage.pull(folder)
+        callbacks = [*work.callbacks(run, work.dataset), keras.callbacks.LambdaCallback(on_epoch_begin=copy)]
+        experiment.here(dataclasses.replace(work, folder=folder.parent, callbacks=lambda *_: callbacks))
+        for is_last in (False, False, True):  # a moment's failure must not cost hours of training
+            try:
+                return storage.push(folder)
+            except OSError:
+                if is_last:
+                    raise
+                time.sleep(COPY_EVERY)

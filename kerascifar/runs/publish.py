@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kerascifar.common import files
 from kerascifar.common.errors import UserError
+from kerascifar.common.paths import in_checkout
 from kerascifar.runs import measurements, records
 from kerascifar.runs.records import DECISIVE
 
@@ -26,10 +27,8 @@ def publish(folders: Sequence[Path], to: Path = records.PUBLISHED) -> list[Path]
         UserError: a run that is unfinished, shortened, synthetic, made from uncommitted code, published already, named
             twice, or whose files are not all there and readable.
     """
-    if not to.parent.is_dir():
-        raise UserError(
-            f"{to.parent} does not exist. Publishing needs a checkout of the source, not an installed package."
-        )
+    if to == records.PUBLISHED and not in_checkout():
+        raise UserError("Publishing needs a checkout of the source; this is an installed package.")
     chosen = [records.read(folder) for folder in folders]
     files.remove_unfinished(to, older=files.A_DAY)
     for record in chosen:

@@ -1,7 +1,7 @@
-"""Keeps runs where no folder is shared: in S3, Google Cloud Storage or another of pyarrow's file systems, by its URI.
+"""Keeps runs where nodes share no folder: in S3, Google Cloud Storage or another file system of pyarrow, by its URI.
 
-A run is trained in a folder of the node's own. `Storage.push` copies its files to the storage, now and then while it is
-trained and when it is finished; `Storage.pull` brings them to where the run goes on, or is read.
+A run is trained in a temporary folder on its node. `Storage.push` copies its files to the storage while it is trained
+and when it is finished; `Storage.pull` copies them back to resume the run or to read it.
 """
 
 import contextlib
@@ -12,17 +12,16 @@ from kerascifar.common import files
 from kerascifar.common.errors import UserError
 from kerascifar.runs import records
 
-RESULT = (records.HISTORY, records.PREDICTIONS, records.MODEL, records.RECORD)  # with the last one a folder is whole
+RESULT = (records.HISTORY, records.PREDICTIONS, records.MODEL, records.RECORD)  # the last one makes a folder complete
 
 
 class Storage:
-    """A folder of runs at `uri`, e.g. "s3://bucket/runs", "gs://bucket/runs", "file:///mnt/runs".
+    """A writable folder of runs at `uri`, e.g. "s3://bucket/runs", "gs://bucket/runs", "file:///mnt/runs".
 
-    Options of the file system stand in the URI ("?region=…&endpoint_override=…"); keys come from the environment, as
-    they do for other programs.
+    The URI holds the file system's options ("?region=…&endpoint_override=…"); keys come from the environment.
 
     Raises:
-        UserError: pyarrow is missing, or no such storage is known.
+        UserError: pyarrow is missing, or `uri` is not a place to write to.
     """
 
     def __init__(self, uri: str) -> None:
@@ -32,69 +31,56 @@ class Storage:
             raise UserError("--storage needs pyarrow.\nInstall it: pip install 'kerascifar[cluster]'") from None
         try:
             self._system, self._path = fs.FileSystem.from_uri(uri)
-        except (OSError, ValueError) as problem:  # pyarrow's own errors are of these
-            raise self._unusable(uri, problem) from None
-        self._uri = uri
-
-    @staticmethod
-    def _unusable(uri: str, problem: Exception) -> UserError:
-        return UserError(
-            f"--storage {uri} cannot be used: {problem}\n"
-            "Expected a place to write to, e.g. s3://bucket/runs or gs://bucket/runs, and its keys in the environment."
-        )
-
-    def check(self) -> None:
-        """Raises a `UserError` unless files can be written there."""
-        path = f"{self._path}/{files.TEMPORARY}{uuid.uuid4().hex}"
-        try:
             self._system.create_dir(self._path)
-            self._write(path, b"")
-            self._system.delete_file(path)
-        except OSError as problem:
-            raise self._unusable(self._uri, problem) from None
+            probe = f"{self._path}/{files.TEMPORARY}{uuid.uuid4().hex}"
+            self._write(probe, b"")
+            self._system.delete_file(probe)
+        except (OSError, ValueError) as error:  # pyarrow's own errors derive from these
+            raise UserError(
+                f"--storage {uri} cannot be used: {error}\nExpected a place to write to, "
+                "e.g. s3://bucket/runs or gs://bucket/runs, and its keys in the environment."
+            ) from None
 
     def _write(self, path: str, content: bytes) -> None:
         with self._system.open_output_stream(path) as stream:
             stream.write(content)
 
-    def _names(self, run: str) -> set[str]:
+    def _names(self, run_id: str) -> set[str]:
         from pyarrow import fs
 
-        found = self._system.get_file_info(fs.FileSelector(f"{self._path}/{run}", allow_not_found=True))
-        return {file.base_name for file in found if file.is_file}
+        entries = self._system.get_file_info(fs.FileSelector(f"{self._path}/{run_id}", allow_not_found=True))
+        return {entry.base_name for entry in entries if entry.is_file}
 
     def pull(self, folder: Path) -> None:
-        """Copies what is kept of the run `folder.name` into `folder`; nothing where nothing is kept."""
-        names = self._names(folder.name)
-        for name in sorted(names, key=_order):
-            if name.startswith(files.TEMPORARY):
-                continue
+        """Copies the files of the run `folder.name` into `folder`, if the storage has any."""
+        for name in _in_order(self._names(folder.name)):
             with self._system.open_input_stream(f"{self._path}/{folder.name}/{name}") as stream:
                 content = stream.read()
             files.write(folder / name, lambda path, content=content: path.write_bytes(content))  # type: ignore[misc]
 
     def push(self, folder: Path) -> None:
-        """Copies the run's files to the storage, each whole or not at all, and removes there what is outdated.
+        """Copies the run's files to the storage, each whole or not at all, and removes outdated ones there.
 
-        Somebody else may have got further with the same run: nothing of that is touched, least of all a result.
+        Another worker may be further ahead with the same run: its newer checkpoints and its result stay untouched.
         """
-        remote, there = f"{self._path}/{folder.name}", self._names(folder.name)
-        if records.RECORD in there:
+        remote, stored = f"{self._path}/{folder.name}", self._names(folder.name)
+        if records.RECORD in stored:
             return
-        names = {path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith(files.TEMPORARY)}
+        local = _in_order({path.name for path in folder.iterdir() if path.is_file()})
         self._system.create_dir(remote)
-        for name in sorted(names, key=_order):
-            if name in there and name not in RESULT:  # a checkpoint is written once
+        for name in local:
+            if name in stored and name not in RESULT:  # a checkpoint never changes
                 continue
             self._write(f"{remote}/{files.TEMPORARY}{name}", (folder / name).read_bytes())
             self._system.move(f"{remote}/{files.TEMPORARY}{name}", f"{remote}/{name}")
-        newest = max(names.difference(RESULT), default="")  # checkpoints' names are in the order of their epochs
-        for name in (there - names).difference(RESULT):
-            if records.RECORD not in names and name >= newest:
-                continue
-            with contextlib.suppress(FileNotFoundError):
-                self._system.delete_file(f"{remote}/{name}")
+        newest = max(set(local).difference(RESULT), default="")  # names of checkpoints sort by epoch
+        for name in stored.difference(local, RESULT):
+            if records.RECORD in local or name < newest:
+                with contextlib.suppress(FileNotFoundError):
+                    self._system.delete_file(f"{remote}/{name}")
 
 
-def _order(name: str) -> int:
-    return RESULT.index(name) if name in RESULT else -1
+def _in_order(names: set[str]) -> list[str]:
+    """The whole files among `names`, in the order in which to copy them: the record last."""
+    whole = (name for name in names if not name.startswith(files.TEMPORARY))
+    return sorted(whole, key=lambda name: RESULT.index(name) if name in RESULT else -1)

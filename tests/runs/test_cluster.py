@@ -1,4 +1,4 @@
-"""A real Ray cluster on this machine: what dies, or holds a lock too long, changes nothing in the results."""
+"""A real Ray cluster on this machine: kills and locks do not affect the results."""
 
 import json
 import re
@@ -30,8 +30,8 @@ with files.locked(Path(sys.argv[1])) as mine:
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 
 
-def test_dead_workers_nodes_and_commands_lose_nothing(tmp_path):
-    """Bit for bit what the local executor makes; `make soak` does more of it."""
+def test_killing_workers_nodes_and_commands_changes_no_result(tmp_path):
+    """The same bits as with the local executor; `make soak` kills more often."""
     count = soak_cluster.soak_cluster(3, tmp_path)
     print(count)
     assert count.kills == 3 and count.with_progress > 0 and count.runs >= 4
@@ -45,11 +45,11 @@ def folder(tmp_path, shapes):
     return tmp_path
 
 
-def test_a_lock_that_a_dead_node_holds_for_a_while_is_waited_for(folder):
+def test_a_run_that_is_locked_for_a_while_is_tried_again(folder):
     words = ("--rows", "B", "--seeds", "0", "--epochs", "1")
     assert soak_cluster.command(folder, "local", *words).wait(factories.HANG) == 0
-    (one,) = records.list_records(folder / "local")
-    lock = folder / "runs" / experiment.LOCKS / f"{one.folder.name}.lock"
+    (record,) = records.list_records(folder / "local")
+    lock = folder / "runs" / experiment.LOCKS / f"{record.folder.name}.lock"
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", HOLDER, str(lock)], stdin=pipe, stdout=pipe, text=True) as holder:
         assert holder.stdout.readline() == "True\n"
@@ -62,29 +62,32 @@ def test_a_lock_that_a_dead_node_holds_for_a_while_is_waited_for(folder):
     assert len(records.list_records(folder / "runs")) == 1
 
 
-def test_what_this_machine_has_not_is_not_waited_for(folder):
+def test_asking_for_more_than_this_machine_has_is_an_error(folder):
     process = soak_cluster.command(folder, "runs", "--executor", "ray", "--gpus-per-run", "100")
     assert process.wait(factories.HANG) == 2
-    assert "has not the 1 cores and 100 GPUs" in (folder / "log").read_text()
+    assert "does not have 1 cores and 100 GPUs" in (folder / "log").read_text()
 
 
-def test_a_mistake_is_told_without_a_traceback(folder):
+def test_a_wrong_address_is_reported_without_a_traceback(folder):
     process = soak_cluster.command(folder, "runs", "--executor", "ray", "--address", "127.0.0.1:1")
     assert process.wait(factories.HANG) == 2
-    told = (folder / "log").read_text()
-    assert "There is no Ray cluster at 127.0.0.1:1" in told and "Traceback" not in told
+    log = (folder / "log").read_text()
+    assert "There is no Ray cluster at 127.0.0.1:1" in log and "Traceback" not in log
     assert not records.list_records(folder / "runs")
 
 
 @pytest.mark.skipif(machine.cores() < 2, reason="needs two cores")
-def test_two_jobs_that_are_stopped_and_killed_make_what_one_after_the_other_makes(folder, monkeypatch):
-    """Bit for bit, with the same number of threads. The temporary folder's path is too long for Ray's sockets."""
+def test_two_interrupted_jobs_equal_an_undisturbed_local_training(folder, monkeypatch):
+    """The same bits with the same number of threads, after Ctrl-C and kill -9.
+
+    The temporary folder's path is too long for Ray's sockets.
+    """
     threads = machine.cores() // 2
     assert soak_cluster.command(folder, "local", threads=threads).wait(factories.HANG) == 0
     temporary = folder / ("t" * 100)
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
-    # A shell starts what runs in its background with SIGINT ignored, and so the tests, and what they start.
+    # A shell ignores SIGINT in its background jobs, which may include the tests and their children.
     listening = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     for end in (signal.SIGINT, signal.SIGKILL, None):
         (folder / "log").write_bytes(b"")
@@ -94,37 +97,37 @@ def test_two_jobs_that_are_stopped_and_killed_make_what_one_after_the_other_make
             assert process.poll() is None, (folder / "log").read_text()
             process.send_signal(end)
         status = process.wait(factories.HANG)
-        told = (folder / "log").read_text()
-        assert status == {signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL, None: 0}[end], told
-        assert end != signal.SIGINT or "go on with the same command:" in told
-    assert "Traceback" not in told and "pid=" not in told
-    assert re.search(r"^[AB] seed [01] epoch \d+: loss .* left about \d+ s$", told, re.M)
-    assert "runs at once: 2" in told and re.search(r"^(\d) of \1 runs done; left about 0 s$", told, re.M)
+        log = (folder / "log").read_text()
+        assert status == {signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL, None: 0}[end], log
+        assert end != signal.SIGINT or "go on with the same command:" in log
+    assert "Traceback" not in log and "pid=" not in log
+    assert re.search(r"^[AB] seed [01] epoch \d+: loss .* left about \d+ s$", log, re.M)
+    assert "runs at once: 2" in log and re.search(r"^(\d) of \1 runs done; left about 0 s$", log, re.M)
     expected = {path.name: soak.content(path) for path in (folder / "local").glob("soak-*")}
     assert len(expected) == 4
-    for name, right in expected.items():
-        assert soak.content(folder / "runs" / name) == right
+    for name, content in expected.items():
+        assert soak.content(folder / "runs" / name) == content
         variables = json.loads((folder / "runs" / name / "record.json").read_text())["environment"]["variables"]
         assert variables["TF_NUM_INTRAOP_THREADS"] == str(threads)
 
 
-def test_a_start_of_ray_that_takes_too_long_is_ended_and_tried_again(monkeypatch, capsys):
+def test_a_slow_start_of_ray_is_killed_and_tried_again(monkeypatch, capsys):
     import ray
 
-    left = []
+    started = []
 
     def init(*words, **options):
-        left.append(subprocess.Popen(["sleep", str(factories.HANG)]))
-        if len(left) < 3:
+        started.append(subprocess.Popen(["sleep", str(factories.HANG)]))
+        if len(started) < 3:
             raise Exception("The current node timed out during startup.")
 
     monkeypatch.setattr(ray, "init", init)
     cluster._start(None)
-    assert [process.poll() is None for process in left[2:]] == [True] and len(left) == 3
-    assert [process.wait(factories.HANG) for process in left[:2]] == [-signal.SIGKILL] * 2
-    left[2].kill()
-    left[2].wait()
-    assert capsys.readouterr().err.count("started again") == 2
+    assert [process.poll() is None for process in started[2:]] == [True] and len(started) == 3
+    assert [process.wait(factories.HANG) for process in started[:2]] == [-signal.SIGKILL] * 2
+    started[2].kill()
+    started[2].wait()
+    assert capsys.readouterr().err.count("starting it again") == 2
 
 
 def test_gpus_are_shared_evenly():
@@ -141,5 +144,5 @@ def test_a_second_call_keeps_the_cluster_and_runs_share_its_gpus(monkeypatch):
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 1.0})
     monkeypatch.setattr(cluster, "cores", lambda: 8)
     monkeypatch.setattr(cluster.os, "cpu_count", lambda: 8)
-    assert cluster.side_by_side(4).keywords == {"cpus": 2, "gpus": 0.25, "kept": None}
-    assert cluster.side_by_side(4, 0).keywords == {"cpus": 2, "gpus": 0, "kept": None}
+    assert cluster.side_by_side(4).keywords == {"cpus": 2, "gpus": 0.25, "storage": None}
+    assert cluster.side_by_side(4, 0).keywords == {"cpus": 2, "gpus": 0, "storage": None}

@@ -1,5 +1,6 @@
-"""Where nodes share no folder a storage keeps the runs: file:// always, S3's protocol where moto plays the server."""
+"""A storage keeps the runs when nodes share no folder: file:// always, S3's protocol if moto is installed."""
 
+import dataclasses
 import os
 import pickle
 import subprocess
@@ -25,7 +26,7 @@ from kerascifar.runs.storage import Storage  # noqa: E402
 NODE = """
 import pickle, sys
 from kerascifar.runs import cluster
-cluster.EVERY = 0
+cluster.COPY_EVERY = 0
 cluster._train_one(*pickle.load(open(sys.argv[1], "rb")))
 """
 
@@ -44,29 +45,29 @@ def uri(request, tmp_path, monkeypatch):
     server.stop()
 
 
-def kept(storage, folder):
-    """What the storage keeps of the run, pulled into `folder`."""
+def pulled(storage, folder):
+    """Names of the run's files in the storage, after copying them into `folder`."""
     storage.pull(folder)
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_run_goes_on_on_a_node_that_shares_nothing_with_the_dead_one(uri, tmp_path, shapes):
+def test_a_run_is_resumed_on_another_node_without_a_shared_folder(uri, tmp_path, shapes):
     row = rows.Row("A", "model1", batch_size=50, epochs=25, patience=25)
-    (one,) = rows.Experiment("mine", "", (row,)).runs()
+    (run,) = rows.Experiment("mine", "", (row,)).runs()
     packed = []
 
-    def pack(work):  # as an executor, it is given what a cluster is given
-        (one,) = work.runs
+    def pack(work):  # an executor
+        (run,) = work.runs
         for name, storage in {"node": Storage(uri), "local": None}.items():
-            sent = cloudpickle.dumps(experiment.dataclasses.replace(work, console=None, folder=tmp_path / name))
-            arguments = (sent, one, work.costs[one.id], 0, cifar10.load(shapes), storage)
+            sent = dataclasses.replace(work, console=None, folder=tmp_path / name)
+            arguments = (cloudpickle.dumps((sent, False, storage, False)), run, cifar10.load(shapes))
             (tmp_path / f"{name}.pkl").write_bytes(pickle.dumps(arguments))
-        packed.append(one)
+        packed.append(run)
         return []
 
-    experiment.train([one], cifar10.load(shapes), tmp_path / "runs", Console(quiet=True), [], execute=pack)
-    (one,) = packed
+    experiment.train([run], cifar10.load(shapes), tmp_path / "runs", Console(quiet=True), [], execute=pack)
+    (run,) = packed
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
     def node(name):
@@ -74,28 +75,27 @@ def test_a_run_goes_on_on_a_node_that_shares_nothing_with_the_dead_one(uri, tmp_
         return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     first, end = node("node"), time.monotonic() + 120
-    while len(before := kept(Storage(uri), tmp_path / "seen" / one.id)) < 2:
+    while len(before := pulled(Storage(uri), tmp_path / "seen" / run.id)) < 2:
         assert first.poll() is None and time.monotonic() < end, first.communicate()
         time.sleep(0.1)
     first.kill()
     assert "record.json" not in before
     for name in ("node", "local"):
-        told = (process := node(name)).communicate(timeout=factories.HANG)[0]
-        assert process.returncode == 0, told
-        assert ("goes on after epoch" in told) == (name == "node")
+        log = (process := node(name)).communicate(timeout=factories.HANG)[0]
+        assert process.returncode == 0, log
+        assert ("goes on after epoch" in log) == (name == "node")
     assert not (tmp_path / "node").exists()
-    assert kept(Storage(uri), tmp_path / "back" / one.id) == sorted(
-        path.name for path in (tmp_path / "local" / one.id).iterdir()
+    assert pulled(Storage(uri), tmp_path / "back" / run.id) == sorted(
+        path.name for path in (tmp_path / "local" / run.id).iterdir()
     )
-    a, b = (records.read(tmp_path / place / one.id) for place in ("back", "local"))
+    a, b = (records.read(tmp_path / place / run.id) for place in ("back", "local"))
     assert (a.history, a.results) == (b.history, b.results)
     assert all(np.array_equal(a.predictions[name], b.predictions[name]) for name in b.predictions)
 
 
-def test_what_is_gone_in_the_folder_goes_in_the_storage_and_the_record_comes_last(uri, tmp_path, monkeypatch):
+def test_push_removes_outdated_files_and_writes_the_record_last(uri, tmp_path, monkeypatch):
     storage, folder = Storage(uri), tmp_path / "run"
-    storage.check()
-    assert kept(storage, tmp_path / "none") == []
+    assert pulled(storage, tmp_path / "none") == []
     folder.mkdir()
     for name in ("checkpoint-000001.bin", "history.csv", ".unfinished-x"):
         (folder / name).write_text("old")
@@ -110,29 +110,29 @@ def test_what_is_gone_in_the_folder_goes_in_the_storage_and_the_record_comes_las
         storage.push(folder)
     assert len(written) == 4 and written[-1].endswith("record.json")
     back = tmp_path / "back" / "run"
-    assert kept(storage, back) == sorted(names)
+    assert pulled(storage, back) == sorted(names)
     assert {path.read_text() for path in back.iterdir()} == {"new"}
 
 
-def test_what_another_task_has_beyond_this_one_is_kept(uri, tmp_path):
-    """Two train the same run, as a node that is thought dead and its successor do: fails if one removes the other's."""
+def test_push_keeps_the_files_of_a_worker_that_is_further_ahead(uri, tmp_path):
+    """A node thought dead and its successor may train the same run: fails if one removes the other's files."""
     storage, ahead, behind = Storage(uri), tmp_path / "ahead" / "run", tmp_path / "behind" / "run"
     for folder, names in ((ahead, ["checkpoint-000009.bin"]), (behind, ["checkpoint-000005.bin"])):
         folder.mkdir(parents=True)
         for name in names:
             (folder / name).write_text(name)
         storage.push(folder)
-    assert "checkpoint-000009.bin" in kept(storage, tmp_path / "seen" / "run")
+    assert "checkpoint-000009.bin" in pulled(storage, tmp_path / "seen" / "run")
     (ahead / "checkpoint-000009.bin").unlink()
     whole = ["history.csv", "model.keras", "predictions.npz", "record.json"]
     for name in whole:
         (ahead / name).write_text(name)
     storage.push(ahead)
     storage.push(behind)
-    assert kept(storage, tmp_path / "back" / "run") == whole
+    assert pulled(storage, tmp_path / "back" / "run") == whole
 
 
 @pytest.mark.parametrize("wrong", ["nowhere", "ftp://host/runs", "file:///proc/none/runs"])
-def test_a_storage_that_cannot_be_used_is_told(wrong):
+def test_an_unusable_storage_is_reported(wrong):
     with pytest.raises(UserError, match=f"--storage {wrong} cannot be used: .*\nExpected"):
-        Storage(wrong).check()
+        Storage(wrong)

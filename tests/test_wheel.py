@@ -1,0 +1,66 @@
+"""An installed wheel does what a checkout does, in a folder without one; only publishing needs the source."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from factories import HANG, ROOT
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Starts a command of the wheel in an empty folder; the dependencies are those that are installed here."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    source = folder / "source"  # a build leaves files beside the source
+    copied = ["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(copied, capture_output=True, text=True, check=True).stdout.splitlines():
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            os.link(ROOT / name, source / name)
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, source], check=True)
+    (wheel,) = folder.glob("*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--target", folder / "site", wheel], check=True)
+    empty = folder / "empty"
+    empty.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(folder / "site")}
+
+    def command(*words, module="kerascifar"):
+        result = subprocess.run(
+            [sys.executable, "-m", module, *map(str, words)],
+            cwd=empty,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=HANG,
+            check=False,
+        )
+        return result.returncode, result.stdout + result.stderr
+
+    return command
+
+
+def test_an_experiment_is_trained_by_its_name(installed, shapes):
+    status, text = installed("run", "experiment1", "--rows", "M1", "--epochs", 1, "--data", shapes)
+    assert status == 0 and "M1 seed 0: epoch limit after epoch 1" in text, text
+    status, text = installed("choices", "--epochs", 0, "--data", shapes)
+    assert status == 2 and "--epochs 0" in text, text
+
+
+def test_the_published_runs_are_judged_compared_and_shown(installed, real_data):
+    for words in (["findings"], ["compare", "M6"], ["report", "--data", real_data, "--runs", "none"]):
+        status, text = installed(*words)
+        assert status == 0, text
+    status, text = installed("--class", "airplane", "--row", "M6", "--data", real_data, module="kerascifar.cam")
+    assert status == 0 and "M6-seed0-airplane.png" in text, text
+
+
+def test_publishing_needs_a_checkout_and_says_so(installed, shapes):
+    status, text = installed("publish", "runs", "--data", shapes)
+    assert status == 2 and "needs a checkout of the source" in text, text
+
+
+def test_an_unknown_experiment_is_answered_with_those_that_are_shipped(installed):
+    status, text = installed("run", "experiment9")
+    assert status == 2 and "experiment1, experiment2" in text, text
