@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascifar.common.paths import EXPERIMENTS
-from kerascifar.runs.records import Record
+from kerascifar.runs.records import CHOICES, Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,8 @@ def table(found: Sequence[Record]) -> "pd.DataFrame":
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    found = [r for r in found if not r.is_synthetic]  # the lists are of CIFAR-10's images
+    # The lists are of CIFAR-10's images, and candidates are published without predictions.
+    found = [r for r in found if not r.is_synthetic and r.experiment != CHOICES]
     for experiment, name in dict.fromkeys((r.experiment, r.name) for r in found):
         runs = [r for r in found if (r.experiment, r.name) == (experiment, name)]
         right = np.mean([r.right() for r in runs], axis=0)
