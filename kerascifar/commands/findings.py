@@ -20,6 +20,7 @@ EXAMPLES = """
 findings                                  by the published runs
 findings --runs runs                      by your runs
 """
+PRINTED = ("clean-images", "classes")  # the analyses whose tables are short enough for a terminal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,25 +50,23 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def _explain(found: "list[Record]", table: "pd.DataFrame", out: Path) -> None:
-    """Prints the verdicts and the analyses that stand beside them."""
+    """Prints the verdicts, and the notes of the analyses that stand beside them; writes their tables."""
     from rich.console import Console
 
     from kerascifar.common.load_keras import load_keras_to_count
-    from kerascifar.findings import causes, claims, clean_images
+    from kerascifar.findings import analyses, causes, claims
     from kerascifar.output import tables
 
     Console().print(tables.wrapped(claims.verdicts(table, between="\n")))
-    images = clean_images.table(found)
-    if len(images):
-        tables.save_plain(images, out / "cleaner", "Cleaner test images", [clean_images.remark(images)])
-        print(f"{tables.plain_markdown(images)}\n\n{clean_images.remark(images)}\n")
     load_keras_to_count()
-    classes = claims.by_class(found)
-    if len(classes):
-        tables.save_plain(classes, out / "classes", "Where M6 and Model4 look, by class", [claims.BY_CLASS])
-        print(f"{tables.plain_markdown(classes)}\n")
-    reasons = causes.table(found)
-    tables.save_plain(reasons, out / "why", "What stands behind the verdicts", [causes.remark(reasons), causes.NOTE])
-    print(f"{causes.remark(reasons)}\n")
-    for name in ("findings", "why"):
-        print(out / f"{name}.md")
+    results = analyses.results(found)
+    for result in results:
+        tables.save_plain(result.table, out / result.name, result.title, [result.note])
+        if result.name in PRINTED:
+            print(f"{tables.plain_markdown(result.table)}\n")
+        if result.name == "clean-images":
+            print(f"{result.note}\n")
+        if result.name == "causes":
+            print(f"{causes.remark(result.table)}\n")
+    for path in [out / "findings.md", *(out / f"{result.name}.md" for result in results)]:
+        print(path)

@@ -17,8 +17,8 @@ import numpy as np
 
 from kerascifar.common import files, terminal
 from kerascifar.common.errors import UserError
-from kerascifar.findings import causes, claims, clean_images, sensitivity
-from kerascifar.focus import measuring, methods, pictures
+from kerascifar.findings import analyses, claims, sensitivity
+from kerascifar.focus import methods, pictures
 from kerascifar.images import cifar10
 from kerascifar.output import readme, report, tables
 from kerascifar.runs import measurements, records
@@ -60,15 +60,6 @@ def write(
     )
     judged = claims.table([*published] or [*own], claims.read())
     verdicts = claims.verdicts(judged, between="\n")
-    cleaned, spot, reasons = clean_images.table(shown), claims.against_centred(shown), causes.table(shown)
-    measures = [
-        ("Where the models look, measured", measuring.table(shown), measuring.NOTE),
-        ("More than a spot in the middle?", spot, f"{claims.faithful(shown)}\n\n{claims.AGAINST_CENTRED}"),
-        ("Where the models look, by class", claims.by_class(shown), claims.BY_CLASS),
-        ("What stands behind the verdicts", reasons, f"{causes.remark(reasons)}\n\n{causes.NOTE}"),
-        ("On cleaner test images", cleaned, clean_images.remark(cleaned) if len(cleaned) else ""),
-        *(entry[1:] for entry in readme.comparisons(shown)),
-    ]
     page = environment.get_template("page.html").render(
         synthetic=any(r.is_synthetic for r in shown),
         verdicts=verdicts.to_dict("records"),
@@ -89,7 +80,7 @@ def write(
         gallery=_script(found) if found else None,
         first=[e for e in found["entries"] if e["first"]] if found else [],
         originals=found["pictures"] if found else [],
-        measures=[(title, _html(table), _markdown(note)) for title, table, note in measures if len(table)],
+        measures=[(a.title, _html(a.table), _markdown(a.note)) for a in analyses.results(shown)],
         assumptions=_markdown(_section("## What the report leaves open")),
         made=_environment(shown),
         reproduce=_reproduce(shown),

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from kerascifar.common import drawing, files
 from kerascifar.common.paths import CHECKOUT
-from kerascifar.findings import causes, choices, claims, sensitivity
+from kerascifar.findings import analyses, causes, claims
 from kerascifar.focus import measuring
 from kerascifar.output import report, tables
 from kerascifar.runs import records
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 README = CHECKOUT / "README.md"
@@ -30,6 +29,7 @@ LOOKING = (
     "more than by chance. n: the models measured; maps of another n are of other models, too. What each measure is: "
     "`kerascifar/focus/measuring.py`."
 )
+COMPARISONS = ("choices-compared", "sensitivity-compared")  # analyses that stand beside the two experiments
 SHOWN = ("validation.png", "augmentation.png", "classes.png", "confusion-*.png")
 
 
@@ -45,8 +45,8 @@ def results(published: Sequence[records.Record]) -> str:
     for experiment, title in report.TITLES.items():
         if runs := [r for r in published if r.experiment == experiment]:
             parts += [f"### {title}", tables.as_markdown(tables.results([], runs)), *tables.notes([], runs)]
-    for _, title, table, note in comparisons(published):
-        parts += [f"### {title}", tables.plain_markdown(table), note]
+    for result in analyses.results(published, *COMPARISONS):
+        parts += [f"### {result.title}", tables.plain_markdown(result.table), result.note]
     if len(where := measuring.table(published)):
         parts += ["### Where the models look, measured", tables.plain_markdown(where), LOOKING]
         if len(spot := claims.against_centred(published)):
@@ -56,21 +56,12 @@ def results(published: Sequence[records.Record]) -> str:
     return "\n\n".join(parts) + "\n" if parts else ""
 
 
-def comparisons(published: Sequence[records.Record]) -> "list[tuple[str, str, pd.DataFrame, str]]":
-    """File name, title, table and note of what stands beside the two experiments, where there is something to show."""
-    found = [
-        ("choices-compared", choices.TITLE, choices.table(published), choices.NOTE),
-        ("sensitivity-compared", "Sensitivity", sensitivity.table(published), sensitivity.NOTE),
-    ]
-    return [entry for entry in found if len(entry[2])]
-
-
 def write_tables(published: Sequence[records.Record]) -> list[Path]:
     """Makes the tables in `docs/results/` and README's results; returns what was written."""
     written = report.write_tables([], published, RESULTS)
-    for name, title, table, note in comparisons(published):
-        tables.save_plain(table, RESULTS / name, title, [note])
-        written += [RESULTS / f"{name}.csv", RESULTS / f"{name}.md"]
+    for result in analyses.results(published, *COMPARISONS):
+        tables.save_plain(result.table, RESULTS / result.name, result.title, [result.note])
+        written += [RESULTS / f"{result.name}.csv", RESULTS / f"{result.name}.md"]
     page = README.read_text(encoding="utf-8")
     before, start, rest = page.partition(START)
     _, end, after = rest.partition(END)
