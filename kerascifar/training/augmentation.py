@@ -23,7 +23,7 @@ Parameters = dict[str, np.ndarray]  # the keys of ImageDataGenerator.get_random_
 
 
 class BatchAugmenter(ImageDataGenerator):
-    """An `ImageDataGenerator` that transforms batches. `config.AUGMENTATION` lists its arguments.
+    """An `ImageDataGenerator` that transforms batches. `rows.AUGMENTATION` lists its arguments.
 
     Args:
         on_gpu: fetch pixels with Keras's operations, on the device that Keras computes on. OpenCV is several times

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kerascifar.common.errors import UserError, suggest
 from kerascifar.common.paths import EXPERIMENTS
@@ -25,20 +25,38 @@ OPTIMIZERS: dict[str, set[str]] = {
     "sgd": {"momentum", "nesterov"},
 }
 FLAGS = {"amsgrad", "centered", "nesterov"}  # options of optimizers that are true or false
-# The arguments of ImageDataGenerator that kerascifar.training.augmentation applies to whole batches, and their types.
-AUGMENTATION: dict[str, type] = {
-    "rotation_range": float,  # degrees, drawn from -x .. x
-    "width_shift_range": float,  # share of the width
-    "height_shift_range": float,  # share of the height
-    "shear_range": float,  # degrees
-    "zoom_range": float,  # share: 0.1 draws from 0.9 .. 1.1
-    "horizontal_flip": bool,
-    "vertical_flip": bool,
-    "fill_mode": str,  # what lies beyond the edges: one of FILL_MODES
-    "cval": float,  # the pixel value beyond the edges for "constant", 0..1
-    "interpolation_order": int,  # 1: linear between pixels; 0: the nearest pixel, as torchvision rotates by default
-}
 FILL_MODES = {"nearest", "constant", "reflect", "wrap"}
+
+
+class _Range(NamedTuple):
+    """The values that an option may have."""
+
+    expected: str
+    right: Callable[[Any], bool]
+
+
+def _numbers(expected: str, low: float, below: float = math.inf, at_most: float = math.inf) -> _Range:
+    return _Range(expected, lambda value: _is_number(value) and low <= value <= at_most and value < below)
+
+
+_SHARE, _DEGREES = _numbers("a share, from 0 up to 1", 0, below=1), _numbers("degrees, from 0 to 180", 0, at_most=180)
+_FLAG = _Range("true or false", lambda value: isinstance(value, bool))
+# The arguments of ImageDataGenerator that kerascifar.training.augmentation applies to whole batches.
+AUGMENTATION: dict[str, _Range] = {
+    "rotation_range": _DEGREES,  # drawn from -x .. x
+    "width_shift_range": _SHARE,  # of the width
+    "height_shift_range": _SHARE,  # of the height
+    "shear_range": _DEGREES,
+    "zoom_range": _SHARE,  # 0.1 draws from 0.9 .. 1.1
+    "horizontal_flip": _FLAG,
+    "vertical_flip": _FLAG,
+    # How pixels beyond the edges are filled in, and their value for "constant".
+    "fill_mode": _Range("a known mode", lambda value: isinstance(value, str) and value in FILL_MODES),
+    "cval": _numbers("a pixel value, from 0 to 1", 0, at_most=1),
+    "interpolation_order": _Range(
+        "0 (nearest pixel, torchvision's default) or 1 (linear)", lambda value: type(value) is int and value in (0, 1)
+    ),
+}
 NAME_CHARACTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 
 
@@ -183,29 +201,37 @@ def read(path: Path) -> Experiment:
         raise UserError(f"{path}: title must be a text, not {title!r}.")
     if not (isinstance(seeds, list) and seeds and all(type(s) is int and 0 <= s < 2**32 for s in seeds)):
         raise UserError(f"{path}: seeds must be a list of whole numbers from 0 on, e.g. [0, 1], not {seeds!r}.")
+    return Experiment(name, title, _rows(path, table), tuple(dict.fromkeys(seeds)))
+
+
+def _rows(path: Path, table: Mapping[str, Any]) -> tuple[Row, ...]:
     defaults, blocks = table.get("defaults", {}), table.get("row", [])
     if not isinstance(defaults, dict) or not isinstance(blocks, list) or not all(isinstance(b, dict) for b in blocks):
         raise UserError(f"{path}: expected one [defaults] table and one [[row]] block per row.")
     if not blocks:
         raise UserError(f"{path} has no row. Add one: a [[row]] block with at least name and model.")
-    rows: list[Row] = []
+    rows: dict[str, Row] = {}
     for number, block in enumerate(blocks, 1):
         where = f'{path}, row "{block["name"]}"' if isinstance(block.get("name"), str) else f"{path}, row {number}"
-        values = {**defaults, **block}
-        _check_keys(where, values, {f.name for f in dataclasses.fields(Row)})
-        for key in ("name", "model"):
-            if key not in values:
-                raise UserError(f"{where}: {key} is missing. Nothing was trained and no file was changed.")
-        try:
-            row = Row(**{key: _plain(value) for key, value in values.items()})
-            if row.model not in models.BUILDERS:
-                raise UserError(f'model "{row.model}" is not known.\n{suggest(row.model, models.names())}')
-        except UserError as error:
-            raise UserError(f"{where}: {error}\nNothing was trained and no file was changed.") from None
-        if row.name in {r.name for r in rows}:
-            raise UserError(f'{path}: two rows are named "{row.name}". Give each row a name of its own.')
-        rows.append(row)
-    return Experiment(name, title, tuple(rows), tuple(dict.fromkeys(seeds)))
+        row = _row(where, {**defaults, **block})
+        if row.name in rows:
+            raise UserError(f'{path}: two rows are named "{row.name}". Give each row a different name.')
+        rows[row.name] = row
+    return tuple(rows.values())
+
+
+def _row(where: str, values: Mapping[str, Any]) -> Row:
+    _check_keys(where, values, {f.name for f in dataclasses.fields(Row)})
+    for key in ("name", "model"):
+        if key not in values:
+            raise UserError(f"{where}: {key} is missing. Nothing was trained and no file was changed.")
+    try:
+        row = Row(**{key: _plain(value) for key, value in values.items()})
+        if row.model not in models.BUILDERS:
+            raise UserError(f'model "{row.model}" is not known.\n{suggest(row.model, models.names())}')
+    except UserError as error:
+        raise UserError(f"{where}: {error}\nNothing was trained and no file was changed.") from None
+    return row
 
 
 def _plain(value: Any) -> Any:
@@ -261,18 +287,7 @@ def _problems(row: Row) -> Iterable[str]:
 
 
 def _option_problems(row: Row) -> Iterable[str]:
-    # A program may train a model that is no builder here; a file's rows must name one (`read`).
-    builder = models.BUILDERS.get(row.model)
-    options = set(row.model_options)
-    if builder:
-        options = {*inspect.signature(builder).parameters, *models.SHARED_OPTIONS}
-    for key in row.model_options:
-        try:
-            json.dumps(row.model_options[key], allow_nan=False)
-        except (TypeError, ValueError):
-            yield f"model_options: {key} must hold numbers, texts, true or false, not {row.model_options[key]!r}."
-        if key not in options:
-            yield f'model_options: {row.model} takes no "{key}". {suggest(key, options)}'
+    yield from _model_problems(row)
     for key, value in row.optimizer_options.items():
         known = OPTIMIZERS[row.optimizer]
         if key not in known:
@@ -286,19 +301,21 @@ def _option_problems(row: Row) -> Iterable[str]:
     for key, value in row.augmentation.items():
         if key not in AUGMENTATION:
             yield f'augmentation: "{key}" is not supported. {suggest(key, AUGMENTATION)}'
-        elif AUGMENTATION[key] is float and not _is_number(value):
-            yield f"augmentation: {key} must be a number, not {value!r}."
-        elif AUGMENTATION[key] is bool and not isinstance(value, bool):
-            yield f"augmentation: {key} must be true or false, not {value!r}."
-        elif key.endswith("_shift_range") and not 0 <= value < 1:
-            yield f"augmentation: {key} is a share of the image, 0 up to 1, not {value!r}."
-        elif key == "zoom_range" and not 0 <= value < 1:
-            yield f"augmentation: zoom_range is a share, 0 up to 1, not {value!r}."
-        elif key in ("rotation_range", "shear_range") and not 0 <= value <= 180:
-            yield f"augmentation: {key} is in degrees, 0 to 180, not {value!r}."
-        elif key == "interpolation_order" and (type(value) is not int or value not in (0, 1)):
-            yield f"augmentation: interpolation_order is 0 (nearest pixel) or 1 (linear), not {value!r}."
-        elif key == "cval" and not 0 <= value <= 1:
-            yield f"augmentation: cval is a pixel value, 0 to 1, not {value!r}."
-        elif key == "fill_mode" and str(value) not in FILL_MODES:
-            yield f"augmentation: fill_mode {value!r} is not known. {suggest(str(value), FILL_MODES)}"
+        elif not AUGMENTATION[key].right(value):
+            hint = f" {suggest(str(value), FILL_MODES)}" if key == "fill_mode" else ""
+            yield f"augmentation: {key} must be {AUGMENTATION[key].expected}, not {value!r}.{hint}"
+
+
+def _model_problems(row: Row) -> Iterable[str]:
+    # A program may train a model that is no builder here; a file's rows must name one (`read`).
+    builder = models.BUILDERS.get(row.model)
+    options = set(row.model_options)
+    if builder:
+        options = {*inspect.signature(builder).parameters, *models.SHARED_OPTIONS}
+    for key in row.model_options:
+        try:
+            json.dumps(row.model_options[key], allow_nan=False)
+        except (TypeError, ValueError):
+            yield f"model_options: {key} must hold numbers, texts, true or false, not {row.model_options[key]!r}."
+        if key not in options:
+            yield f'model_options: {row.model} takes no "{key}". {suggest(key, options)}'
