@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     drawing.save(drawn, out)
     for focus in focuses:
         if not focus.map.any():
-            print(f"{focus.source}: no place speaks for {focus.explained}; its map is empty.")
+            print(f'{focus.source}: no positive evidence for "{focus.explained}"; the map is empty.')
     print(errors.printable(str(out)))
     return 0
 

@@ -92,7 +92,7 @@ def locked(path: Path) -> Iterator[bool]:
 
 
 def remove_unfinished(folder: Path, older: float = 0.0) -> None:
-    """Removes what a killed process left directly in `folder`, if it is older than so many seconds.
+    """Removes what a killed process left directly in `folder`, if it is older than that.
 
     Args:
         older: 0 where a lock says that nobody else writes there; elsewhere long enough to be nobody's work.

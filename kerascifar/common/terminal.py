@@ -1,6 +1,6 @@
 """Progress and time left of long work, on standard error: standard output is for results.
 
-Training has lines of its own (`experiment.py`).
+Training prints its own lines (`runs/experiment.py`).
 """
 
 import contextlib

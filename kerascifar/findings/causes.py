@@ -83,7 +83,7 @@ def remark(table: "pd.DataFrame") -> str:
 
 
 def _kept_by(run: Record, epochs: int) -> float:
-    """The validation accuracy that early stopping would have kept after so many epochs."""
+    """The validation accuracy that early stopping would have kept after this number of epochs."""
     watched = np.array(run.history[run.row.monitor][:epochs])
     if np.isnan(watched).all():
         return math.nan

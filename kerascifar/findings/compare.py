@@ -26,7 +26,7 @@ def find(names: Sequence[str], runs: Path) -> dict[str, list[Record]]:
     """What is to be compared, by name: a run's folder, or a row's name, which stands for its runs of all seeds.
 
     Args:
-        runs: the folder of one's own runs; a row that is not there is looked for among the published ones.
+        runs: the folder of your runs; rows not found there are looked up among the published ones.
     Raises:
         UserError: neither a run's folder nor a row.
     """
@@ -41,7 +41,7 @@ def find(names: Sequence[str], runs: Path) -> dict[str, list[Record]]:
         if not of_row:
             known = {r.name for r in [*own, *published]}
             raise UserError(
-                f'"{errors.printable(name)}" is no folder of a finished run, and no row in {runs} or published.\n'
+                f'"{errors.printable(name)}" is neither the folder of a finished run nor a row in {runs} or published.\n'
                 f"{errors.suggest(name, known)}"
             )
         found[name] = of_row

@@ -48,7 +48,7 @@ NOTE = (__doc__ or "").partition("\n\n")[2].strip()
 
 
 def missing(record: Record, kinds: Sequence[str], count: int) -> list[str]:
-    """The kinds of map that are not yet measured on so many images."""
+    """The kinds of map that have not been measured on that number of images."""
     there = measurements.read(record)
     return [kind for kind in kinds if len(there.get(f"{kind}/road", ())) < count]
 

@@ -76,7 +76,7 @@ def focus_maps(
 
     Returns:
         float32 (n, 32, 32), 0..1, each map stretched to its own range: compare places within one image, never two
-        images. All zero where no place speaks for the class, and where all places speak for it alike.
+        images. All zero if there is no positive evidence for the class, or the same everywhere.
     """
     # Stretched before too: a level map is level on the layer's grid, and lies on the image as a patch.
     return _stretched(on_image(model, _stretched(evidence(model, images, labels, layer, method)), layer, method))
@@ -96,7 +96,7 @@ def evidence(
     layer: str | None = None,
     method: str = "gradcam",
 ) -> np.ndarray:
-    """How much each place speaks for an image's label, in the model's own units; Grad-CAM's eqs. 1 and 2.
+    """How much evidence each place gives for an image's label, in the model's own units; Grad-CAM's eqs. 1 and 2.
 
     The layer is handed over by name, and tf-keras-vis's search for another one is switched off. The model's output is
     logits already, so its last activation needs no replacement.

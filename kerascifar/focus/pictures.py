@@ -165,7 +165,7 @@ def _prediction(focus: Focus) -> str:
 
 
 def _nothing(focus: Focus) -> str:
-    return "" if focus.map.any() else " · no place speaks for it"
+    return "" if focus.map.any() else " · no positive evidence for it"
 
 
 def _plain(text: str) -> str:

@@ -55,7 +55,7 @@ def _check_file(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file.\nCheck the path given to --image.") from None
+        raise UserError(f"{path}: does not exist.\nCheck the path given to --image.") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}).\nCheck the path given to --image.") from None
     if stat.S_ISDIR(mode):

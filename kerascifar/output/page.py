@@ -42,7 +42,7 @@ def write(
     dataset: cifar10.Dataset | None,
     out: Path,
 ) -> Path:
-    """Writes the page about one's own runs, or else the published ones, into `out`, and returns its path.
+    """Writes the page about your runs, or about the published ones if you have none, into `out`, and returns its path.
 
     Args:
         published: stand beside one's own in the results.

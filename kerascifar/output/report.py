@@ -78,7 +78,7 @@ def write_tables(own: Sequence[records.Record], published: Sequence[records.Reco
     """Writes `<experiment>.csv` and `.md` into `out`, and returns what it wrote."""
     written: list[Path] = []
     for experiment in dict.fromkeys(r.experiment for r in [*own] or [*published]):
-        if experiment == records.CHOICES:  # has a table of its own, without test figures
+        if experiment == records.CHOICES:  # has its own table, without test figures
             continue
         mine = [r for r in own if r.experiment == experiment]
         theirs = [r for r in published if r.experiment == experiment]

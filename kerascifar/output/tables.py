@@ -182,7 +182,7 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
     if other:
         lines.append(f"Settings other than the report's, so not compared with it: {', '.join(sorted(other))}.")
     if any(r.shortened for r in shown):
-        lines.append("Shortened runs (--epochs) were cut before early stopping: they are no results.")
+        lines.append("Shortened runs (--epochs) were cut before early stopping: they are not results.")
     if precisions := sorted({r.row.precision for r in shown} - {"float32"}):
         trained = ", ".join(r.label for r in shown if r.row.precision != "float32")
         lines.append(f"Not in float32 but in {' and '.join(precisions)}: {trained}.")
@@ -242,7 +242,7 @@ def number(value: float) -> str:
 
 
 def plain_markdown(table: "pd.DataFrame") -> str:
-    """A table as it is: two decimals, or two digits for what is smaller, and nothing where there is no value."""
+    """A table as it is: two decimals, or two digits for small values; missing values are empty."""
 
     def text(value: Any) -> str:
         if isinstance(value, float):

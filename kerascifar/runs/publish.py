@@ -1,4 +1,4 @@
-"""Copies finished runs into `experiments/results/`, and refuses what is no result.
+"""Copies finished runs into `experiments/results/`, and refuses anything that is not a result.
 
 Nothing else writes there, but for `focus --published`, which adds measurements of where a run looks.
 """

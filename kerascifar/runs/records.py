@@ -217,7 +217,7 @@ def read(folder: Path) -> Record:
     except FileNotFoundError:
         raise UserError(f"{folder} holds no {RECORD}: the run is unfinished, or this is not a run's folder.") from None
     except (ValueError, RecursionError):
-        raise UserError(f"{path} is damaged: it is no JSON. {what_to_do}") from None
+        raise UserError(f"{path} is damaged: it is not JSON. {what_to_do}") from None
     schema = content.get("schema") if isinstance(content, dict) else None
     if type(schema) is int and schema > SCHEMA:
         raise UserError(
@@ -248,7 +248,7 @@ _PLAIN = re.compile(r"[\w .,:()@/+-]{1,80}")
 
 def _number(what: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
     if type(value) not in (int, float) or not low <= value <= high:
-        raise ValueError(f"{what} is no number from {low} to {high}")
+        raise ValueError(f"{what} is not a number from {low} to {high}")
     return float(value)
 
 
@@ -259,7 +259,7 @@ def _measure(what: str, value: Any, high: float) -> float:
 
 def _text(what: str, value: Any) -> None:
     if not (isinstance(value, str) and _PLAIN.fullmatch(value)):
-        raise ValueError(f"{what} is no plain text")
+        raise ValueError(f"{what} is not plain text")
 
 
 def _check(record: Record) -> None:
@@ -358,7 +358,7 @@ def current(found: Iterable[Record]) -> list[Record]:
     """Per experiment and row the runs of one configuration, one per seed, as they stand in tables and figures.
 
     The configuration is that of the run finished last, a full one before a shortened one. Runs on synthetic data only
-    where there is no other, so that the two never stand in one table.
+    if there is no other, so that the two never appear in one table.
     """
     found = list(found)
     found = [r for r in found if not r.is_synthetic] or found

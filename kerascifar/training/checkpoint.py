@@ -75,7 +75,7 @@ def _sealed(line: bytes, body: bytes) -> bytes:
 
 
 def load(folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
-    """The newest checkpoint that is whole, or None. Each damaged one is put aside, and `say` is told.
+    """The newest complete checkpoint, or None. Damaged ones are put aside and reported to `say`.
 
     Raises:
         UserError: a whole checkpoint of another version of this format.

@@ -231,10 +231,10 @@ def train(
     if start:
         _set(network.weights, start.weights)
         _set(network.optimizer.variables, start.optimizer)
-        say(f"goes on after epoch {start.epoch}.")
+        say(f"resumed after epoch {start.epoch}.")
         if others := [key for key, value in environment.items() if start.environments[-1].get(key) != value]:
             say(
-                f"it was begun in other circumstances ({', '.join(others)}), and may end otherwise; its record says so."
+                f"started in a different environment ({', '.join(others)}); results may differ, and the record says so."
             )
     keep = _Keep(stopping, folder, start, environment, tell)
     over = start is not None and (_replay(stopping, start) or start.epoch >= row.epochs)

@@ -1,6 +1,6 @@
 """Experiments as data: reads a TOML file of rows, checks every key and value, and names each run.
 
-Nothing here loads TensorFlow, so a mistake in a configuration is told at once.
+Nothing here loads TensorFlow, so a mistake in a configuration is reported at once.
 """
 
 import dataclasses
@@ -262,7 +262,7 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 def _problems(row: Row) -> Iterable[str]:
-    """What is wrong with the row's values, one sentence each; the first one is told."""
+    """Yields a sentence for each problem with the row's values; the first is shown."""
     for f in dataclasses.fields(row):
         value = getattr(row, f.name)
         kind, right = _KINDS.get(str(getattr(f.type, "__name__", "")), _TABLE)
@@ -307,7 +307,7 @@ def _option_problems(row: Row) -> Iterable[str]:
 
 
 def _model_problems(row: Row) -> Iterable[str]:
-    # A program may train a model that is no builder here; a file's rows must name one (`read`).
+    # A program may train any model; the rows of a file must name a builder (`read`).
     builder = models.BUILDERS.get(row.model)
     options = set(row.model_options)
     if builder:

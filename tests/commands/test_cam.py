@@ -287,7 +287,7 @@ def test_synthetic_runs_never_mix_with_cifar(place, figures, monkeypatch, model,
         (["--row", "M6"], "Nothing to draw was named."),
         (["--all", "--class", "cat"], "--all draws every class, --class one."),
         (["--image", "a.png", "--index", "1"], "--image names a picture of your own, --index one of CIFAR-10."),
-        (["--image", "nowhere.png"], "nowhere.png: there is no such file."),
+        (["--image", "nowhere.png"], "nowhere.png: does not exist."),
         (
             ["--class", "cat", "--row", "M7"],
             "--row M7: no trained model of that row was found.\nRows that have one: M6.",

@@ -215,7 +215,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, shapes, pr
     first.send_signal(signal.SIGINT)
     stopped = ended(first)
     assert stopped.returncode == 130 and "Traceback" not in stopped.stderr
-    assert "Stopped in A seed 0." in stopped.stdout and "go on with the same command:" in stopped.stdout
+    assert "Stopped in A seed 0." in stopped.stdout and "to go on, repeat the command:" in stopped.stdout
     kept = finished_epochs(tmp_path)
     second = process(*words, cwd=tmp_path)
     line = next(line for line in second.stdout if "A seed 0 epoch " in line)
@@ -453,7 +453,7 @@ def test_a_run_in_other_hands_is_left_alone_and_a_stale_lock_blocks_nothing(tmp_
         result = command(*words, cwd=tmp_path)
         assert (
             result.returncode == 0
-            and "In the hands of another command, so not trained here: A seed 0." in result.stdout
+            and "Skipped, as another process is training them: A seed 0." in result.stdout
         )
         assert not folder.exists()
         other.kill()

@@ -186,7 +186,7 @@ def test_a_file_that_is_not_a_picture_is_refused(tmp_path, content):
 
 
 def test_a_missing_file_a_folder_and_a_pipe_are_named(tmp_path):
-    with pytest.raises(UserError, match=r"nowhere\.png: there is no such file\.\nCheck the path"):
+    with pytest.raises(UserError, match=r"nowhere\.png: does not exist\.\nCheck the path"):
         photo.read(tmp_path / "nowhere.png")
     with pytest.raises(UserError, match=r"is a folder\.\nExpected a picture"):
         photo.read(tmp_path)

@@ -99,7 +99,7 @@ def test_two_interrupted_jobs_equal_an_undisturbed_local_training(folder, monkey
         status = process.wait(factories.HANG)
         log = (folder / "log").read_text()
         assert status == {signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL, None: 0}[end], log
-        assert end != signal.SIGINT or "go on with the same command:" in log
+        assert end != signal.SIGINT or "to go on, repeat the command:" in log
     assert "Traceback" not in log and "pid=" not in log
     assert re.search(r"^[AB] seed [01] epoch \d+: loss .* left about \d+ s$", log, re.M)
     assert "runs at once: 2" in log and re.search(r"^(\d) of \1 runs done; left about 0 s$", log, re.M)

@@ -83,7 +83,7 @@ def test_a_run_is_resumed_on_another_node_without_a_shared_folder(uri, tmp_path,
     for name in ("node", "local"):
         log = (process := node(name)).communicate(timeout=factories.HANG)[0]
         assert process.returncode == 0, log
-        assert ("goes on after epoch" in log) == (name == "node")
+        assert ("resumed after epoch" in log) == (name == "node")
     assert not (tmp_path / "node").exists()
     assert pulled(Storage(uri), tmp_path / "back" / run.id) == sorted(
         path.name for path in (tmp_path / "local" / run.id).iterdir()
