@@ -15,7 +15,7 @@ from rich.console import Console
 
 from kerascifar.common.errors import UserError
 from kerascifar.images import cifar10
-from kerascifar.runs import experiment, records
+from kerascifar.runs import cluster, experiment, records
 from kerascifar.training import rows
 
 pytest.importorskip("pyarrow")
@@ -41,7 +41,7 @@ def uri(request, tmp_path, monkeypatch):
     host, port = server.get_host_and_port()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
-    yield f"s3://bucket/runs?scheme=http&endpoint_override={host}:{port}&region=us-east-1&allow_bucket_creation=true"
+    yield f"s3://bucket/{tmp_path.name}?scheme=http&endpoint_override={host}:{port}&region=us-east-1&allow_bucket_creation=true"
     server.stop()
 
 
@@ -91,6 +91,20 @@ def test_a_run_is_resumed_on_another_node_without_a_shared_folder(uri, tmp_path,
     a, b = (records.read(tmp_path / place / run.id) for place in ("back", "local"))
     assert (a.history, a.results) == (b.history, b.results)
     assert all(np.array_equal(a.predictions[name], b.predictions[name]) for name in b.predictions)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_node_with_another_backend_trains_nothing(tmp_path, shapes, monkeypatch):
+    """Fails if a worker trains in an environment that would change the result."""
+    (run,) = rows.Experiment("mine", "", (rows.Row("A", "model1", epochs=1),)).runs()
+
+    def execute(work):
+        other = dataclasses.replace(work, console=None, made_with={**work.made_with, "backend": "none"})
+        cluster._train_one(cloudpickle.dumps((other, False, None, False)), *work.runs, cifar10.load(shapes))
+
+    with pytest.raises(UserError, match=r"^backend differs on this node: .*; the command has none\.$"):
+        experiment.run([run], cifar10.load(shapes), tmp_path / "runs", Console(quiet=True), [], execute=execute)
+    assert not records.list_records(tmp_path / "runs")
 
 
 def test_push_removes_outdated_files_and_writes_the_record_last(uri, tmp_path, monkeypatch):
