@@ -41,7 +41,7 @@ def find(names: Sequence[str], runs: Path) -> dict[str, list[Record]]:
         if not of_row:
             known = {r.name for r in [*own, *published]}
             raise UserError(
-                f'"{errors.printable(name)}" is neither the folder of a finished run nor a row in {runs} or published.\n'
+                f'"{errors.printable(name)}" is neither the folder of a finished run nor a row, yours or published.\n'
                 f"{errors.suggest(name, known)}"
             )
         found[name] = of_row
