@@ -1,20 +1,21 @@
-"""What did the original most probably do? Candidates for what it leaves open, scored by its own figures.
+"""What did the original most probably do? Candidates for the choices it leaves open, scored by its own figures.
 
-`experiments/choices.toml` asks questions, each with candidates that are trained like rows of the original. A
-candidate's score is the log-likelihood of the original's training and validation figures for those rows: epochs (their
-logarithm), training and validation loss and accuracy. No test figure enters.
+`experiments/choices.toml` asks questions. Each has candidates, which are trained like rows of the original. A
+candidate's score is the log-likelihood of the original's training and validation figures for those rows: the logarithm
+of the epochs, and training and validation loss and accuracy. No test figure is used.
 
-The likelihood is a multivariate Student distribution. Its centre is the mean over the candidate's seeds. Its scale is
-the covariance of these figures between seeds of one row, `SPREAD` and `CORRELATION`, measured over M1 … M8 with six
-seeds each in the first study (commit 7ecaa2d, 40 degrees of freedom), plus `FLOOR`² for what no seed varies: the
-original's validation images were others than ours (10,000 images at 70 % blur the difference of two accuracies by 0.65
-points and of two losses by 0.015 nats), its figures are rounded, and no candidate is exactly right. It is multiplied by
-1 + 1/n for a candidate's n seeds.
+The likelihood is a multivariate Student distribution. Its centre is the mean over the candidate's seeds. Its scale has
+two parts. One is the covariance of these figures between seeds of one row, `SPREAD` and `CORRELATION`, measured over
+M1 … M8 with six seeds each in the first study (commit 7ecaa2d, 40 degrees of freedom). The other is `FLOOR`², for
+differences that do not come from seeds: the original used other validation images than ours (with 10,000 images at
+70 %, this adds a standard error of 0.65 points to the difference of two accuracies and 0.015 nats to that of two
+losses), its figures are rounded, and no candidate is exactly right. The scale is multiplied by 1 + 1/n for a
+candidate's n seeds.
 
-How the tables are to be read is open, too. Each `Reading` looks at the same histories in another way, as if
-EarlyStopping had watched another figure, or the table had given the last epoch's figures. All readings are equally
-likely at first, and so are a question's candidates; a candidate's weight is its posterior probability, were one of them
-right.
+It is also open how to read the original's tables. Each `Reading` takes other figures from the same histories, as if
+EarlyStopping had monitored another metric or the table had given the last epoch's figures. At first, all readings are
+equally likely, and so are a question's candidates. A candidate's weight is its posterior probability, assuming that one
+of them is right.
 """
 
 import dataclasses
@@ -23,6 +24,7 @@ import math
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +46,7 @@ NOTE = (
     "the probability of a candidate, were one of them right and all equally likely at first "
     "(kerascifar/findings/choices.py). No test figure enters."
 )
-PATIENCE = 10  # the original's
+PATIENCE = 10  # epochs, as in the original
 DEGREES = 40  # of freedom of SPREAD and CORRELATION
 FIGURES = ("epochs", "train_loss", "train_acc", "valid_loss", "valid_acc")  # columns of reported.csv
 SPREAD = np.array([0.1717, 0.0754, 2.6579, 0.0321, 1.3443])  # log epochs, nats, points, nats, points
@@ -63,7 +65,7 @@ SCALE = np.outer(SPREAD, SPREAD) * CORRELATION + np.diag(FLOOR**2)
 
 @dataclass(frozen=True)
 class Reading:
-    """How the original's tables may have been made: what EarlyStopping watched, and whose epoch's figures they give."""
+    """How the original's tables may have been made: the metric that EarlyStopping monitored, and the epoch shown."""
 
     monitor: str  # "val_loss" or "val_accuracy"
     epoch: str  # "kept" or "last"
@@ -81,10 +83,10 @@ class Question:
 
     Attributes:
         name: e.g. "model1".
-        asks: what is open, in words.
-        like: the rows of the original that candidates are trained like and compared with.
-        rows: per candidate its rows, in the order of `like`; named "<row>_<candidate>".
-        seeds: the first trains all candidates, the others the best quarter.
+        asks: the question, in words.
+        like: the rows of the original after which candidates are modelled, and with which they are compared.
+        rows: each candidate's rows, in the order of `like`; named "<row>_<candidate>".
+        seeds: all candidates are trained with the first, the best quarter also with the others.
     """
 
     name: str
@@ -94,7 +96,7 @@ class Question:
     seeds: tuple[int, ...]
 
     def runs(self, candidates: Iterable[str], seeds: Iterable[int], epochs: int | None = None) -> list[Run]:
-        """Seed by seed; `epochs` shortens them, and a shortened run is not scored."""
+        """The runs, seed by seed; `epochs` shortens them, and a shortened run is not scored."""
         rows = tuple(row for name in candidates for row in self.rows[name])
         return Experiment(records.CHOICES, self.asks, rows).runs(seeds=seeds, epochs=epochs) if rows else []
 
@@ -103,7 +105,7 @@ def read(path: Path = EXPERIMENTS / "choices.toml") -> list[Question]:
     """The questions of a file.
 
     Raises:
-        UserError: wrong syntax, key or value; the text says where and what was expected.
+        UserError: wrong syntax, key or value; the message says where, and what was expected.
     """
     originals = {row.name: row for n in (1, 2) for row in read_experiment(EXPERIMENTS / f"experiment{n}.toml").rows}
     try:
@@ -124,14 +126,14 @@ def read(path: Path = EXPERIMENTS / "choices.toml") -> list[Question]:
 
 
 def _row(original: Row, defaults: Mapping[str, Any], question: Mapping[str, Any], candidate: Mapping[str, Any]) -> Row:
-    """The original's row with the defaults, the question's own, and what the candidate changes."""
+    """The original's row with the changes of the defaults, the question and the candidate."""
     changes = {
         key: value
         for table in (defaults, question, candidate)
         for key, value in table.items()
         if key not in ("name", "asks", "like", "candidates", "model_options", "optimizer_options")
     }
-    # Experiment 2's models have no widths, and Model1 no dropout: each row keeps the options of its own model.
+    # Experiment 2's models have no widths and Model1 has no dropout, so each row keeps its own model's options.
     options = {} if "filters" in candidate.get("model_options", {}) else dict(original.model_options)
     for table in (defaults, question, candidate):
         options |= table.get("model_options", {})
@@ -146,10 +148,10 @@ def _row(original: Row, defaults: Mapping[str, Any], question: Mapping[str, Any]
 
 
 def figures(history: Mapping[str, Sequence[float]], reading: Reading) -> np.ndarray:
-    """What the original's table would have said of a run: float64 (5,), in the order of `FIGURES`.
+    """The figures that the original's table would have given for a run: float64 (5,), in the order of `FIGURES`.
 
-    A history that ends before this reading stops is taken to stop where it ends: at the row's bound on epochs, or where
-    validation loss had not improved for the run's own, longer patience.
+    If a history ends before this reading would have stopped, its end counts as the stop: the row's limit on epochs was
+    reached, or the validation loss had not improved for the run's own, longer patience.
 
     Returns:
         The logarithm of the epochs, nats and percent.
@@ -169,39 +171,39 @@ def figures(history: Mapping[str, Sequence[float]], reading: Reading) -> np.ndar
 
 
 def original_figures(row: str) -> np.ndarray:
-    """The original's figures of a row, as `figures` gives them."""
+    """The original's figures for a row, in the form that `figures` returns."""
     line = original.rows()[row]
     values = np.array([float(line[name]) for name in FIGURES])
     return np.array([math.log(values[0]), *values[1:]])
 
 
-def log_likelihood(seen: np.ndarray, of: np.ndarray) -> float:
-    """Of the original's figures `of` (5,), by a candidate whose seeds gave `seen` (n, 5)."""
+def log_likelihood(values: np.ndarray, reported: np.ndarray) -> float:
+    """Log-likelihood of the original's figures `reported` (5,) under a candidate whose seeds gave `values` (n, 5)."""
     from scipy import stats
 
-    scale = SCALE * (1 + 1 / len(seen))
-    return float(stats.multivariate_t(seen.mean(axis=0), scale, df=DEGREES).logpdf(of))
+    scale = SCALE * (1 + 1 / len(values))
+    return float(stats.multivariate_t(values.mean(axis=0), scale, df=DEGREES).logpdf(reported))
 
 
-def score(question: Question, found: Iterable[Record]) -> "pd.DataFrame":
-    """One line per candidate and row of the original, the most probable candidate first.
+def score(question: Question, recorded: Iterable[Record]) -> "pd.DataFrame":
+    """One line per candidate and row of the original, with the most probable candidate first.
 
     Columns: question, candidate, like, n (seeds), `FIGURES` (means over seeds, by the most probable reading), the
-    log-likelihood by each reading (of all the candidate's rows together), "log likelihood" (over the readings) and
-    "weight" (of the candidate). Empty while no candidate has a run for every row.
+    log-likelihood by each reading (of all the candidate's rows together), "log likelihood" (averaged over the readings)
+    and "weight" (of the candidate). Empty while no candidate has a run for each of its rows.
     """
     import pandas as pd
     from scipy import special
 
     by_row: dict[str, list[Record]] = {}
-    for record in found:
+    for record in recorded:
         if record.experiment == records.CHOICES and not record.shortened and record.stop != records.NOT_FINITE:
             by_row.setdefault(_key(record.row), []).append(record)
-    seen: dict[str, dict[Reading, list[np.ndarray]]] = {}
+    values_of: dict[str, dict[Reading, list[np.ndarray]]] = {}
     for name, rows in question.rows.items():
         runs = [by_row.get(_key(row), []) for row in rows]
         if all(runs):
-            seen[name] = {
+            values_of[name] = {
                 reading: [np.array([figures(run.history, reading) for run in each]) for each in runs]
                 for reading in READINGS
             }
@@ -209,10 +211,10 @@ def score(question: Question, found: Iterable[Record]) -> "pd.DataFrame":
     likelihood = np.array(
         [
             [
-                sum(log_likelihood(values, of) for values, of in zip(seen[name][reading], originals, strict=True))
+                sum(starmap(log_likelihood, zip(values_of[name][reading], originals, strict=True)))
                 for reading in READINGS
             ]
-            for name in seen
+            for name in values_of
         ]
     )
     if not len(likelihood):
@@ -222,8 +224,8 @@ def score(question: Question, found: Iterable[Record]) -> "pd.DataFrame":
     weights = special.softmax(by_candidate)
     lines: list[dict[str, Any]] = []
     for place in np.argsort(-by_candidate, kind="stable"):
-        name = list(seen)[place]
-        for like, values in zip(question.like, seen[name][best], strict=True):
+        name = list(values_of)[place]
+        for like, values in zip(question.like, values_of[name][best], strict=True):
             means = values.mean(axis=0)
             lines.append(
                 {"question": question.name, "candidate": name, "like": like, "n": len(values)}
@@ -238,18 +240,18 @@ def _key(row: Row) -> str:
     return json.dumps(dataclasses.asdict(row), sort_keys=True)
 
 
-def best_quarter(question: Question, found: Iterable[Record]) -> list[str]:
-    """The candidates that the further seeds train; empty until the first seed has trained all of them."""
-    first = [record for record in found if record.seed == question.seeds[0]]
+def best_quarter(question: Question, recorded: Iterable[Record]) -> list[str]:
+    """The candidates to train with the further seeds; empty until all have been trained with the first."""
+    first = [record for record in recorded if record.seed == question.seeds[0]]
     table = score(question, first)
     ranked = list(dict.fromkeys(table["candidate"])) if len(table) else []
     return ranked[: math.ceil(len(ranked) / 4)] if len(ranked) == len(question.rows) else []
 
 
-def table(found: Iterable[Record], questions: "Sequence[Question] | None" = None) -> "pd.DataFrame":
-    """`score` of every question that has a run; of the file's own questions unless others are given."""
+def table(recorded: Iterable[Record], questions: "Sequence[Question] | None" = None) -> "pd.DataFrame":
+    """`score` of each question that has a run; the questions of `experiments/choices.toml` unless others are given."""
     import pandas as pd
 
-    found = list(found)
-    scored = [score(question, found) for question in (read() if questions is None else questions)]
+    recorded = list(recorded)
+    scored = [score(question, recorded) for question in (read() if questions is None else questions)]
     return pd.concat([lines for lines in scored if len(lines)] or [pd.DataFrame()], ignore_index=True)

@@ -2,7 +2,7 @@
 
 `experiments/doubtful_test_images.csv` lists official indices of test images. Near-duplicates: ciFAIR, Barz and Denzler
 2020, arXiv:1902.00423 (github.com/cvjena/cifair). Disputed: Northcutt et al. 2021, arXiv:2103.14749
-(github.com/cleanlab/label-errors, Apache-2.0), where at least three of five votes went against the label; votes are not
+(github.com/cleanlab/label-errors, Apache-2.0), where at least three of five votes went against the label. Votes are not
 the truth, so these images are left out, never relabelled.
 """
 
@@ -26,26 +26,26 @@ TEST_IMAGES = 10_000
 
 @cache
 def kept(reason: str) -> np.ndarray:
-    """bool (10000,): the test images that are left when those of a reason are taken out."""
+    """bool (10000,): the test images that remain when those listed for a reason are left out."""
     with open(DOUBTFUL, newline="", encoding="utf-8") as file:
-        out = [int(line["test_index"]) for line in csv.DictReader(file) if line["reason"] == reason]
+        excluded = [int(line["test_index"]) for line in csv.DictReader(file) if line["reason"] == reason]
     keep = np.ones(TEST_IMAGES, bool)
-    keep[out] = False
+    keep[excluded] = False
     return keep
 
 
-def table(found: Sequence[Record]) -> "pd.DataFrame":
-    """Per row the mean test accuracy over its seeds (percent) and its rank in the experiment.
+def table(records: Sequence[Record]) -> "pd.DataFrame":
+    """For each row, the mean test accuracy over seeds (percent) and its rank in the experiment.
 
-    On all images, and without those of each reason.
+    On all images, and without those listed for each reason.
     """
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    # The lists are of CIFAR-10's images, and candidates are published without predictions.
-    found = [r for r in found if not r.is_synthetic and r.experiment != CHOICES]
-    for experiment, name in dict.fromkeys((r.experiment, r.name) for r in found):
-        runs = [r for r in found if (r.experiment, r.name) == (experiment, name)]
+    # Only CIFAR-10's images are listed, and candidates are published without predictions.
+    records = [r for r in records if not r.is_synthetic and r.experiment != CHOICES]
+    for experiment, name in dict.fromkeys((r.experiment, r.name) for r in records):
+        runs = [r for r in records if (r.experiment, r.name) == (experiment, name)]
         right = np.mean([r.right() for r in runs], axis=0)
         line = {"experiment": experiment, "row": name, "n": len(runs), "Test_acc": 100 * right.mean()}
         lines.append(line | {f"without {reason}": 100 * right[kept(reason)].mean() for reason in REASONS})
@@ -57,10 +57,10 @@ def table(found: Sequence[Record]) -> "pd.DataFrame":
 
 
 def remark(table: "pd.DataFrame") -> str:
-    """Whether any rank differs from the one on all images."""
-    moved = []
+    """Which rows change their rank when images are left out, in a sentence for each reason."""
+    sentences = []
     for reason in REASONS:
         changed = table.loc[table["rank, Test_acc"] != table[f"rank, without {reason}"], "row"].tolist()
         change = "change" if len(changed) > 1 else "changes"
-        moved.append(f"Without {reason} images {', '.join(changed) or 'no row'} {change} rank")
-    return ". ".join(moved) + "."
+        sentences.append(f"Without {reason} images {', '.join(changed) or 'no row'} {change} rank")
+    return ". ".join(sentences) + "."

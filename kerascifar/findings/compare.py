@@ -1,4 +1,4 @@
-"""Any runs side by side, with paired differences from the first: the answer to "what if I change this?"."""
+"""Any runs side by side, with paired differences from the first: what happens if I change this?"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,47 +16,48 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NOTE = (
-    "Means over seeds, accuracies in percent. Differences of test accuracy are from the first line, paired: the same "
-    "seeds, the same test images; with the 95 % interval by Student's t over seeds and images, of one seed from images "
-    "alone, and McNemar's exact p of each seed."
+    "Means over seeds, accuracies in percent. Differences in test accuracy are from the first line, in pairs: the same "
+    "seeds, the same test images. The 95 % interval is by Student's t over seeds and images, or from the images alone "
+    "with one seed. McNemar's exact p is given for each seed."
 )
 
 
 def find(names: Sequence[str], runs: Path) -> dict[str, list[Record]]:
-    """What is to be compared, by name: a run's folder, or a row's name, which stands for its runs of all seeds.
+    """The records to compare, by name. A name is a run's folder, or a row, which stands for its runs with all seeds.
 
     Args:
-        runs: the folder of your runs; rows not found there are looked up among the published ones.
+        runs: the folder of the user's runs; a row that is not in it is looked up among the published runs.
     Raises:
-        UserError: neither a run's folder nor a row.
+        UserError: a name is neither a run's folder nor a row, or the runs were tested on different images.
     """
     own, published = (records.current(records.list_records(folder)) for folder in (runs, records.PUBLISHED))
-    found: dict[str, list[Record]] = {}
+    groups: dict[str, list[Record]] = {}
     for name in names:
         if records.finished(Path(name)):
-            one = records.read(Path(name))
-            found[f"{one.label} ({Path(name)})" if one.label in found else one.label] = [one]
+            record = records.read(Path(name))
+            groups[f"{record.label} ({Path(name)})" if record.label in groups else record.label] = [record]
             continue
         of_row = [r for r in own if r.name == name] or [r for r in published if r.name == name]
         if not of_row:
             known = {r.name for r in [*own, *published]}
             raise UserError(
-                f'"{errors.printable(name)}" is neither the folder of a finished run nor a row, yours or published.\n'
+                f'"{errors.printable(name)}" is neither the folder of a finished run '
+                f"nor a row in {runs} or among the published runs.\n"
                 f"{errors.suggest(name, known)}"
             )
-        found[name] = of_row
-    if len({run.dataset["test"] for group in found.values() for run in group}) > 1:
+        groups[name] = of_row
+    if len({run.dataset["test"] for group in groups.values() for run in group}) > 1:
         raise UserError("These runs were tested on different images, so they cannot be compared.")
-    return found
+    return groups
 
 
-def table(found: dict[str, list[Record]]) -> "pd.DataFrame":
-    """One line per entry of `find`; the first is what the others are compared with."""
+def table(groups: dict[str, list[Record]]) -> "pd.DataFrame":
+    """One line per group of runs, as `find` returns them; the others are compared with the first."""
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    base = next(iter(found.values()))
-    for name, runs in found.items():
+    base = next(iter(groups.values()))
+    for name, runs in groups.items():
         line: dict[str, Any] = {
             "run": name,
             "n": len(runs),
@@ -81,7 +82,7 @@ def table(found: dict[str, list[Record]]) -> "pd.DataFrame":
 
 
 def _paired(runs: list[Record], base: list[Record]) -> tuple[list[Record], list[Record]]:
-    """The runs to be paired by seed; single runs of two seeds are a pair too, as their images are the same."""
+    """The runs to pair by seed; two single runs are a pair even with different seeds, as their images are the same."""
     import dataclasses
 
     if len(runs) == len(base) == 1 and runs[0].seed != base[0].seed:

@@ -1,6 +1,6 @@
-"""Which assumption moves a figure by more than the seeds do? The rows of `experiments/sensitivity.toml`, compared.
+"""Which assumptions change a figure by more than seeds do? Compares the rows of `experiments/sensitivity.toml`.
 
-Each changes one assumption of the row of the report that its name begins with, and is trained with one seed.
+Each row changes one assumption of a row of the original, with whose name its own begins, and is trained with one seed.
 """
 
 import dataclasses
@@ -29,37 +29,37 @@ def prediction_interval(values: Sequence[float]) -> float:
     from scipy import stats
 
     n = len(values)
-    if n < 3:  # with two, t is 12.7, and two that happen to be equal would make it 0
+    if n < 3:  # with two, t is 12.7, and two equal values would make it 0
         return math.nan
     return float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) * math.sqrt(1 + 1 / n))
 
 
 def changed(row: dict[str, Any], base: dict[str, Any]) -> str:
-    """What `row` has and `base` has not, e.g. `augmentation.rotation_range = 10.0`."""
-    mine, theirs = _leaves(row), _leaves(base)
-    return ", ".join(f"{key} = {value}" for key, value in mine.items() if key != "name" and theirs.get(key) != value)
+    """The values in which `row` differs from `base`, e.g. `augmentation.rotation_range = 10.0`."""
+    values, base_values = _leaves(row), _leaves(base)
+    return ", ".join(f"{k} = {v}" for k, v in values.items() if k != "name" and base_values.get(k) != v)
 
 
 def _leaves(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    leaves: dict[str, Any] = {}
     for key, value in row.items():
-        found |= _leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return found
+        leaves |= _leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return leaves
 
 
-def table(found: Iterable[Record]) -> "pd.DataFrame":
-    """One line per sensitivity row whose row of the report has a run too.
+def table(records: Iterable[Record]) -> "pd.DataFrame":
+    """One line per sensitivity row, if the row of the original that it changes has a run too.
 
-    Columns: row, changed, epochs, like (the row compared with), n (its runs), and for validation and test accuracy the
-    value, the compared runs' mean, the difference, the half-width, and whether it lies outside.
+    Columns: row, changed, epochs, like (the row of the original), n (its runs), and for validation and test accuracy
+    the value, the mean of those runs, the half-width of their interval, the difference, and whether it is outside.
     """
     import pandas as pd
 
-    found = list(found)
+    records = list(records)
     lines = []
-    for record in (r for r in found if r.experiment == EXPERIMENT):
+    for record in (r for r in records if r.experiment == EXPERIMENT):
         name = record.name.partition("_")[0]
-        like = [r for r in found if r.experiment != EXPERIMENT and r.name == name]
+        like = [r for r in records if r.experiment != EXPERIMENT and r.name == name]
         if not like:
             continue
         line: dict[str, Any] = {

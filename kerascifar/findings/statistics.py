@@ -1,8 +1,8 @@
-"""How sure a mean difference is: intervals and p, from runs of several seeds on the same images.
+"""The uncertainty of a mean difference: intervals and p, from runs with several seeds on the same images.
 
-Differences are in pairs: two rows' runs of one seed, on one image. So a difference has three sources of chance: the
-seed, the image, and what belongs to both together. Their variances are estimated as in an analysis of variance of
-seeds × images, both random and crossed (e.g. Searle, Casella and McCulloch, "Variance Components", 1992, chapter 4).
+Differences are taken in pairs: two rows' runs with the same seed, on the same image. So a difference has three sources
+of chance: the seed, the image, and the interaction of both. Their variances are estimated as in an analysis of variance
+of seeds × images, both random and crossed (e.g. Searle, Casella and McCulloch, "Variance Components", 1992, chapter 4).
 """
 
 import math
@@ -20,8 +20,8 @@ class Estimate:
 
     Attributes:
         mean: of the differences.
-        error: its standard error; NaN where it cannot be known.
-        degrees: of freedom of Student's t; infinite where only images were drawn.
+        error: its standard error; NaN if it cannot be estimated.
+        degrees: degrees of freedom of Student's t; infinite if only images vary.
     """
 
     mean: float
@@ -30,14 +30,14 @@ class Estimate:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 %, two-sided; NaN where the error is."""
+        """95 % interval, two-sided; NaN if the error is NaN."""
         from scipy import stats
 
         half = self.error * float(stats.t.ppf(1 - LEVEL / 2, self.degrees))
         return self.mean - half, self.mean + half
 
     def p_above(self, edge: float = 0.0) -> float:
-        """One-sided p of the hypothesis that the true mean is at most `edge`: small speaks for more than `edge`."""
+        """One-sided p of the hypothesis that the true mean is at most `edge`: small p, mean above `edge`."""
         from scipy import stats
 
         if math.isnan(self.error):
@@ -47,15 +47,15 @@ class Estimate:
         return float(stats.t.sf((self.mean - edge) / self.error, self.degrees))
 
     def p_below(self, edge: float = 0.0) -> float:
-        """One-sided p of the hypothesis that the true mean is at least `edge`: small speaks for less than `edge`."""
+        """One-sided p of the hypothesis that the true mean is at least `edge`: small p, mean below `edge`."""
         return Estimate(-self.mean, self.error, self.degrees).p_above(-edge)
 
 
 def of_seeds(differences: Sequence[float] | np.ndarray) -> Estimate:
-    """Of a figure that a run has one of, e.g. its epochs: Student's t over seeds.
+    """The estimate for a metric that is one number per run, e.g. its epochs: Student's t over seeds.
 
     Args:
-        differences: one per seed; a single one has no known error.
+        differences: one per seed; the error of a single one is unknown.
     """
     values = np.asarray(differences, "float64")
     if len(values) < 2:
@@ -64,14 +64,14 @@ def of_seeds(differences: Sequence[float] | np.ndarray) -> Estimate:
 
 
 def of_seeds_and_images(*samples: np.ndarray) -> Estimate:
-    """Of the sum of the samples' means, over seeds and images crossed, by Satterthwaite's degrees of freedom.
+    """The estimate for the sum of the samples' means, seeds and images crossed; degrees of freedom by Satterthwaite.
 
-    Each variance of a mean counts once: over seeds MS_s / nm and over images MS_i / nm both hold the variance of seed
-    and image together, so MS_si / nm is taken off again. Of one seed the error is from the images alone.
+    Each variance counts once: MS_s / nm over seeds and MS_i / nm over images both include the interaction of seed and
+    image, so MS_si / nm is subtracted. With one seed, the error is from the images alone.
 
     Args:
-        samples: float (seeds, images), the same seeds in each, other images; NaN where an image does not count. One
-            sample for a paired difference; two, the second negated, to compare different images.
+        samples: float (seeds, images), with the same seeds but different images; NaN where an image does not count.
+            One sample for a paired difference; two, the second negated, to compare different images.
     """
     n = len(samples[0])
     by_seed = np.sum([np.nanmean(sample, axis=1) for sample in samples], axis=0)
@@ -83,7 +83,7 @@ def of_seeds_and_images(*samples: np.ndarray) -> Estimate:
     seed_term = (float(by_seed.var(ddof=1)) / n, n - 1.0)
     terms = [seed_term, *image_terms, *((-term, degrees) for term, degrees in joint_terms)]
     variance = sum(term for term, _ in terms)
-    # Where seed and image together explain all of one of the two, the difference may come out below the other alone.
+    # If the interaction explains all of one of the two terms, the sum may come out below the other term alone.
     least = max(seed_term[0], sum(term for term, _ in image_terms))
     if variance < least:
         terms = [seed_term] if seed_term[0] == least else image_terms
@@ -95,7 +95,7 @@ def of_seeds_and_images(*samples: np.ndarray) -> Estimate:
 
 
 def _image_terms(sample: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
-    """MS_i / nm and MS_si / nm of (seeds, images), each with its degrees of freedom."""
+    """MS_i / nm and MS_si / nm of a (seeds, images) sample, each with its degrees of freedom."""
     counted = sample[:, ~np.isnan(sample).all(axis=0)]
     n, m = counted.shape
     by_image = np.nanmean(counted, axis=0)
@@ -108,7 +108,7 @@ def _image_terms(sample: np.ndarray) -> tuple[tuple[float, float], tuple[float, 
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's adjusted p (Holm 1979): each to be compared with the level for the whole family."""
+    """Holm's adjusted p (Holm 1979): compare each with the level for the whole family."""
     adjusted, so_far = [0.0] * len(p), 0.0
     for rank, place in enumerate(np.argsort(p, kind="stable")):
         so_far = max(so_far, min(1.0, (len(p) - rank) * p[place]))

@@ -451,10 +451,7 @@ def test_a_run_in_other_hands_is_left_alone_and_a_stale_lock_blocks_nothing(tmp_
     with subprocess.Popen([sys.executable, "-c", holder, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         other.stdout.readline()
         result = command(*words, cwd=tmp_path)
-        assert (
-            result.returncode == 0
-            and "Skipped, as another process is training them: A seed 0." in result.stdout
-        )
+        assert result.returncode == 0 and "Skipped, as another process is training them: A seed 0." in result.stdout
         assert not folder.exists()
         other.kill()
     assert lock.exists()

@@ -143,7 +143,8 @@ def test_a_claim_points_where_all_its_comparisons_do(looks):
     declared = [claims.Claim("X", "w", (ab, bc)), claims.Claim("Y", "w", (ab, ca)), claims.Claim("Z", "w", (ab, gap))]
     verdicts = claims.verdicts(claims.table(found, declared))
     assert verdicts["so far"].tolist() == ["for", "against", ""] and set(verdicts["verdict"]) == {UNDECIDED}
-    assert verdicts["seeds"].tolist() == ["3", "3", "0"] and "n = 3, about 6 needed" in verdicts["evidence"].iloc[0]
+    assert verdicts["seeds"].tolist() == ["3", "3", "0"]
+    assert "n = 3, about 6 seeds would decide it" in verdicts["evidence"].iloc[0]
     more = [run(n, s, x) for s in range(6) for n, x in (("A", 0.75), ("B", 0.70))]
     decided = claims.table(more, [claims.Claim("X", "w", (ab,), "but")])
     assert claims.verdicts(decided)["evidence"].iloc[0].endswith(", n = 6; but")
@@ -388,8 +389,8 @@ comparisons = [{ first = "A", second = "B", metric = "test_accuracy", first_is =
         ("test_accuracy", "test_acuracy", "test_accuracy"),
         ('"higher"', '"hihger"', "higher"),
         ("matters", 'kind = "gradcan", matters', "gradcam"),
-        ("0.5", "-1", "from 0 on"),
-        ("0.5", '"x"', "from 0 on"),
+        ("0.5", "-1", "0 or more"),
+        ("0.5", '"x"', "0 or more"),
         ("second", "secnd", "secnd"),
         ("words", "word", "words"),
         ("[[claim]]", "[[claim", "claims.toml"),
@@ -414,7 +415,7 @@ def test_findings_judges_the_runs_of_a_folder(tmp_path, capsys):
     words = " ".join(printed.split())
     assert " C1 " in printed and "n = 1" in words and "nan" not in printed and "not trained yet" in words
     written = (tmp_path / "out" / "findings.md").read_text(encoding="utf-8")
-    assert "With fewer than six seeds nothing is decided" in written
+    assert "With fewer than six seeds, nothing is decided" in written
     assert (tmp_path / "out" / "findings.csv").is_file()
 
 

@@ -53,9 +53,8 @@ def test_a_row_of_ones_own_comes_before_the_published_one(runs):
 
 
 def test_what_is_no_run_is_told(runs, tmp_path):
-    with pytest.raises(
-        UserError, match='"AA" is neither the folder of a finished run nor a row.*\n.*Did you mean "A"'
-    ):
+    told = '"AA" is neither the folder of a finished run nor a row in .*\n.*Did you mean "A"'
+    with pytest.raises(UserError, match=told):
         compare.find(["A", "AA"], runs)
     other = factories.run(tmp_path / "other", dataset=factories.SHAPES)
     with pytest.raises(UserError, match="tested on different images"):
