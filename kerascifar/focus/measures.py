@@ -1,11 +1,11 @@
-"""How well a map tells where a classifier looks: measures for any classifier and any map, by the batch.
+"""How well a focus map shows where a classifier looks: measures for any classifier and any map, in batches.
 
-CIFAR-10 has no masks of its objects, so a map is judged by what the classifier does when places are taken away or put
-together. Each measure should stand beside the same measure of `random_maps` and `centred_maps`: what those reach says
-nothing about a model.
+CIFAR-10 has no masks of its objects, so a map is judged by how the classifier responds when parts of images are removed
+or combined. Compare each measure with its value for the baselines `random_maps` and `centred_maps`: a value that these
+reach says nothing about a model.
 
-Everywhere: images float32 (n, 32, 32, 3) in 0..1; labels int (n,), 0..9, the class that the map is of; maps float
-(n, 32, 32), larger where there is more evidence, of any scale; `predict` gives logits (n, 10) for images.
+In all functions: images float32 (n, 32, 32, 3) in 0..1; labels int (n,), 0..9, the class that each map explains; maps
+float (n, 32, 32), of any scale, larger where there is more evidence; `predict` returns logits (n, 10) for images.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,12 +15,12 @@ from scipy import integrate, linalg, ndimage, special, stats
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
-SHARES = (0.2, 0.4, 0.6, 0.8)  # of the pixels, taken away (ROAD)
-NOISE = 0.01  # standard deviation added to what ROAD fills in, so that a filled pixel cannot be told by its smoothness
+SHARES = (0.2, 0.4, 0.6, 0.8)  # of the pixels that ROAD removes
+NOISE = 0.01  # standard deviation; added to pixels that ROAD fills in, as smoothness would give them away
 NEIGHBOURS = np.array([[1, 2, 1], [2, 0, 2], [1, 2, 1]], "float32") / 12  # their weights in ROAD's equations
-AT_ONCE = 64  # images that are filled in together, in some 7 MB
+AT_ONCE = 64  # images that are filled in together, in about 7 MB
 STEPS = 10  # of deletion and insertion
-BLUR = 4.0  # pixels: what insertion starts from
+BLUR = 4.0  # pixels: standard deviation for the blurred image that insertion starts from
 SIDE = 32
 
 
@@ -31,7 +31,7 @@ def random_maps(count: int, grid: int = 8, seed: int = 0) -> np.ndarray:
 
 
 def centred_maps(count: int, deviation: float = 8.0) -> np.ndarray:
-    """One Gaussian in the middle for every image, as photographers put their object there: float32 (count, 32, 32)."""
+    """The centred spot, where photographers put their subject: the same Gaussian for all, float32 (count, 32, 32)."""
     line = np.exp(-(((np.arange(SIDE) - (SIDE - 1) / 2) / deviation) ** 2) / 2)
     return np.broadcast_to(np.outer(line, line).astype("float32"), (count, SIDE, SIDE))
 
@@ -39,7 +39,7 @@ def centred_maps(count: int, deviation: float = 8.0) -> np.ndarray:
 def border_share(maps: np.ndarray, width: int = 4) -> np.ndarray:
     """Share of each map's evidence that lies within `width` pixels of the image's edge, (n,); NaN for an empty map.
 
-    A level map has 1 − (1 − 2 width / 32)², 0.4375 for four pixels. Maps must not be negative.
+    A constant map has 1 − (1 − 2 width / 32)², which is 0.4375 for four pixels. Maps must not be negative.
     """
     whole = maps.sum(axis=(1, 2), dtype="float64")
     inside = maps[:, width:-width, width:-width].sum(axis=(1, 2), dtype="float64")
@@ -47,10 +47,10 @@ def border_share(maps: np.ndarray, width: int = 4) -> np.ndarray:
 
 
 def order(maps: np.ndarray, seed: int = 0) -> np.ndarray:
-    """For each map its pixels from the most to the least relevant, int (n, 1024). Ties, as in an empty map, by lot."""
+    """Each map's pixels from the most to the least relevant, int (n, 1024). Ties, as in an empty map, are random."""
     flat = maps.reshape(len(maps), -1)
-    lots = np.random.default_rng(seed).random(flat.shape)
-    return np.lexsort((lots, -flat), axis=-1)
+    tiebreak = np.random.default_rng(seed).random(flat.shape)
+    return np.lexsort((tiebreak, -flat), axis=-1)
 
 
 def probability(predict: Predict, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -61,19 +61,19 @@ def probability(predict: Predict, images: np.ndarray, labels: np.ndarray) -> np.
 def road(
     predict: Predict, images: np.ndarray, labels: np.ndarray, maps: np.ndarray, shares: Sequence[float] = SHARES
 ) -> np.ndarray:
-    """Remove and debias, (n,): (LeRF − MoRF) / 2, the mean over the shares; larger is more faithful, 0 is chance.
+    """Remove and debias: (LeRF − MoRF) / 2, averaged over the shares, (n,); larger is more faithful, 0 is chance.
 
-    LeRF and MoRF are the label's probability when the least and the most relevant share of the pixels is taken away
-    and filled in from what is around (`filled`). Source: Rong et al. 2022, arXiv:2202.00449; combined as in the
+    LeRF and MoRF are the label's probability when the least or the most relevant share of the pixels is removed and
+    filled in from the surrounding pixels (`filled`). Source: Rong et al. 2022, arXiv:2202.00449; combined as in the
     grad-cam package.
     """
     ranked = order(maps)
     total = np.zeros(len(images))
     for place, share in enumerate(shares):
-        taken = round(share * SIDE * SIDE)
+        removed = round(share * SIDE * SIDE)
         without = {
             name: probability(predict, filled(images, _mask(pixels), seed=place), labels)
-            for name, pixels in (("most", ranked[:, :taken]), ("least", ranked[:, -taken:]))
+            for name, pixels in (("most", ranked[:, :removed]), ("least", ranked[:, -removed:]))
         }
         total += (without["least"] - without["most"]) / 2
     return total / len(shares)
@@ -87,14 +87,14 @@ def _mask(pixels: np.ndarray) -> np.ndarray:
 
 
 def filled(images: np.ndarray, missing: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Images whose missing pixels are filled in from their neighbours: noisy linear imputation, float32.
+    """The images with missing pixels filled in from their neighbours: noisy linear imputation, float32.
 
-    Each missing pixel is the weighted mean of its eight neighbours, 1/6 for those beside it and 1/12 for the diagonal
-    ones, as far as the image reaches: a system of linear equations. Then noise is added to what was filled in. Source:
+    Each missing pixel is the weighted mean of its eight neighbours within the image, with weight 1/6 for adjacent and
+    1/12 for diagonal ones. This is a system of linear equations. Noise is then added to the filled-in pixels. Source:
     Rong et al. 2022, arXiv:2202.00449, section 4.
 
     Args:
-        missing: bool (n, 32, 32); an image with no pixel left is filled with 0 and noise.
+        missing: bool (n, 32, 32); an image without any pixel left becomes 0 plus noise.
     """
     result = np.where(missing[..., None], 0, images)
     around = ndimage.convolve(result, NEIGHBOURS[None, :, :, None], mode="constant")
@@ -108,51 +108,51 @@ def filled(images: np.ndarray, missing: np.ndarray, seed: int = 0) -> np.ndarray
 
 
 def _solved(unknown: np.ndarray, around: np.ndarray) -> np.ndarray:
-    """Solves for the missing pixels, one system for all images, by Cholesky.
+    """The missing pixels, in the shape of `around`: solves one system for all images, by Cholesky decomposition.
 
-    unknown: bool (n, 32, 32). around: float32 (pixels, channels), the weighted sum of each one's known neighbours.
-    Returns the missing pixels, as `around`.
+    unknown: bool (n, 32, 32). around: float32 (pixels, channels), the weighted sum of each pixel's known neighbours.
 
-    Pixels are numbered image by image and row by row: a neighbour that comes later is at most 33 numbers away, and
-    images do not meet. So the matrix is a narrow band, whose work grows with the number of pixels alone.
+    Pixels are numbered image by image and row by row, so a later neighbour is at most 33 numbers away, and images do
+    not interact. The matrix is therefore a narrow band, and the work grows only linearly with the number of pixels.
     """
-    number = np.full((len(unknown), SIDE + 2, SIDE + 2), -1)  # a frame around each image: no neighbours there
+    number = np.full((len(unknown), SIDE + 2, SIDE + 2), -1)  # with a frame around each image, which has no neighbours
     number[:, 1:-1, 1:-1][unknown] = np.arange(len(around))
-    band = np.zeros((SIDE + 2, len(around)), "float32")  # entry [k, i] is of the pixels i + k and i
+    band = np.zeros((SIDE + 2, len(around)), "float32")  # entry [k, i] belongs to pixels i + k and i
     weights = ndimage.convolve(np.ones((SIDE, SIDE), "float32"), NEIGHBOURS, mode="constant")
     band[0] = np.broadcast_to(weights, unknown.shape)[unknown]
     for down, right in ((0, 1), (1, -1), (1, 0), (1, 1)):
         other = number[:, 1 + down : 1 + down + SIDE, 1 + right : 1 + right + SIDE][unknown]
-        one = np.flatnonzero(other >= 0)
-        band[other[one] - one, one] = -NEIGHBOURS[1 + down, 1 + right]
+        pixel = np.flatnonzero(other >= 0)
+        band[other[pixel] - pixel, pixel] = -NEIGHBOURS[1 + down, 1 + right]
     return np.asarray(linalg.solveh_banded(band, around, overwrite_ab=True, lower=True))
 
 
 def deletion_and_insertion(
     predict: Predict, images: np.ndarray, labels: np.ndarray, maps: np.ndarray, steps: int = STEPS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Area under the label's probability as pixels go, the most relevant first, and as they come: two of (n,), 0..1.
+    """Areas under the label's probability as pixels are deleted or inserted, the most relevant first: two (n,), 0..1.
 
-    Deletion replaces by each image's mean colour (lower is better); insertion starts from the blurred image (higher is
-    better). Source: Petsiuk et al. 2018, arXiv:1806.07421.
+    Deletion replaces pixels by the image's mean colour (lower is better); insertion starts from a blurred image (higher
+    is better). Source: Petsiuk et al. 2018, arXiv:1806.07421.
     """
     ranked = order(maps)
     grey = np.broadcast_to(images.mean(axis=(1, 2), keepdims=True), images.shape)
     blurred = ndimage.gaussian_filter(images, (0, BLUR, BLUR, 0))
     curves: dict[str, list[np.ndarray]] = {"deletion": [], "insertion": []}
     for step in range(steps + 1):
-        seen = _mask(ranked[:, : round(step * SIDE * SIDE / steps)])[..., None]
-        curves["deletion"].append(probability(predict, np.where(seen, grey, images), labels))
-        curves["insertion"].append(probability(predict, np.where(seen, images, blurred), labels))
+        changed = _mask(ranked[:, : round(step * SIDE * SIDE / steps)])[..., None]
+        curves["deletion"].append(probability(predict, np.where(changed, grey, images), labels))
+        curves["insertion"].append(probability(predict, np.where(changed, images, blurred), labels))
     deletion, insertion = (integrate.trapezoid(curve, axis=0) / steps for curve in curves.values())
     return deletion, insertion
 
 
 def mosaics(images: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each image at half its size in one quarter of a mosaic, with three images of other classes around it.
+    """Each image at half its size in one quarter of a mosaic, with images of other classes in the other three.
 
     Returns:
-        The mosaics, as `images`; the quarter of each image, int (n,), 0 … 3 by rows; the three others' indices (n, 3).
+        The mosaics, in the shape of `images`; each image's quarter, int (n,), 0 … 3 row by row; the indices of the
+        other three images (n, 3).
     """
     random = np.random.default_rng(seed)
     small = images.reshape(len(images), SIDE // 2, 2, SIDE // 2, 2, 3).mean(axis=(2, 4))
@@ -165,30 +165,31 @@ def mosaics(images: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[np.n
 
 
 def _of_other_classes(labels: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
-    """For each image the indices of `count` images of other classes, int (n, count)."""
+    """For each image, the indices of `count` images of other classes, int (n, count)."""
     others = np.empty((len(labels), count), int)
     for label in np.unique(labels):
-        mine = np.flatnonzero(labels == label)
-        others[mine] = random.choice(np.flatnonzero(labels != label), (len(mine), count))
+        of_label = np.flatnonzero(labels == label)
+        others[of_label] = random.choice(np.flatnonzero(labels != label), (len(of_label), count))
     return others
 
 
 def partners(labels: np.ndarray, seed: int = 0) -> np.ndarray:
-    """For each image the index of one of another class, by lot, int (n,)."""
+    """For each image, the index of a random image of another class, int (n,)."""
     return _of_other_classes(labels, 1, np.random.default_rng(seed))[:, 0]
 
 
 def with_background(images: np.ndarray, others: np.ndarray, maps: np.ndarray, share: float = 0.5) -> np.ndarray:
-    """Each image with the `share` of its pixels that has the least evidence taken from another image, float32.
+    """Each image with another image's pixels where it has the least evidence, in a `share` of the image; float32.
 
-    The report's purpose: a model that looks at the object should not mind another background. others: as `images`.
+    This tests the original's purpose: a model that looks at the object should be indifferent to its background.
+    others: the other images, in the shape of `images`.
     """
-    behind = _mask(order(maps)[:, SIDE * SIDE - round(share * SIDE * SIDE) :])
-    return np.where(behind[..., None], others, images)
+    background = _mask(order(maps)[:, SIDE * SIDE - round(share * SIDE * SIDE) :])
+    return np.where(background[..., None], others, images)
 
 
 def pointing(maps: np.ndarray, quarter: np.ndarray) -> np.ndarray:
-    """Share of a mosaic's positive evidence in the right quarter, (n,); chance is 0.25; NaN where there is none."""
+    """Share of a mosaic's positive evidence in the right quarter, (n,); chance is 0.25; NaN if there is no evidence."""
     positive = np.maximum(maps, 0).reshape(-1, 2, SIDE // 2, 2, SIDE // 2).sum(axis=(2, 4), dtype="float64")
     whole = positive.sum(axis=(1, 2))
     right = positive.reshape(-1, 4)[np.arange(len(maps)), quarter]
@@ -196,10 +197,10 @@ def pointing(maps: np.ndarray, quarter: np.ndarray) -> np.ndarray:
 
 
 def likeness(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Spearman's rank correlation of each map with another of the same image, (n,); NaN where one of them is level.
+    """Spearman's rank correlation of each map with another map of the same image, (n,); NaN if either is constant.
 
-    For the sanity check of Adebayo et al. 2018, arXiv:1810.03292: the maps of a model with random weights should not be
-    like those of the trained one.
+    For the sanity check of Adebayo et al. 2018, arXiv:1810.03292: the maps of a model with random weights should not
+    resemble those of the trained model.
     """
     a, b = (stats.rankdata(m.reshape(len(m), -1), axis=1) for m in (maps, others))
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)

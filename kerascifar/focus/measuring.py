@@ -1,24 +1,26 @@
-"""Measures where a trained run looks on the test images (`measures.py`), and keeps it beside its record.
+"""Measures where a trained run looks on the test images (`measures.py`), and stores the result beside its record.
 
-For each kind of map (the methods of `methods.py`, and two baselines that know nothing of the model), for each test
-image:
+Each kind of map (the methods of `methods.py`, and two baselines that do not depend on the model) is measured on each
+test image:
 
-- road: remove and debias, (LeRF − MoRF) / 2; higher is more faithful, chance is 0
-- deletion, insertion: areas under the label's probability; lower and higher are more faithful
-- border: share of the evidence in the outermost four pixels; a level map has 0.4375, and one on the cells of Model4's
-  last convolution, none of which lie at the edges, 0.148: so it compares maps of one row, not rows
-- pointing: share of a mosaic's evidence in the label's quarter; chance is 0.25
-- background: whether the label is still predicted after the half of the image with the least evidence was replaced
-  by that of an image of another class
-- likeness: rank correlation with the map of the same model with random weights; beside it *by chance*, that of two
-  maps of noise on the same cells, which is above 0 where all maps are empty at the image's edges. A map of what was
-  learned has no more
+- road: remove and debias, (LeRF − MoRF) / 2. Higher is more faithful; chance is 0.
+- deletion, insertion: areas under the label's probability. Lower deletion and higher insertion are more faithful.
+- border: the share of the evidence in the outermost four pixels. A constant map has 0.4375. A constant map on the cells
+  of Model4's last convolution has 0.148, as none of them lies at the image's edges. So compare border between maps of
+  one row, but not between rows.
+- pointing: the share of a mosaic's evidence in the label's quarter. Chance is 0.25.
+- background: whether the label is still predicted after the half of the image with the least evidence is replaced by
+  that of an image of another class.
+- likeness: the rank correlation with the map of the same model with random weights. Beside it, *by chance* is the
+  correlation of two noise maps on the same cells; it is above 0 where all maps are empty at the image's edges. A map
+  that shows what the model has learned should not exceed it.
 
-and once per run `mosaic_right`: whether the label is predicted on the mosaic. All are for the true label, whether it is
-predicted or not. Maps are not normalised, lie on the image where their layer's cells do, and those of cells finer than
-4 pixels are brought to 4×4, as all models here have them, so that rows and methods can be compared. Empty maps, with no
-evidence at all, have NaN for a share. Mosaics and other backgrounds are the same for all models and kinds of map. n is
-the number of runs that were measured: a kind of map with another n is of other models, too.
+`mosaic_right`, measured once per run, says whether the label is predicted on the mosaic. All measures are for the true
+label, whether it is predicted or not. Maps are not normalised. They are placed on the image where their layer's cells
+lie. Maps with finer cells are averaged to cells of 4×4 pixels, as all models here have them, so that rows and methods
+can be compared. For an empty map, without any evidence, a share is NaN. Mosaics and backgrounds are the same for all
+models and kinds of map. n is the number of runs that were measured: kinds of map with different n were measured on
+different models, too.
 """
 
 import json
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CELL = 4  # pixels
-AT_ONCE = 1000  # images: bounds the memory, and progress is shown after each
+AT_ONCE = 1000  # images: limits the memory, and progress is shown after each batch
 BASELINES: dict[str, Callable[[int], np.ndarray]] = {"random": measures.random_maps, "centred": measures.centred_maps}
 KINDS = (*methods.METHODS, *BASELINES)
 MEASURES = ("road", "deletion", "insertion", "border", "pointing", "background", "likeness")
@@ -48,9 +50,9 @@ NOTE = (__doc__ or "").partition("\n\n")[2].strip()
 
 
 def missing(record: Record, kinds: Sequence[str], count: int) -> list[str]:
-    """The kinds of map that have not been measured on that number of images."""
-    there = measurements.read(record)
-    return [kind for kind in kinds if len(there.get(f"{kind}/road", ())) < count]
+    """The kinds of map that have not yet been measured on `count` images."""
+    measured = measurements.read(record)
+    return [kind for kind in kinds if len(measured.get(f"{kind}/road", ())) < count]
 
 
 def measure(
@@ -61,12 +63,12 @@ def measure(
     count: int,
     tick: Callable[[str], object] = str,
 ) -> None:
-    """Measures what is missing, and adds it to the run's file after each kind of map, so that it can be interrupted.
+    """Measures the missing kinds of map. Each is saved to the run's file when it is done, so this can be interrupted.
 
     Args:
-        images: float32 (n, 32, 32, 3), 0..1: all test images, of which mosaics and backgrounds are made.
+        images: float32 (n, 32, 32, 3), 0..1: all test images, also used for mosaics and backgrounds.
         labels: int64 (n,).
-        count: only the first ones are measured.
+        count: the number of images to measure, from the first on.
         tick: called after every `AT_ONCE` images, with e.g. "M6 seed 0, gradcam".
     """
     network = records.load_model(record)
@@ -76,24 +78,24 @@ def measure(
     for kind in missing(record, kinds, count):
         whole = measurements.read(record)
         for name, values in _measured(network, shown, kind, partial(tick, f"{record.label}, {kind}")).items():
-            if len(whole.get(name, ())) <= len(values):  # what is of the run alone may be of more images already
+            if len(whole.get(name, ())) <= len(values):  # `mosaic_right` may already be known for more images
                 whole[name] = values.astype("float16")
         whole["of"] = np.array(measurements.identity(record))
         files.write(record.folder / measurements.FOCUS, partial(np.savez_compressed, **whole))  # type: ignore[arg-type]
 
 
 class _Shown(NamedTuple):
-    """What models are shown, the same for all."""
+    """The images that are shown to every model."""
 
     images: np.ndarray
     labels: np.ndarray
     mosaics: np.ndarray
     quarter: np.ndarray
-    behind: np.ndarray  # the image that each one's background is taken from
+    behind: np.ndarray  # for each image, the one that its new background comes from
 
 
 def parts(count: int) -> Iterator[slice]:
-    """The images that are measured together."""
+    """The batches of images that are measured together."""
     return (slice(start, start + AT_ONCE) for start in range(0, count, AT_ONCE))
 
 
@@ -103,39 +105,39 @@ def _measured(
     """All measures of one kind of map."""
 
     def predict(pictures: np.ndarray) -> np.ndarray:
-        return np.asarray(network.predict_on_batch(pictures))  # `predict` takes nearly twice as long for so few
+        return np.asarray(network.predict_on_batch(pictures))  # `predict` takes nearly twice as long for so few images
 
     fresh = _with_random_weights(network)
-    found: dict[str, list[np.ndarray]] = {}
+    results: dict[str, list[np.ndarray]] = {}
     for part in parts(len(shown.images)):
         x, y, mosaics, quarter, behind = (values[part] for values in shown)
-        found_maps = _maps(network, x, y, kind)
+        maps = _maps(network, x, y, kind)
         values = {
-            "road": measures.road(predict, x, y, found_maps),
-            "border": measures.border_share(found_maps),
+            "road": measures.road(predict, x, y, maps),
+            "border": measures.border_share(maps),
             "pointing": measures.pointing(_maps(network, mosaics, y, kind), quarter),
-            "background": predict(measures.with_background(x, behind, found_maps)).argmax(axis=1) == y,
+            "background": predict(measures.with_background(x, behind, maps)).argmax(axis=1) == y,
         }
-        values["deletion"], values["insertion"] = measures.deletion_and_insertion(predict, x, y, found_maps)
+        values["deletion"], values["insertion"] = measures.deletion_and_insertion(predict, x, y, maps)
         if kind in methods.METHODS:
-            values["likeness"] = measures.likeness(found_maps, _maps(fresh, x, y, kind))
+            values["likeness"] = measures.likeness(maps, _maps(fresh, x, y, kind))
         values = {f"{kind}/{name}": value for name, value in values.items()}
         values["mosaic_right"] = predict(mosaics).argmax(axis=1) == y
         for name, value in values.items():
-            found.setdefault(name, []).append(value)
+            results.setdefault(name, []).append(value)
         tick()
-    return {name: np.concatenate(values) for name, values in found.items()}
+    return {name: np.concatenate(values) for name, values in results.items()}
 
 
 def _maps(network: "keras.Sequential", images: np.ndarray, labels: np.ndarray, kind: str) -> np.ndarray:
-    """float32 (n, 32, 32), on the image, no finer than cells of `CELL` pixels."""
+    """Maps of one kind, placed on the image, with cells of at least `CELL` pixels: float32 (n, 32, 32)."""
     if kind in BASELINES:
         return BASELINES[kind](len(images))
     return _placed(network, methods.evidence(network, images, labels, method=kind), kind)
 
 
 def _placed(network: "keras.Sequential", grids: np.ndarray, kind: str) -> np.ndarray:
-    """(n, grid, grid) of a method's → (n, 32, 32)."""
+    """A method's evidence (n, grid, grid), placed on the image: (n, 32, 32)."""
     on_image = methods.on_image(network, grids, method=kind)
     if grids.shape[1] * CELL <= 32:
         return on_image
@@ -144,7 +146,7 @@ def _placed(network: "keras.Sequential", grids: np.ndarray, kind: str) -> np.nda
 
 
 def _by_chance(row: Row, kind: str, count: int = 500) -> float:
-    """The likeness of maps that have nothing to do with each other, on the cells that a method has in a row's model."""
+    """The likeness of unrelated maps, on the cells that a method has in a row's model."""
     if kind in BASELINES or row.model not in models.BUILDERS:
         return np.nan
     return _by_chance_of(row.model, json.dumps(row.model_options, sort_keys=True), kind, count)
@@ -159,42 +161,42 @@ def _by_chance_of(model: str, options: str, kind: str, count: int) -> float:
 
 
 def _with_random_weights(network: "keras.Sequential") -> "keras.Sequential":
-    """The same layers, initialised anew from a fixed seed."""
+    """The same layers, reinitialised with a fixed seed."""
     import keras
 
     keras.utils.set_random_seed(0)
     return keras.models.clone_model(network)
 
 
-def table(found: Sequence[Record]) -> "pd.DataFrame":
-    """Per row and kind of map the mean of every measure over images and seeds; in percent but for road and likeness.
+def table(trained: Sequence[Record]) -> "pd.DataFrame":
+    """For each row and kind of map, the mean of every measure over images and seeds.
 
-    A row's kinds are compared on the images that all of them were measured on.
+    In percent, except road and likeness. All of a row's kinds are compared on the same images.
     """
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    for (experiment, name), row in {(r.experiment, r.name): r.row for r in found}.items():
+    for (experiment, name), row in {(r.experiment, r.name): r.row for r in trained}.items():
         runs = [
-            values for r in found if (r.experiment, r.name) == (experiment, name) and (values := measurements.read(r))
+            values for r in trained if (r.experiment, r.name) == (experiment, name) and (values := measurements.read(r))
         ]
         kinds = [kind for kind in KINDS if any(f"{kind}/road" in run for run in runs)]
         count = min((len(run[f"{kind}/road"]) for run in runs for kind in kinds if f"{kind}/road" in run), default=0)
         for kind in kinds:
-            those = [run for run in runs if f"{kind}/road" in run]
+            measured = [run for run in runs if f"{kind}/road" in run]
 
-            def mean(value: str, those: list[dict[str, np.ndarray]] = those, count: int = count) -> float:
-                runs_values = [run[value][:count].astype("float64") for run in those if value in run]
+            def mean(value: str, measured: list[dict[str, np.ndarray]] = measured, count: int = count) -> float:
+                runs_values = [run[value][:count].astype("float64") for run in measured if value in run]
                 means = [float(v[~np.isnan(v)].mean()) for v in runs_values if not np.isnan(v).all()]
                 return float(np.mean(means)) if means else np.nan
 
             line: dict[str, Any] = {"row": name, "map": methods.title(kind) if kind in methods.METHODS else kind}
-            line |= {"n": len(those), "images": count}
+            line |= {"n": len(measured), "images": count}
             for measure in MEASURES:
                 line[measure] = (1 if measure in ("road", "likeness") else 100) * mean(f"{kind}/{measure}")
             line["by chance"] = _by_chance(row, kind)
             for column, value in (("empty", "border"), ("empty on mosaics", "pointing")):
-                empty = [np.isnan(run[f"{kind}/{value}"][:count]).mean() for run in those]
+                empty = [np.isnan(run[f"{kind}/{value}"][:count]).mean() for run in measured]
                 line[column] = 100 * float(np.mean(empty))
             line["mosaics right"] = 100 * mean("mosaic_right")
             lines.append(line)

@@ -1,4 +1,4 @@
-"""Where a model finds evidence for a class: Grad-CAM, the report's method, and five others; made by tf-keras-vis."""
+"""Where a model finds evidence for a class: Grad-CAM, the original's method, and five others, by tf-keras-vis."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ from kerascifar.training import models
 if TYPE_CHECKING:
     import keras
 
-BATCH = 250  # images at a time: bounds the memory that activations and gradients take
+BATCH = 250  # images at a time: limits the memory for activations and gradients
 SMOOTH = 20  # noisy copies of each image for SmoothGrad, with tf-keras-vis's noise of 0.2
 METHODS = {
     "gradcam": "Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391)",
@@ -25,7 +25,7 @@ METHODS = {
     "saliency": "Saliency (Simonyan et al. 2013, arXiv:1312.6034)",
     "smoothgrad": "SmoothGrad (Smilkov et al. 2017, arXiv:1706.03825)",
 }
-OF_PIXELS = ("saliency", "smoothgrad")  # these look at the image itself, at no layer
+OF_PIXELS = ("saliency", "smoothgrad")  # these look at the image itself, not at a layer
 
 
 def title(method: str) -> str:
@@ -34,7 +34,7 @@ def title(method: str) -> str:
 
 
 def check_method(method: str, layer: str | None = None) -> None:
-    """Raises a `UserError` for a method that is not known, or that looks at no layer where one is named."""
+    """Raises a `UserError` if the method is not known, or if a layer is named but the method does not look at one."""
     if method not in METHODS:
         raise UserError(f'--method "{method}" is not known.\n{errors.suggest(method, METHODS)}')
     if layer is not None and method in OF_PIXELS:
@@ -60,7 +60,7 @@ def chosen_layer(model: "keras.Sequential", layer: str | None = None) -> str:
     names = convolutions(model)
     if layer not in names:
         known = layer in [other.name for other in model.layers]
-        what = "is no Conv2D layer" if known else "is not a layer"
+        what = "is not a Conv2D layer" if known else "is not a layer"
         raise UserError(f'--layer "{layer}" {what} of model "{model.name}".\n{errors.suggest(layer, names)}')
     return layer
 
@@ -72,20 +72,20 @@ def focus_maps(
     layer: str | None = None,
     method: str = "gradcam",
 ) -> np.ndarray:
-    """Maps to look at: `evidence`, placed on the image and stretched.
+    """Focus maps for display: `evidence`, placed on the image and stretched.
 
     Returns:
         float32 (n, 32, 32), 0..1, each map stretched to its own range: compare places within one image, never two
-        images. All zero if there is no positive evidence for the class, or the same everywhere.
+        images. All zero if there is no evidence for the class, or the same evidence everywhere.
     """
-    # Stretched before too: a level map is level on the layer's grid, and lies on the image as a patch.
+    # Stretched before as well: a map that is constant on the layer's grid becomes a patch once it is on the image.
     return _stretched(on_image(model, _stretched(evidence(model, images, labels, layer, method)), layer, method))
 
 
 def on_image(
     model: "keras.Sequential", grids: np.ndarray, layer: str | None = None, method: str = "gradcam"
 ) -> np.ndarray:
-    """What `evidence` returned, (n, grid, grid), placed on the image: float32 (n, 32, 32)."""
+    """The result of `evidence`, (n, grid, grid), placed on the image: float32 (n, 32, 32)."""
     return grids if method in OF_PIXELS else placed(grids, *cells(model, chosen_layer(model, layer)))
 
 
@@ -96,10 +96,10 @@ def evidence(
     layer: str | None = None,
     method: str = "gradcam",
 ) -> np.ndarray:
-    """How much evidence each place gives for an image's label, in the model's own units; Grad-CAM's eqs. 1 and 2.
+    """The evidence for each image's label at each cell or pixel, in the model's own units; Grad-CAM's eqs. 1 and 2.
 
-    The layer is handed over by name, and tf-keras-vis's search for another one is switched off. The model's output is
-    logits already, so its last activation needs no replacement.
+    The layer is passed by name, and tf-keras-vis's search for another layer is switched off. The model's output is
+    already logits, so its last activation does not need to be replaced.
 
     Args:
         model: classifier with at least one `Conv2D`; its output is logits, (n, 10).
@@ -109,11 +109,11 @@ def evidence(
         method: one of `METHODS`.
     Returns:
         float32 (n, grid, grid), not negative; the grid is the layer's, or the image's for methods of pixels. All zero
-        where the method finds nothing, or cannot be computed.
+        if the method finds no evidence or cannot be computed.
     Raises:
-        UserError: the model has no `Conv2D`, none called `layer`, or other shapes; its output is not finite; the method
-            is not known, or takes no layer.
-        ValueError: `images` and `labels` differ in length, have another shape or type, or a value is out of range.
+        UserError: the model has no `Conv2D`, none called `layer`, or unexpected shapes; its output is not finite; the
+            method is not known, or does not take a layer.
+        ValueError: `images` and `labels` differ in length, have a wrong shape or type, or a value is out of range.
     """
     models.check_shapes(model)
     _check_images(images)
@@ -122,31 +122,31 @@ def evidence(
     name = chosen_layer(model, layer)
     if len(images) == 0:
         return np.zeros((0, 32, 32), np.float32)
-    # A model that was loaded, or grown with `add`, has an older graph on its layers, and their `output` belongs to that
-    # one: no gradient would reach it from the model's output. A clone has one graph.
+    # In a model that was loaded, or built with `add`, the layers' `output` belongs to an older graph, and no gradient
+    # would reach it from the model's output. A clone has only one graph.
     import keras
 
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
-    with _random_numbers_of_its_own():
+    with _fixed_random_numbers():
         make, options = _maker(clone, name, method)
         parts = [
             make(_score(labels[start : start + BATCH]), images[start : start + BATCH], **options)
             for start in range(0, len(images), BATCH)
         ]
-    found = np.concatenate([np.asarray(part, np.float32) for part in parts])
-    lost = ~np.isfinite(found).all(axis=(1, 2))
+    maps = np.concatenate([np.asarray(part, np.float32) for part in parts])
+    lost = ~np.isfinite(maps).all(axis=(1, 2))
     if lost.any():
         if not np.isfinite(np.asarray(clone(images[lost], training=False))).all():
             raise UserError(not_finite(model))
-        found[lost] = 0  # Grad-CAM++ divides by what can be zero: for one test image in thousands it says nothing
-    return found
+        maps[lost] = 0  # Grad-CAM++ may divide by zero: for one test image in thousands it has no result
+    return maps
 
 
 def _maker(model: "keras.Sequential", layer: str, method: str) -> tuple[Any, dict[str, Any]]:
-    """tf-keras-vis's object for a method, and how it is called."""
+    """tf-keras-vis's object for a method, and the options to call it with."""
     with warnings.catch_warnings():
-        # tf-keras-vis 0.8.7 imports from SciPy's old namespace: "deprecated", says SciPy < 2, which we pin.
+        # tf-keras-vis 0.8.7 imports from an old SciPy namespace, which SciPy < 2, as we pin it, calls deprecated.
         warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*scipy.ndimage.interpolation")
         from tf_keras_vis.gradcam import Gradcam
         from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
@@ -171,18 +171,18 @@ def _maker(model: "keras.Sequential", layer: str, method: str) -> tuple[Any, dic
 
 
 def _score(labels: np.ndarray) -> Any:
-    """What is explained: each image's logit of its label.
+    """The score to explain: each image's logit for its label.
 
-    tf-keras-vis's `CategoricalScore` gives the same, one image after the other: more than half of Grad-CAM's time.
+    tf-keras-vis's `CategoricalScore` returns the same, but image by image: more than half of Grad-CAM's time.
     """
     import tensorflow as tf
 
-    indices = labels.astype("int64")  # `gather` takes no smaller integers
+    indices = labels.astype("int64")  # `gather` does not take smaller integers
     return lambda logits: tf.gather(logits, indices, axis=1, batch_dims=1)
 
 
 def _quietly(make: Any) -> Any:
-    """Inputs in a list, for which Keras warns, and Score-CAM's progress bars are the library's own business."""
+    """Hides Score-CAM's progress bars, and Keras's warning about the library's inputs in a list."""
 
     def silent(*arguments: Any, **options: Any) -> Any:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
@@ -193,8 +193,8 @@ def _quietly(make: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _random_numbers_of_its_own() -> Iterator[None]:
-    """SmoothGrad draws from NumPy's global generator: the same noise each time, and the caller's state is kept."""
+def _fixed_random_numbers() -> Iterator[None]:
+    """Seeds NumPy's global generator, which SmoothGrad uses, for the same noise each time; restores its state after."""
     before = np.random.get_state()  # noqa: NPY002
     np.random.seed(0)  # noqa: NPY002
     try:
@@ -204,10 +204,10 @@ def _random_numbers_of_its_own() -> Iterator[None]:
 
 
 def cells(model: "keras.Sequential", layer: str) -> tuple[float, float]:
-    """Where a layer's grid lies on the image, in pixels: the centre of its first cell, and from cell to cell.
+    """Where a layer's cells lie on the image, in pixels: the centre of the first, and the distance between two.
 
-    Model4's last convolution has cells at 5.5, 9.5 … 25.5: "valid", it has none at the image's edges. Followed through
-    convolutions and pooling; where another layer changes the grid, it is taken to cover the image evenly.
+    Model4's last convolution has cells at 5.5, 9.5 … 25.5: with "valid" padding, none lie at the image's edges. The
+    grid is traced through convolutions and pooling. If another layer changes it, it is taken to cover the image evenly.
     """
     import keras
 
@@ -232,10 +232,10 @@ def cells(model: "keras.Sequential", layer: str) -> tuple[float, float]:
 
 
 def placed(grids: np.ndarray, start: float, pitch: float) -> np.ndarray:
-    """(n, grid, grid) → (n, 32, 32): linear between the cells' centres (see `cells`), and nothing beyond the cells.
+    """(n, grid, grid) → (n, 32, 32): linear between the cells' centres (see `cells`), and 0 beyond the cells.
 
-    A cell reaches half a pitch around its centre; from there its value fades to 0 within another half. tf-keras-vis
-    would put the outermost cells on the image's outermost pixels, wherever they lie: up to 5.5 pixels off.
+    A cell extends half a pitch around its centre; beyond that, its value fades to 0 within another half. tf-keras-vis
+    would put the outermost cells on the image's outermost pixels, up to 5.5 pixels away from where they lie.
     """
     last = grids.shape[1] - 1
     place = (np.arange(32) - start) / pitch
@@ -247,9 +247,9 @@ def placed(grids: np.ndarray, start: float, pitch: float) -> np.ndarray:
 
 
 def _stretched(maps: np.ndarray) -> np.ndarray:
-    """Each map from its minimum, 0, to its maximum, 1; one that is level, but for rounding, is 0 everywhere.
+    """Each map stretched so that its minimum is 0 and its maximum 1; a constant map (up to rounding) becomes 0.
 
-    tf-keras-vis would add 1e-7 to the divisor: maps of a large grid, whose mean gradients are small, never reach 1.
+    tf-keras-vis adds 1e-7 to the divisor, so maps of a large grid, whose mean gradients are small, never reach 1.
     """
     maps = maps.astype(np.float64)
     low, high = maps.min(axis=(1, 2), keepdims=True), maps.max(axis=(1, 2), keepdims=True)
@@ -277,8 +277,8 @@ def _check_labels(labels: np.ndarray, count: int) -> None:
 
 
 def not_finite(model: "keras.Sequential") -> str:
-    """What to tell of a model whose answers are not finite."""
+    """The error message for a model whose output is not finite."""
     return (
-        f'Model "{model.name}" answers with numbers that are not finite: its training diverged.\n'
+        f'Model "{model.name}" outputs numbers that are not finite: its training diverged.\n'
         "Choose another row or seed (--row, --seed), or train it again.\nNothing was written."
     )

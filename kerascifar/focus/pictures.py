@@ -1,4 +1,4 @@
-"""Focus maps as pictures: the original, the map and the masked image side by side."""
+"""Focus maps as pictures: the image, its map and the masked image side by side."""
 
 import math
 from collections.abc import Sequence
@@ -49,37 +49,37 @@ def explain(
 
     Args:
         images: uint8 (n, 32, 32, 3).
-        labels: for each image the class to explain; None: the predicted one.
-        sources: for each image what it is, for the reader.
-        class_names: ten.
-        layer, method: see `maps.evidence`.
+        labels: the class to explain for each image; None: the predicted one.
+        sources: a description of each image, for the reader.
+        class_names: the names of the ten classes.
+        layer, method: see `methods.evidence`.
     """
     models.check_shapes(model)
     scaled = cifar10.scale(images)
     probabilities = _probabilities(model, scaled)
     predicted = probabilities.argmax(axis=1)
     chosen = np.array([p if c is None else c for c, p in zip(labels, predicted, strict=True)], dtype=np.int64)
-    found = methods.focus_maps(model, scaled, chosen, layer, method)
+    maps = methods.focus_maps(model, scaled, chosen, layer, method)
     return [
-        Focus(images[i], found[i], class_names[chosen[i]], class_names[p], float(probabilities[i, p]), sources[i])
+        Focus(images[i], maps[i], class_names[chosen[i]], class_names[p], float(probabilities[i, p]), sources[i])
         for i, p in enumerate(predicted)
     ]
 
 
 def first_validation_images(labels: np.ndarray) -> np.ndarray:
-    """For each class the official index of its first validation image, int64 (10,): the images shown by default."""
+    """The official index of each class's first validation image, int64 (10,): the images shown by default."""
     validation = np.sort(cifar10.split(labels)[1])
     return np.array([validation[labels[validation] == c][0] for c in range(10)], dtype=np.int64)
 
 
 def describe(dataset: cifar10.Dataset, index: int) -> str:
-    """What an image is, for the reader: `validation image 1234 (airplane)`."""
+    """A description of an image, for the reader: `validation image 1234 (airplane)`."""
     part = "validation" if index in dataset.validation else "training"
     return f"{part} image {index} ({dataset.class_names[dataset.labels[index]]})"
 
 
 def panel(focus: Focus, record: records.Record, made_by: str) -> "Figure":
-    """The report's panel: original | heatmap with its colour bar | the image masked by the map. made_by: see `way`."""
+    """The original's panel: image | focus map with its colour bar | image masked by the map. made_by: see `way`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.9), layout="constrained")
@@ -99,12 +99,12 @@ def panel(focus: Focus, record: records.Record, made_by: str) -> "Figure":
 
 
 def sheet(focuses: Sequence[Focus], record: records.Record, made_by: str) -> "Figure":
-    """One page for the ten classes (or any number): two groups a row, each original | heatmap | masked image."""
+    """One sheet for the ten classes (or any number): two groups a row, each image | focus map | masked image."""
     from matplotlib.figure import Figure
 
     rows = math.ceil(len(focuses) / 2)
     figure = Figure(figsize=(11, 2.05 * rows + 1.0), layout="constrained")
-    # Five columns of tiles would touch: an empty one in the middle parts the two groups.
+    # Six columns of tiles would touch, so an empty one in the middle separates the two groups.
     grid = figure.add_gridspec(rows, 7, width_ratios=[1, 1, 1, 0.12, 1, 1, 1])
     tiles: list[Axes] = []
     for i, focus in enumerate(focuses):
@@ -124,7 +124,7 @@ def sheet(focuses: Sequence[Focus], record: records.Record, made_by: str) -> "Fi
 
 
 def class_sheet(record: records.Record, dataset: cifar10.Dataset) -> "Figure":
-    """The ten classes of a run on one page, each on its first validation image."""
+    """A run's focus maps on one sheet, for the first validation image of each class."""
     model = records.load_model(record)
     indices = first_validation_images(dataset.labels)
     sources = [describe(dataset, int(i)) for i in indices]
@@ -165,9 +165,9 @@ def _prediction(focus: Focus) -> str:
 
 
 def _nothing(focus: Focus) -> str:
-    return "" if focus.map.any() else " · no positive evidence for it"
+    return "" if focus.map.any() else " · no positive evidence"
 
 
 def _plain(text: str) -> str:
-    """`text` as it stands: Matplotlib reads a formula between two dollar signs, and file names may hold them."""
+    """`text`, shown literally: Matplotlib reads a formula between two dollar signs, which file names may contain."""
     return errors.printable(text).replace("$", r"\$")

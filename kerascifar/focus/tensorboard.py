@@ -1,6 +1,6 @@
-"""TensorBoard beside a training: curves, the graph, and where the model looks, epoch by epoch (`run --tensorboard`).
+"""TensorBoard for a run: curves, the graph, and where the model looks, epoch by epoch (`run --tensorboard`).
 
-The logs lie under `RUNS/tensorboard`, a folder per run; `make dashboard` opens TensorBoard over all of them.
+Each run has a folder for its logs in `RUNS/tensorboard`; `make dashboard` opens TensorBoard with all of them.
 """
 
 import importlib.util
@@ -15,20 +15,20 @@ from kerascifar.images import cifar10
 from kerascifar.training.rows import Run
 
 LOGS = "tensorboard"
-ENLARGED = 3  # TensorBoard shows an image's pixels as they are, and 32 are few
+ENLARGED = 3  # TensorBoard shows an image at its own size, and 32 pixels are small
 
 
 def check() -> None:
-    """Raises a `UserError` where TensorBoard's logs cannot be written."""
+    """Raises a `UserError` if TensorBoard's logs cannot be written."""
     if keras.backend.backend() != "tensorflow":
         raise UserError("--tensorboard needs Keras on TensorFlow (KERAS_BACKEND).")
     if importlib.util.find_spec("tensorboard") is None:
         raise UserError("--tensorboard needs TensorBoard.\nInstall it: pip install 'kerascifar[dashboard]'")
 
 
-def callbacks(one: Run, dataset: cifar10.Dataset, runs: Path) -> list[keras.callbacks.Callback]:
-    """Keras's TensorBoard, and the focus maps. A run that goes on adds to its logs."""
-    folder = runs / LOGS / one.id
+def callbacks(run: Run, dataset: cifar10.Dataset, runs: Path) -> list[keras.callbacks.Callback]:
+    """Keras's TensorBoard, and the focus maps. A run that is resumed adds to its logs."""
+    folder = runs / LOGS / run.id
     return [keras.callbacks.TensorBoard(folder), FocusByEpoch(folder, dataset)]
 
 
@@ -36,8 +36,8 @@ class FocusByEpoch(keras.callbacks.Callback):
     """After each epoch, for the first validation image of each class: the image, its Grad-CAM map, the image masked.
 
     Args:
-        folder: of the run's logs.
-        dataset: for its validation images; the test images are never looked at.
+        folder: for the run's logs.
+        dataset: gives the validation images; the test images are not used.
     """
 
     def __init__(self, folder: Path, dataset: cifar10.Dataset) -> None:
@@ -50,26 +50,26 @@ class FocusByEpoch(keras.callbacks.Callback):
         import tensorflow as tf
 
         self.writer = tf.summary.create_file_writer(str(self.folder / "focus"))
-        self.can = bool(methods.convolutions(self.model))  # a model without convolutions has no map, but is trained
+        self.has_maps = bool(methods.convolutions(self.model))  # a model without convolutions is trained all the same
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         import tensorflow as tf
 
-        if not self.can or not np.isfinite(np.asarray(self.model(self.images, training=False))).all():
-            return  # there is no map either where the loss is not finite; training ends with this epoch
-        found = methods.focus_maps(self.model, self.images, self.labels)
+        if not self.has_maps or not np.isfinite(np.asarray(self.model(self.images, training=False))).all():
+            return  # no map either if the loss is not finite, and training ends with this epoch
+        maps = methods.focus_maps(self.model, self.images, self.labels)
         with self.writer.as_default():
-            tf.summary.image("where it looks", sheet(self.images, found)[np.newaxis], step=epoch)
+            tf.summary.image("where it looks", sheet(self.images, maps)[np.newaxis], step=epoch)
         self.writer.flush()
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self.writer.close()
 
 
-def sheet(images: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Images, maps and masked images, each in a row: float32 (3 * 96, n * 96, 3), 0..1, from (n, 32, 32, …)."""
+def sheet(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """A row of images, one of maps and one of masked images: float32 (3 * 96, n * 96, 3), 0..1."""
     from matplotlib import colormaps
 
-    rows = [images, colormaps[pictures.COLOURS](found)[..., :3], images * found[..., np.newaxis]]
+    rows = [images, colormaps[pictures.COLOURS](maps)[..., :3], images * maps[..., np.newaxis]]
     tiled = np.concatenate([np.concatenate(list(row), axis=1) for row in rows]).astype("float32")
     return tiled.repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)

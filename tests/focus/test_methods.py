@@ -178,7 +178,7 @@ def test_a_model_without_convolution_or_of_another_shape_is_refused(images):
 @pytest.mark.parametrize(
     "layer, message",
     [
-        ("pool", '--layer "pool" is no Conv2D layer of model "tiny".\nExpected one of: first, second.'),
+        ("pool", '--layer "pool" is not a Conv2D layer of model "tiny".\nExpected one of: first, second.'),
         ("secnd", '"secnd" is not a layer of model "tiny".\nExpected one of: first, second. Did you mean "second"?'),
     ],
 )
