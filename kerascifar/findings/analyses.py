@@ -45,20 +45,20 @@ ANALYSES = (
     Analysis("focus", "Where the models look, measured", measuring.table, lambda records, table: measuring.NOTE),
     Analysis(
         "centred",
-        "More than a spot in the middle?",
+        "Compared with the centred spot",
         claims.against_centred,
         lambda records, table: f"{claims.faithful(records)}\n\n{claims.AGAINST_CENTRED}",
     ),
     Analysis("classes", "Where the models look, by class", claims.by_class, lambda records, table: claims.BY_CLASS),
     Analysis(
         "causes",
-        "What stands behind the verdicts",
+        "The numbers behind the verdicts",
         causes.table,
         lambda records, table: f"{causes.remark(table)}\n\n{causes.NOTE}".strip(),
     ),
     Analysis(
         "clean-images",
-        "On cleaner test images",
+        "Test accuracy on clean images",
         clean_images.table,
         lambda records, table: clean_images.remark(table),
     ),

@@ -24,11 +24,11 @@ and does not hold when |d| reaches the margin on neither side. With fewer than s
 holds when all its comparisons hold, does not hold when at least one of them does not hold, and is undecided otherwise.
 So "higher holds" says that there is a difference, and that the best estimate of it is at least the margin.
 
-An undecided claim may still point one way: *so far for* or *so far against*. This takes three seeds or more and follows
-the same rule, with the 95 % interval in place of each p and no adjustment for the number of comparisons. It is not a
-verdict. From three seeds on, an undecided comparison also shows about how many seeds would decide it if the difference
-stays the same, adjusted for the whole family of comparisons. More than six seeds would be a new study, with its own
-seeds.
+An undecided claim may still point one way: it is supported or contradicted *so far* (*for* or *against* in the column
+*so far*). This takes three seeds or more and follows the same rule, with the 95 % interval in place of each p and no
+adjustment for the number of comparisons. It is not a verdict. From three seeds on, an undecided comparison also shows
+about how many seeds would decide it if the difference stays the same, adjusted for the whole family of comparisons.
+More than six seeds would be a new study, with its own seeds.
 """
 
 import math

@@ -1,6 +1,6 @@
-"""Records to figures: training curves, augmentation compared; a model to its architecture diagram.
+"""Figures from records (training curves, comparisons, confusion matrices), and a model's architecture diagram.
 
-Functions return a `Figure` and only draw; `save` writes it. Nothing here opens a window.
+Except `architecture`, the functions only draw and return a `Figure`, which `drawing.save` writes. None opens a window.
 """
 
 import importlib.util
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
     from kerascifar.runs.records import Record
 
-TRAINING = "#0072B2"  # blue and vermilion of Okabe and Ito's palette: told apart with any colour vision, and in grey
+TRAINING = "#0072B2"  # blue and vermilion of Okabe and Ito's palette: distinct with any colour vision, and in grey
 VALIDATION = "#D55E00"
 KEPT = "#555555"
 SERIES = (TRAINING, VALIDATION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # the rest of that palette
-FEW_EPOCHS = 20  # up to here each epoch gets a marker
+FEW_EPOCHS = 20  # up to this number, each epoch gets a marker
 
 
 def training_statistics(record: "Record") -> Figure:
     """Loss and accuracy by epoch, training and validation, with the kept epoch marked.
 
-    A loss that was not finite, or is missing, leaves a gap.
+    A loss that is missing or not finite leaves a gap in the curve.
     """
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
@@ -49,9 +49,9 @@ def training_statistics(record: "Record") -> Figure:
 
 
 def training_statistics_over_seeds(runs: "Sequence[Record]") -> Figure:
-    """The curves of one row's runs: every seed faint, the median over seeds bold, the kept epochs marked below.
+    """The curves of one row's runs: each seed faint, the median over seeds bold, the kept epochs marked below.
 
-    The median stands where at least half of the runs were still training.
+    The median is drawn while at least half of the runs were still training.
     """
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     for axes, metric, factor, what in zip(
@@ -84,7 +84,7 @@ def training_statistics_over_seeds(runs: "Sequence[Record]") -> Figure:
 def _over_seeds(
     axes: Axes, runs: "Sequence[Record]", key: str, factor: float, colour: str, label: str, style: str = "-"
 ) -> None:
-    """Every run's curve faint, and bold their median where at least half of them were still training."""
+    """Draws each run's curve faint, and their median bold while at least half of them were still training."""
     values = np.full((len(runs), max(run.epochs_trained for run in runs)), math.nan)
     for row, run in zip(values, runs, strict=True):
         curve = _finite(run.history.get(key, [])) * factor
@@ -96,7 +96,7 @@ def _over_seeds(
 
 
 def compared(groups: "Mapping[str, Sequence[Record]]") -> Figure:
-    """Validation loss and accuracy by epoch, one colour per group of runs: every run faint, their median bold."""
+    """Validation loss and accuracy by epoch, one colour per group of runs: each run faint, their median bold."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     everything = [run for runs in groups.values() for run in runs]
     for axes, metric, factor, what in zip(
@@ -118,10 +118,10 @@ def compared(groups: "Mapping[str, Sequence[Record]]") -> Figure:
 
 
 def validation_overview(runs: "Sequence[Record]") -> Figure:
-    """Validation accuracy of every row: a dot per seed, the report's figure as a cross with what images alone blur.
+    """Validation accuracy of every row: a dot per seed, and the reported accuracy as a cross with its 95 % interval.
 
-    The bar is ±1.96 √(p (1 − p) / n) around the reported share p of n = 10,000 images: another sample of images would
-    move a single run's figure by as much, one time in twenty by more.
+    The interval is ±1.96 √(p (1 − p) / n) around the reported share p of n = 10,000 images. Another sample of images
+    would move a single run's accuracy by less than that, except one time in twenty.
     """
     rows = list(dict.fromkeys((run.experiment, run.name) for run in runs))
     figure = Figure(figsize=(8, 1.2 + 0.38 * len(rows)), layout="constrained")
@@ -137,16 +137,16 @@ def validation_overview(runs: "Sequence[Record]") -> Figure:
             label = "reported, ± what 10,000 images blur" if not place else None
             axes.errorbar(share, place, xerr=half, fmt="x", color=VALIDATION, markersize=8, capsize=3, label=label)
     axes.set_yticks(range(len(rows)), [name for _, name in rows])
-    axes.set_ylim(len(rows) - 0.5, -0.5)  # the first row on top, room around the outer ones
+    axes.set_ylim(len(rows) - 0.5, -0.5)  # the first row at the top, with space around the outer rows
     axes.set_xlabel("validation accuracy (%)")
     axes.grid(axis="x", alpha=0.3)
-    figure.legend(fontsize=9, ncols=2, loc="outside upper right")  # inside it would hide dots
+    figure.legend(fontsize=9, ncols=2, loc="outside upper right")  # inside, it would hide dots
     _mark_synthetic(figure, list(runs))
     return figure
 
 
 def per_class(groups: "Sequence[Sequence[Record]]") -> Figure:
-    """Test accuracy by class, one row of dots per group of runs (one row's seeds); the mean over seeds as a bar."""
+    """Test accuracy by class for each group of runs (one row's seeds): a bar for the mean, a dot for each seed."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     axes = figure.subplots()
     names = [str(name) for name in groups[0][0].dataset["class_names"]]
@@ -162,13 +162,13 @@ def per_class(groups: "Sequence[Sequence[Record]]") -> Figure:
     axes.set_ylabel("test accuracy (%)")
     axes.set_ylim(0, 100)
     axes.grid(axis="y", alpha=0.3)
-    figure.legend(fontsize=9, ncols=len(groups), loc="outside upper right")  # inside it would hide bars
+    figure.legend(fontsize=9, ncols=len(groups), loc="outside upper right")  # inside, it would hide bars
     _mark_synthetic(figure, [run for group in groups for run in group])
     return figure
 
 
 def confusion(runs: "Sequence[Record]") -> Figure:
-    """How the test images of each class are predicted, in percent of the class; the mean over one row's seeds."""
+    """The classes that are predicted for the test images of each class, in percent; the mean over one row's seeds."""
     names = [str(name) for name in runs[0].dataset["class_names"]]
     shares = tables.confusion(runs)
     figure = Figure(figsize=(6.6, 6), layout="constrained")
@@ -189,7 +189,7 @@ def confusion(runs: "Sequence[Record]") -> Figure:
 
 
 def pictures(images: np.ndarray, titles: Sequence[str] = (), columns: int = 10) -> Figure:
-    """Images side by side, (n, 32, 32, 3), uint8 or 0..1; a title above each where there are some."""
+    """Images side by side, (n, 32, 32, 3), uint8 or 0..1, each below its title, if it has one."""
     rows = math.ceil(len(images) / columns)
     figure = Figure(figsize=(columns, rows * (1.2 if len(titles) else 1.0)), layout="constrained")
     for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
@@ -201,7 +201,7 @@ def pictures(images: np.ndarray, titles: Sequence[str] = (), columns: int = 10) 
 
 
 def augmentation_comparison(without: "Record", with_: "Record") -> Figure:
-    """The report's "no augmentation vs augmentation train statistics" (M1 and M5): side by side, on the same axes."""
+    """The original's "no augmentation vs augmentation train statistics" (M1 and M5), side by side on the same scale."""
     figure = Figure(figsize=(9, 6.6), layout="constrained")
     grid = figure.subplots(2, 2, sharex=True, sharey="row")
     for column, (record, what) in enumerate([(without, "no augmentation"), (with_, "augmentation")]):
@@ -220,7 +220,7 @@ def augmentation_comparison(without: "Record", with_: "Record") -> Figure:
 
 
 def graphviz_missing() -> str | None:
-    """Why architecture diagrams cannot be drawn here, in one line; None where they can."""
+    """Why architecture diagrams cannot be drawn here, in one line; None if they can."""
     if importlib.util.find_spec("pydot") is None:
         return "Architecture diagrams are left out: the Python package pydot is missing (pip install pydot)."
     if shutil.which("dot") is None:
@@ -234,7 +234,7 @@ def graphviz_missing() -> str | None:
         pydot.Dot("probe").create(format="dot")
     except (OSError, AssertionError) as error:  # pydot asserts that dot's exit status is 0
         reason = " ".join(str(error).split())[:200]
-        return f"Architecture diagrams are left out: Graphviz's program dot is there, but fails ({reason})."
+        return f"Architecture diagrams are left out: Graphviz's program dot is installed, but fails ({reason})."
     return None
 
 
@@ -242,7 +242,7 @@ def architecture(model: "keras.Sequential", path: Path) -> bool:
     """Draws a model's layers as PNG: names, activations, input and output shapes.
 
     Returns:
-        False, with nothing written, where Graphviz or pydot is missing; `graphviz_missing` says which.
+        False, with nothing written, if Graphviz or pydot is missing or fails; `graphviz_missing` says which.
     """
     if graphviz_missing() is not None:
         return False
@@ -297,11 +297,11 @@ def _epoch_axis(axes: Axes, epochs: int) -> None:
 
 
 def _finite(values: Sequence[float | None]) -> np.ndarray:
-    """float64, with NaN for what is missing or not finite."""
+    """float64, with NaN for values that are missing or not finite."""
     return np.array([v if v is not None and math.isfinite(v) else math.nan for v in values], dtype=np.float64)
 
 
 def _mark_synthetic(figure: Figure, records: "list[Record]") -> None:
-    """Writes SYNTHETIC DATA across a figure that does not show CIFAR-10, so that no cut-out is taken for a result."""
+    """Writes SYNTHETIC DATA across a figure that does not show CIFAR-10, so that no part of it passes for a result."""
     if any(record.is_synthetic for record in records):
-        drawing.mark_synthetic(figure, 0.25)  # curves stay legible under it
+        drawing.mark_synthetic(figure, 0.25)  # light, so that curves stay legible

@@ -1,7 +1,7 @@
-"""Records → one page, `index.html`: the verdicts, the tables, the curves, where the models look; no network needed.
+"""Makes one page from records, `index.html`: verdicts, tables, curves, and where the models look. It works offline.
 
-The template is `page.html`. Charts are Vega-Lite's: drawn once as SVG, so that they are there without JavaScript, and
-again in the browser with tooltips, zoom and choices.
+The template is `page.html`. Charts are made with Vega-Lite: drawn once as SVG, for readers without JavaScript, and
+again in the browser, with tooltips, zoom and controls.
 """
 
 import base64
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-EACH = 4  # validation images of a class in the gallery, the first ones in the official order
-LOOKED_AT = 50  # of each class, for one that is predicted wrong
-COLOURS = "cividis"  # told apart with any colour vision, and in grey
+EACH = 4  # validation images of each class in the gallery: the first in the official order
+SEARCHED = 50  # validation images of each class, to find one that is predicted wrong
+COLOURS = "cividis"  # distinct with any colour vision, and in grey
 CURVES = {"loss": "loss (cross-entropy, nats)", "accuracy": "accuracy (%)"}
 
 
@@ -42,19 +42,20 @@ def write(
     dataset: cifar10.Dataset | None,
     out: Path,
 ) -> Path:
-    """Writes the page about your runs, or about the published ones if you have none, into `out`, and returns its path.
+    """Writes the page about the user's runs, or the published ones if there are none, into `out`; returns its path.
 
     Args:
-        published: stand beside one's own in the results.
-        figures: PNG files; those in a folder `architecture` are of models.
-        dataset: for the gallery of focus maps; without it the page says how to get one.
+        own: the user's runs.
+        published: shown beside the user's runs in the results.
+        figures: PNG files; the ones in a folder `architecture` show models.
+        dataset: for the gallery of focus maps; without it, the page says how to get one.
     """
     import jinja2
     import vl_convert
 
     shown = [*own] or [*published]
     curves = _curves([r for r in shown if r.experiment != records.CHOICES] or shown)
-    found = gallery(shown, dataset) if dataset is not None else None
+    maps = gallery(shown, dataset) if dataset is not None else None
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("kerascifar.output", "."), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -77,9 +78,9 @@ def write(
         diagrams=[_picture(path) for path in figures if path.parent.name == "architecture"],
         layers=_layers(shown),
         classes=_classes(shown),
-        gallery=_script(found) if found else None,
-        first=[e for e in found["entries"] if e["first"]] if found else [],
-        originals=found["pictures"] if found else [],
+        gallery=_script(maps) if maps else None,
+        first=[e for e in maps["entries"] if e["first"]] if maps else [],
+        originals=maps["pictures"] if maps else [],
         measures=[(a.title, _html(a.table), _markdown(a.note)) for a in analyses.results(shown)],
         assumptions=_markdown(_section("## What the report leaves open")),
         made=_environment(shown),
@@ -91,12 +92,12 @@ def write(
 
 
 def _script(value: Any) -> str:
-    """JSON that can stand in a script element."""
+    """JSON for a script element."""
     return json.dumps(value).replace("<", "\\u003c")
 
 
 def _html(table: "pd.DataFrame") -> str:
-    """A table, escaped."""
+    """A table as HTML, escaped."""
 
     def text(value: Any) -> str:
         if isinstance(value, float):
@@ -107,16 +108,17 @@ def _html(table: "pd.DataFrame") -> str:
 
 
 def _results(own: Sequence[Record], published: Sequence[Record]) -> list[tuple[str, str, list[str]]]:
-    """Title, table and notes of every experiment."""
-    found = []
+    """Title, table and notes of each experiment."""
+    sections = []
     for experiment in dict.fromkeys(r.experiment for r in [*own] or [*published]):
-        if experiment in (records.CHOICES, sensitivity.EXPERIMENT):  # these have tables of their own
+        if experiment in (records.CHOICES, sensitivity.EXPERIMENT):  # these have their own tables
             continue
-        mine, theirs = ([r for r in runs if r.experiment == experiment] for runs in (own, published))
-        table = tables.readable(tables.results(mine, theirs), whole=True)
+        own_runs, published_runs = ([r for r in runs if r.experiment == experiment] for runs in (own, published))
+        table = tables.readable(tables.results(own_runs, published_runs), whole=True)
         html = str(table.to_html(index=False, border=0, escape=True))
-        found.append((report.TITLES.get(experiment, experiment), html, tables.notes(mine, theirs)))
-    return found
+        notes = tables.notes(own_runs, published_runs)
+        sections.append((report.TITLES.get(experiment, experiment), html, notes))
+    return sections
 
 
 def _markdown(text: str) -> str:
@@ -126,35 +128,35 @@ def _markdown(text: str) -> str:
 
 
 def _section(heading: str) -> str:
-    """The text of README below a heading, up to the next one; empty where the package was installed without it."""
+    """README's text below a heading, up to the next one; empty if the package was installed without README."""
     page = readme.README.read_text(encoding="utf-8") if readme.README.is_file() else ""
     return page.partition(heading)[2].partition("\n")[2].partition("\n## ")[0]
 
 
 def _layers(shown: Sequence[Record]) -> dict[str, str]:
-    """Per model what its diagram shows, in words."""
-    found = {}
+    """For each model, the content of its diagram in words."""
+    layers_of = {}
     for run in shown:
-        if (name := run.row.model) in models.BUILDERS and name not in found:
+        if (name := run.row.model) in models.BUILDERS and name not in layers_of:
             network = models.build(name, **run.row.model_options)
             shapes = ("×".join(map(str, layer.output.shape[1:])) for layer in network.layers)
-            found[name] = ", ".join(
+            layers_of[name] = ", ".join(
                 f"{type(layer).__name__} {s}" for layer, s in zip(network.layers, shapes, strict=True)
             )
-    return found
+    return layers_of
 
 
 def _classes(shown: Sequence[Record]) -> list[tuple[str, str]]:
-    """For each explained row how its test images are predicted: what its confusion matrix shows, as a table."""
+    """The confusion matrix of each explained row, as a table."""
     import pandas as pd
 
-    found = []
+    matrices = []
     for experiment, name in report.EXPLAINED:
         if runs := [r for r in shown if (r.experiment, r.name) == (experiment, name)]:
             names = runs[0].dataset["class_names"]
             table = pd.DataFrame(tables.confusion(runs), index=names, columns=names).rename_axis("label \\ predicted")
-            found.append((name, _html(table.reset_index())))
-    return found
+            matrices.append((name, _html(table.reset_index())))
+    return matrices
 
 
 def _picture(path: Path) -> tuple[str, str]:
@@ -165,7 +167,7 @@ def _picture(path: Path) -> tuple[str, str]:
 
 
 def _inline(pixels: np.ndarray) -> str:
-    """A picture, uint8 (height, width, 3), for an `img`: lossless WebP, which takes a third of PNG's room or less."""
+    """A picture, uint8 (height, width, 3), for an `img`: as lossless WebP, at most a third of the size of PNG."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -174,7 +176,7 @@ def _inline(pixels: np.ndarray) -> str:
 
 
 def _curves(shown: Sequence[Record]) -> dict[str, Any]:
-    """Vega-Lite's description of the training curves: one row of the experiments at a time, seeds on and off."""
+    """Vega-Lite's specification of the training curves: one row at a time, with a checkbox for each seed."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["row", "seed", "split", "epoch", *CURVES])
@@ -205,7 +207,7 @@ def _curves(shown: Sequence[Record]) -> dict[str, Any]:
                 "height": 260,
                 "mark": {"type": "line", "point": {"size": 8}, "strokeWidth": 1.2},
                 "params": [
-                    # The wheel alone goes on scrolling the page.
+                    # The wheel alone still scrolls the page.
                     {
                         "name": f"zoom_{name}",
                         "select": {"type": "interval", "zoom": "wheel![event.ctrlKey]"},
@@ -242,9 +244,9 @@ def _curves(shown: Sequence[Record]) -> dict[str, Any]:
 
 
 def gallery(shown: Sequence[Record], dataset: cifar10.Dataset) -> dict[str, Any] | None:
-    """For the explained rows and every method: validation images of each class, and their focus maps.
+    """Validation images of each class, with their focus maps for the explained rows and all methods.
 
-    The first ones in the official order, and the first one that the row predicts wrong. None where no run has weights.
+    The first images in the official order, and the first one that the row predicts wrong. None if no run has weights.
     """
     usable = [
         r for r in shown if (r.folder / records.MODEL).is_file() and r.dataset["train"] == dataset.fingerprint["train"]
@@ -263,7 +265,7 @@ def gallery(shown: Sequence[Record], dataset: cifar10.Dataset) -> dict[str, Any]
         labels, images = dataset.labels[indices], cifar10.scale(dataset.images[indices])
         shown_images |= {int(index): _inline(dataset.images[index]) for index in indices}
         for method in terminal.track(tuple(methods.METHODS), f"Focus maps of {record.name}"):
-            found = methods.focus_maps(model, images, labels, method=method)
+            maps = methods.focus_maps(model, images, labels, method=method)
             entries += [
                 {
                     "row": record.name,
@@ -279,7 +281,7 @@ def gallery(shown: Sequence[Record], dataset: cifar10.Dataset) -> dict[str, Any]
                     "map": _inline(_coloured(shown_map)),
                 }
                 for place, (index, label, guess, shown_map) in enumerate(
-                    zip(indices, labels, predicted, found, strict=True)
+                    zip(indices, labels, predicted, maps, strict=True)
                 )
             ]
     return {"pictures": shown_images, "entries": entries} if entries else None
@@ -288,10 +290,10 @@ def gallery(shown: Sequence[Record], dataset: cifar10.Dataset) -> dict[str, Any]
 def _chosen(
     model: "keras.Sequential", validation: np.ndarray, dataset: cifar10.Dataset
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the images to show, class by class, and what the model predicts for them."""
+    """The indices of the images to show, class by class, and the model's predictions for them."""
     indices, predicted = [], []
     for label in range(10):
-        group = validation[dataset.labels[validation] == label][:LOOKED_AT]
+        group = validation[dataset.labels[validation] == label][:SEARCHED]
         guesses = np.asarray(model.predict(cifar10.scale(dataset.images[group]), verbose=0)).argmax(axis=1)
         places = np.union1d(np.arange(min(EACH, len(group))), np.flatnonzero(guesses != label)[:1])
         indices.append(group[places])
@@ -300,40 +302,41 @@ def _chosen(
 
 
 def _coloured(values: np.ndarray) -> np.ndarray:
-    """A map, 0..1, in colours: uint8 (32, 32, 3); in 32 steps, so that the file is small."""
+    """A map, 0..1, in colours: uint8 (32, 32, 3), in 32 steps to keep the file small."""
     from matplotlib import colormaps
 
     return np.asarray(colormaps[COLOURS](np.round(values * 31) / 31, bytes=True)[..., :3])
 
 
 def _environment(shown: Sequence[Record]) -> list[tuple[str, str]]:
-    """Where and with what the runs were made."""
-    found: dict[str, list[str]] = {}
+    """The hardware, software and data of the runs."""
+    environment: dict[str, list[str]] = {}
     for run in shown:
-        made = run.environment
-        values = {key: str(made.get(key) or "") for key in ("device", "processor", "instructions", "backend", "commit")}
-        values["versions"] = ", ".join(f"{k} {v}" for k, v in (made.get("versions") or {}).items())
+        recorded = run.environment
+        keys = ("device", "processor", "instructions", "backend", "commit")
+        values = {key: str(recorded.get(key) or "") for key in keys}
+        values["versions"] = ", ".join(f"{k} {v}" for k, v in (recorded.get("versions") or {}).items())
         values["precision"] = run.row.precision
         values["images"] = (
             f"{run.dataset['name']}, SHA-256 {run.dataset['train'][:16]}… and {run.dataset['test'][:16]}…"
         )
         for key, value in values.items():
-            if value and value not in found.setdefault(key, []):
-                found[key].append(value)
-    return [(key, "; ".join(values)) for key, values in found.items() if values]
+            if value and value not in environment.setdefault(key, []):
+                environment[key].append(value)
+    return [(key, "; ".join(values)) for key, values in environment.items() if values]
 
 
 def _measure(run: Record) -> str:
-    """The command that measures where a run looks, by the methods that were measured."""
-    there = measurements.read(run)
-    measured = " ".join(kind for kind in methods.METHODS if f"{kind}/road" in there)
+    """The command that repeats a run's measurements."""
+    values = measurements.read(run)
+    measured = " ".join(kind for kind in methods.METHODS if f"{kind}/road" in values)
     published = " --published" if run.folder.parent == records.PUBLISHED else ""
     return f"python -m kerascifar focus{published} --rows {run.name} --seeds {run.seed} --methods {measured}"
 
 
 def _reproduce(shown: Sequence[Record]) -> list[tuple[str, str]]:
-    """For every row the command that trains it; then those that measure, judge and draw."""
-    found = []
+    """For each row, the command that trains it; then the commands that measure, judge and draw."""
+    commands = []
     for name, experiment in {r.name: r.experiment for r in shown if r.experiment in report.TITLES}.items():
         runs = [r for r in shown if r.name == name]
         seeds = " ".join(str(r.seed) for r in runs)
@@ -342,10 +345,10 @@ def _reproduce(shown: Sequence[Record]) -> list[tuple[str, str]]:
         again = f"\npython -m kerascifar verify {name} --seed {runs[0].seed}"
         published = again if runs[0].folder.parent == records.PUBLISHED else ""
         command = f"python -m kerascifar run experiments/{experiment}.toml --rows {name} --seeds {seeds}{options}"
-        found.append((name, command + published))
+        commands.append((name, command + published))
     return [
-        *found,
-        ("what the report leaves open", "make choices"),
+        *commands,
+        ("open choices", "make choices"),
         ("sensitivity", "python -m kerascifar run experiments/sensitivity.toml"),
         *(("where the models look: " + r.label, _measure(r)) for r in shown if measurements.read(r)),
         ("claims and verdicts", "python -m kerascifar findings"),

@@ -1,4 +1,4 @@
-"""Published records → the results in README, between two marks, and the tables and pictures in `docs/results/`."""
+"""Published records → README's results, between two marks, and the tables and figures in `docs/results/`."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,11 +34,11 @@ SHOWN = ("validation.png", "augmentation.png", "classes.png", "confusion-*.png")
 
 
 def results(published: Sequence[records.Record]) -> str:
-    """What README says of the published runs, as Markdown; empty while there are none."""
+    """README's results of the published runs, as Markdown; empty while there are none."""
     parts: list[str] = []
     if published:
-        judged = claims.verdicts(claims.table(published, claims.read()))
-        shown = judged.rename(columns={"words": "the report says"}).drop(columns="evidence")
+        verdicts = claims.verdicts(claims.table(published, claims.read()))
+        shown = verdicts.rename(columns={"words": "the report says"}).drop(columns="evidence")
         parts += ["### Which findings hold", tables.plain_markdown(shown), VERDICTS]
         if reasons := causes.remark(causes.table(published)):
             parts += [reasons]
@@ -47,8 +47,8 @@ def results(published: Sequence[records.Record]) -> str:
             parts += [f"### {title}", tables.as_markdown(tables.results([], runs)), *tables.notes([], runs)]
     for result in analyses.results(published, *COMPARISONS):
         parts += [f"### {result.title}", tables.plain_markdown(result.table), result.note]
-    if len(where := measuring.table(published)):
-        parts += ["### Where the models look, measured", tables.plain_markdown(where), LOOKING]
+    if len(measured := measuring.table(published)):
+        parts += ["### Where the models look, measured", tables.plain_markdown(measured), LOOKING]
         if len(spot := claims.against_centred(published)):
             parts += [tables.plain_markdown(spot), claims.AGAINST_CENTRED, claims.faithful(published)]
     drawn = [path for name in SHOWN for path in sorted(RESULTS.glob(name))]
@@ -57,7 +57,7 @@ def results(published: Sequence[records.Record]) -> str:
 
 
 def write_tables(published: Sequence[records.Record]) -> list[Path]:
-    """Makes the tables in `docs/results/` and README's results; returns what was written."""
+    """Writes the tables in `docs/results/` and README's results; returns the paths written."""
     written = report.write_tables([], published, RESULTS)
     for result in analyses.results(published, *COMPARISONS):
         tables.save_plain(result.table, RESULTS / result.name, result.title, [result.note])
@@ -65,19 +65,19 @@ def write_tables(published: Sequence[records.Record]) -> list[Path]:
     page = README.read_text(encoding="utf-8")
     before, start, rest = page.partition(START)
     _, end, after = rest.partition(END)
-    made = before + START + results(published) + END + after
-    if start and end and made != page:
-        files.write_text(README, made)
+    updated = before + START + results(published) + END + after
+    if start and end and updated != page:
+        files.write_text(README, updated)
         written.append(README)
     return written
 
 
 def write(published: Sequence[records.Record], focus: Callable[[records.Record], "Figure"]) -> list[Path]:
-    """Makes tables, figures and README's results; returns what was written.
+    """Writes tables, figures and README's results; returns the paths written.
 
     Args:
-        published: as `records.current` gives them.
-        focus: draws the ten classes' focus maps of a run.
+        published: records, as returned by `records.current`.
+        focus: draws a run's focus maps for the ten classes.
     """
     written = report.write_figures(published, RESULTS)
     for experiment, row in report.EXPLAINED:

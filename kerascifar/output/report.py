@@ -1,4 +1,4 @@
-"""Records → tables, curves and diagrams on disk. Trains nothing; everything can be made again."""
+"""Writes tables, curves and diagrams from records. It does not train, and everything can be made again."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,8 +13,8 @@ from kerascifar.output import figures, tables
 from kerascifar.runs import records
 from kerascifar.training import models
 
-EXPLAINED = [("experiment1", "M6"), ("experiment2", "Model4")]  # the rows that the report looks into
-TITLES = {"experiment1": "Experiment 1", "experiment2": "Experiment 2"}  # the report's own
+EXPLAINED = [("experiment1", "M6"), ("experiment2", "Model4")]  # the rows for which the original shows focus maps
+TITLES = {"experiment1": "Experiment 1", "experiment2": "Experiment 2"}  # as in the original
 
 
 def write(
@@ -23,31 +23,31 @@ def write(
     out: Path,
     say: Callable[[str], None] = print,
 ) -> list[Path]:
-    """Writes into `out`, and returns what it wrote.
+    """Writes these files into `out` and returns their paths.
 
     - `<experiment>.csv` and `.md`: the result tables;
     - `curves/<experiment>-<row>.png`: training statistics of each row, over its seeds;
-    - `validation.png`: validation accuracy of all rows beside the report's, without candidates and sensitivity rows;
+    - `validation.png`: validation accuracy beside the reported one, without candidates and sensitivity rows;
     - `classes.png`, `confusion-<row>.png`: accuracy by class and confusion matrices of M6 and Model4;
-    - `augmentation.png`: the report's comparison of M1 and M5, when both are there;
+    - `augmentation.png`: the original's comparison of M1 and M5, if both have runs;
     - `architecture/<model>.png`: a diagram per model.
     """
     return [*write_tables(own, published, out), *write_figures([*own] or [*published], out, say)]
 
 
 def write_figures(shown: Sequence[records.Record], out: Path, say: Callable[[str], None] = print) -> list[Path]:
-    """Writes the figures of these runs into `out`, and returns what it wrote; see `write`."""
+    """Writes the figures of these runs into `out` and returns their paths; see `write`."""
     for folder in (out, out / "curves", out / "architecture"):
         files.remove_unfinished(folder, older=files.A_DAY)
-    # Candidates and variations would bury the rows that they are for; candidates' curves nobody looks at.
+    # Candidates and sensitivity rows would crowd out the original's rows, and nobody needs the candidates' curves.
     main = [r for r in shown if r.experiment not in (records.CHOICES, sensitivity.EXPERIMENT)] or shown
     rows: dict[tuple[str, str], list[records.Record]] = {}
     for record in [r for r in shown if r.experiment != records.CHOICES] or shown:
         rows.setdefault((record.experiment, record.name), []).append(record)
     drawings: list[tuple[Path, Callable[[], Figure]]] = []
     for (experiment, name), runs in rows.items():
-        several = partial(figures.training_statistics_over_seeds, runs)
-        curves = several if len(runs) > 1 else partial(figures.training_statistics, runs[0])
+        over_seeds = partial(figures.training_statistics_over_seeds, runs)
+        curves = over_seeds if len(runs) > 1 else partial(figures.training_statistics, runs[0])
         drawings.append((out / "curves" / f"{experiment}-{name}.png", curves))
     if len(rows) > 1:
         drawings.append((out / "validation.png", partial(figures.validation_overview, main)))
@@ -68,22 +68,23 @@ def write_figures(shown: Sequence[records.Record], out: Path, say: Callable[[str
         if name in models.BUILDERS:
             options = next(r.row.model_options for r in [*main, *shown] if r.row.model == name)
             path = out / "architecture" / f"{name}.png"
-            keras.backend.clear_session()  # layer names start anew, as in a run
+            keras.backend.clear_session()  # restarts the numbers in layer names, as in a run
             if figures.architecture(models.build(name, **options), path):
                 written.append(path)
     return written
 
 
 def write_tables(own: Sequence[records.Record], published: Sequence[records.Record], out: Path) -> list[Path]:
-    """Writes `<experiment>.csv` and `.md` into `out`, and returns what it wrote."""
+    """Writes `<experiment>.csv` and `.md` into `out` and returns their paths."""
     written: list[Path] = []
     for experiment in dict.fromkeys(r.experiment for r in [*own] or [*published]):
-        if experiment == records.CHOICES:  # has its own table, without test figures
+        if experiment == records.CHOICES:  # has its own table, without test accuracies
             continue
-        mine = [r for r in own if r.experiment == experiment]
-        theirs = [r for r in published if r.experiment == experiment]
+        own_runs = [r for r in own if r.experiment == experiment]
+        published_runs = [r for r in published if r.experiment == experiment]
         path = out / experiment
         title = TITLES.get(experiment, experiment)
-        tables.save(tables.results(mine, theirs), path, title, tables.notes(mine, theirs))
+        table, notes = tables.results(own_runs, published_runs), tables.notes(own_runs, published_runs)
+        tables.save(table, path, title, notes)
         written += [path.with_suffix(".csv"), path.with_suffix(".md")]
     return written

@@ -1,4 +1,4 @@
-"""Records and the report's numbers as tables: reported, published and the user's own runs side by side."""
+"""Result tables: the original's reported values, published runs and the user's runs, side by side."""
 
 import dataclasses
 import math
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import rich.table
 
-# The report's columns in the report's order: title, then where a record has the value.
+# The original's columns, in its order.
 SETTINGS = ["aug", "loss", "opt", "bs", "lr"]
 MEASURES = ["use epoch", "Train_loss", "Train_acc", "Valid_loss", "Valid_acc", "Test_acc"]
 _REPORTED_KEYS = ["epochs", "train_loss", "train_acc", "valid_loss", "valid_acc", "test_acc"]
@@ -23,7 +23,7 @@ BEST = "◀ best Valid_acc"
 
 
 def settings(row: Row) -> list[Any]:
-    """A row's settings in the report's words and order."""
+    """A row's settings in the original's words and order."""
     return [
         row.augment,
         "ce",
@@ -34,7 +34,7 @@ def settings(row: Row) -> list[Any]:
 
 
 def measures(record: records.Record) -> list[float]:
-    """A run's figures in the report's order and units: epochs, nats, percent."""
+    """A run's metrics in the original's order and units: epochs, nats, percent."""
     r = record.results
     return [
         record.epochs_trained,
@@ -49,10 +49,10 @@ def measures(record: records.Record) -> list[float]:
 def results(own: Sequence[records.Record], published: Sequence[records.Record]) -> "pd.DataFrame":
     """One line per row and source ("reported", "published", "yours"), and "yours - reported" of full runs; unrounded.
 
-    Columns: experiment, row, model, source, n (runs), the report's settings and measures, "<measure> sd", "min" and
-    "max" over runs, seconds (of training, mean), device, epoch kept, shortened, dataset, best. Several runs of a row
-    (seeds) are averaged. Rows that only `published` has are left out: the table is about the rows of `own`, or of
-    `published` where `own` is empty. A reported or published line stands only beside runs of the same settings.
+    Columns: experiment, row, model, source, n (runs), the original's settings and metrics, "<metric> sd", "min" and
+    "max" over runs, seconds (of training, mean), device, epoch kept, shortened, dataset, best. A row's runs (seeds) are
+    averaged. The table is about the rows of `own`, or of `published` if `own` is empty; other rows are left out. A
+    reported or published line is shown only if its settings are the same.
     """
     import numpy as np
     import pandas as pd
@@ -60,10 +60,10 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
     lines: list[dict[str, Any]] = []
     shown = own or published
     for experiment, name in dict.fromkeys((r.experiment, r.name) for r in shown):
-        mine = [r for r in own if (r.experiment, r.name) == (experiment, name)]
-        theirs = [r for r in published if (r.experiment, r.name) == (experiment, name)]
-        first = (mine or theirs)[0]
-        theirs = [r for r in theirs if _configuration(r) == _configuration(first)]
+        own_runs = [r for r in own if (r.experiment, r.name) == (experiment, name)]
+        published_runs = [r for r in published if (r.experiment, r.name) == (experiment, name)]
+        first = (own_runs or published_runs)[0]
+        published_runs = [r for r in published_runs if _configuration(r) == _configuration(first)]
         head = {
             "experiment": experiment,
             "row": name,
@@ -77,7 +77,7 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
             lines.append(
                 {**head, "source": "reported", "n": 1, **dict(zip(MEASURES, averages["reported"], strict=True))}
             )
-        for source, group in (("published", theirs), ("yours", mine)):
+        for source, group in (("published", published_runs), ("yours", own_runs)):
             if not group:
                 continue
             values = np.array([measures(r) for r in group], dtype="float64")
@@ -99,8 +99,8 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
                     "dataset": group[0].dataset["name"],
                 }
             )
-        source = "yours" if mine else "published"
-        if "reported" in averages and not any(r.shortened for r in mine or theirs):
+        source = "yours" if own_runs else "published"
+        if "reported" in averages and not any(r.shortened for r in own_runs or published_runs):
             difference = np.subtract(averages[source], averages["reported"]).tolist()
             lines.append({**head, "source": f"{source} - reported", **dict(zip(MEASURES, difference, strict=True))})
     table = pd.DataFrame(lines)
@@ -112,7 +112,7 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
 
 
 def _configuration(record: records.Record) -> dict[str, Any]:
-    """What a run shares with those that it may stand beside; a shortened run stands beside full ones."""
+    """The values that runs must share to be shown side by side; shortened and full runs may be."""
     return {key: value for key, value in dataclasses.asdict(record.row).items() if key != "epochs"}
 
 
@@ -126,9 +126,9 @@ def _cell(title: str, value: Any, deviation: Any, signed: bool) -> str:
 
 
 def readable(table: "pd.DataFrame", whole: bool = False) -> "pd.DataFrame":
-    """The table rounded for reading: texts only, settings once per row, mean ± standard deviation where n > 1.
+    """The table rounded for reading: all cells are text, settings appear once per row, and n > 1 gives mean ± sd.
 
-    `whole` adds what a terminal has no room for: the range of the test accuracy, the epoch kept, minutes of training.
+    `whole` adds columns that do not fit a terminal: the range of the test accuracy, the kept epoch, and minutes.
     """
     import pandas as pd
 
@@ -156,7 +156,7 @@ def readable(table: "pd.DataFrame", whole: bool = False) -> "pd.DataFrame":
 
 
 def notes(own: Iterable[records.Record], published: Iterable[records.Record]) -> list[str]:
-    """What a reader must know to read the table."""
+    """Notes that a reader needs to understand the table."""
     own = list(own)
     names = {r.name for r in own}
     shown = [*own, *(r for r in published if not own or r.name in names)]
@@ -180,9 +180,9 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
         lines.append(f"Trained on: {'; '.join(sorted(devices))}; {took} in all.")
     other = {r.name for r in shown if (line := original.row_of(r)) and settings(r.row) != original.settings(line)}
     if other:
-        lines.append(f"Settings other than the report's, so not compared with it: {', '.join(sorted(other))}.")
+        lines.append(f"Settings differ from the original's, so not compared with it: {', '.join(sorted(other))}.")
     if any(r.shortened for r in shown):
-        lines.append("Shortened runs (--epochs) were cut before early stopping: they are not results.")
+        lines.append("Shortened runs (--epochs) ended before early stopping: they are not results.")
     if precisions := sorted({r.row.precision for r in shown} - {"float32"}):
         trained = ", ".join(r.label for r in shown if r.row.precision != "float32")
         lines.append(f"Not in float32 but in {' and '.join(precisions)}: {trained}.")
@@ -210,7 +210,7 @@ def as_rich(table: "pd.DataFrame", title: str) -> "rich.table.Table":
 
 
 def wrapped(table: "pd.DataFrame") -> "rich.table.Table":
-    """A table of texts for a terminal, whose long cells take several lines."""
+    """A table of texts for a terminal; long cells are wrapped over several lines."""
     import rich.box
     import rich.table
     from rich.text import Text
@@ -222,12 +222,12 @@ def wrapped(table: "pd.DataFrame") -> "rich.table.Table":
 
 
 def save_plain(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str]) -> None:
-    """Writes a table as it is: `path`.csv and, with the remarks, `path`.md."""
+    """Writes a table unchanged: `path`.csv and, with the remarks, `path`.md."""
     _write(table, plain_markdown(table), path, title, remarks)
 
 
 def confusion(runs: Sequence[records.Record]) -> "np.ndarray":
-    """How test images of each label (row) are predicted, % of the label: float64 (10, 10), the mean over runs."""
+    """Predicted classes (columns) for each label (row), % of the label: float64 (10, 10), the mean over runs."""
     import numpy as np
 
     counts = np.mean([run.confusion() for run in runs], axis=0)
@@ -235,14 +235,14 @@ def confusion(runs: Sequence[records.Record]) -> "np.ndarray":
 
 
 def number(value: float) -> str:
-    """Two decimals, or two digits for what is smaller than 0.1; nothing for NaN."""
+    """Two decimals, or two digits below 0.1; nothing for NaN."""
     if math.isnan(value):
         return ""
     return f"{value:,.2f}" if value == 0 or abs(value) >= 0.1 else f"{value:#.2g}"
 
 
 def plain_markdown(table: "pd.DataFrame") -> str:
-    """A table as it is: two decimals, or two digits for small values; missing values are empty."""
+    """A table as Markdown: numbers as `number` writes them, and nothing for missing values."""
 
     def text(value: Any) -> str:
         if isinstance(value, float):
@@ -258,7 +258,7 @@ def save(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str]) 
 
 
 def as_markdown(table: "pd.DataFrame") -> str:
-    """The readable table, whole."""
+    """The readable table with all columns, as Markdown."""
     return str(readable(table, whole=True).to_markdown(index=False, disable_numparse=True))
 
 
