@@ -272,7 +272,9 @@ def test_a_broken_dot_is_named(tmp_path, monkeypatch):
     fake_dot(tmp_path, "echo libgvc.so is gone >&2; exit 127")
     monkeypatch.setenv("PATH", str(tmp_path))
     line = figures.graphviz_missing()
-    assert line is not None and line.startswith("Architecture diagrams are left out: Graphviz's program dot is installed")
+    assert line is not None and line.startswith(
+        "Architecture diagrams are left out: Graphviz's program dot is installed"
+    )
     assert "\n" not in line
 
 
