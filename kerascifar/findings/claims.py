@@ -448,7 +448,7 @@ def table(records: Sequence[Record], claims: Sequence[Claim]) -> "pd.DataFrame":
             "verdict": judged,
             "so far": SO_FAR[points] if judged == UNDECIDED else "",
             "comparison": str(comparison),
-            "matters": comparison.matters,
+            "margin": comparison.matters,
             "unit": UNITS.get(comparison.metric, "points"),
             "decided": verdict[comparison],
             "reported": reported(comparison),

@@ -111,16 +111,16 @@ def _measured(
     results: dict[str, list[np.ndarray]] = {}
     for part in parts(len(shown.images)):
         x, y, mosaics, quarter, behind = (values[part] for values in shown)
-        maps = _maps(network, x, y, kind)
+        found_maps = _maps(network, x, y, kind)
         values = {
-            "road": measures.road(predict, x, y, maps),
-            "border": measures.border_share(maps),
+            "road": measures.road(predict, x, y, found_maps),
+            "border": measures.border_share(found_maps),
             "pointing": measures.pointing(_maps(network, mosaics, y, kind), quarter),
-            "background": predict(measures.with_background(x, behind, maps)).argmax(axis=1) == y,
+            "background": predict(measures.with_background(x, behind, found_maps)).argmax(axis=1) == y,
         }
-        values["deletion"], values["insertion"] = measures.deletion_and_insertion(predict, x, y, maps)
+        values["deletion"], values["insertion"] = measures.deletion_and_insertion(predict, x, y, found_maps)
         if kind in methods.METHODS:
-            values["likeness"] = measures.likeness(maps, _maps(fresh, x, y, kind))
+            values["likeness"] = measures.likeness(found_maps, _maps(fresh, x, y, kind))
         values = {f"{kind}/{name}": value for name, value in values.items()}
         values["mosaic_right"] = predict(mosaics).argmax(axis=1) == y
         for name, value in values.items():
