@@ -101,8 +101,8 @@ def trained(folder, name):
 def test_the_row_is_trained_and_compared(compared, folder):
     """Fails if a key is no field of `Row`, or if the row does not start from the defaults."""
     row = trained(folder, "M9").row
-    assert (row["learning_rate"], row["batch_size"], row["epochs"]) == (0.0005, 256, 1)
-    assert row["model_options"] == trained(folder, "M1").row["model_options"]
+    assert (row.learning_rate, row.batch_size, row.epochs) == (0.0005, 256, 1)
+    assert row.model_options == trained(folder, "M1").row.model_options
     assert re.search(r"^\| M1 .*\n\| M9 ", compared, re.M)
 
 
@@ -114,7 +114,7 @@ def test_the_model_is_listed_and_trained(folder, monkeypatch):
     printed = run_commands("A model", folder)
     assert printed.startswith("mine: One convolution") and "trainable parameters 1,226" in printed
     record = trained(folder, "Mine")
-    assert (record.row["model"], record.epochs_trained) == ("mine", 1)
+    assert (record.row.model, record.epochs_trained) == ("mine", 1)
     weights = keras.saving.load_model(record.folder / "model.keras").get_weights()
     assert [w.shape for w in weights] == [(3, 3, 3, 8), (8,), (8, 10), (10,)]
 

@@ -240,8 +240,9 @@ def test_adding_a_model_is_one_function_and_adding_a_row_one_block(tmp_path, sha
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     function = re.search(r"```python\n(@model.*?)```", readme, re.S)[1]
     block = re.search(r"```toml\n(.*?)```", readme, re.S)[1].replace("M9", "Mine") + 'model = "mine"\n'
-    shutil.copytree(ROOT / "kerascifar", tmp_path / "kerascifar", ignore=shutil.ignore_patterns("__pycache__"))
-    with open(tmp_path / "kerascifar" / "models.py", "a", encoding="utf-8") as file:
+    for name in ("kerascifar", "experiments"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
+    with open(tmp_path / "kerascifar" / "training" / "models.py", "a", encoding="utf-8") as file:
         file.write("\n\n" + function)
     text = (ROOT / "experiments" / "experiment1.toml").read_text(encoding="utf-8")
     # The defaults' options are Model1's.

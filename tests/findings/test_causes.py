@@ -1,7 +1,5 @@
 """What stands behind the verdicts is read from the histories."""
 
-import dataclasses
-
 import factories
 import numpy as np
 import pytest
@@ -15,7 +13,7 @@ def run(name, losses, accuracies, kept, **changes):
     results = {
         s: {"loss": 1.0, "accuracy": a} for s, a in (("train", 0.8), ("validation", max(accuracies)), ("test", 0.7))
     }
-    row = {"name": name, "model": "model2" if name.startswith("Model") else "model1"}
+    row = {"name": name, "model": "model2" if name.startswith("Model") else "model1"} | changes.pop("row", {})
     return factories.record(
         history=history, row=row, results=results, epochs_trained=len(losses), epoch_kept=kept, **changes
     )
@@ -43,8 +41,7 @@ def test_a_row_is_compared_at_the_epoch_where_the_reports_model2_stopped(monkeyp
 
 
 def test_a_run_that_watches_accuracy_is_stopped_by_it():
-    six = run("M6", [1.0, 1.6, 1.8], [0.3, 0.4, 0.35], 2)
-    six = dataclasses.replace(six, row=dataclasses.replace(six.row, monitor="val_accuracy"))
+    six = run("M6", [1.0, 1.6, 1.8], [0.3, 0.4, 0.35], 2, row={"monitor": "val_accuracy"})
     assert causes.table([six]).set_index("row").loc["M6", "stopped early"] == pytest.approx(40)
 
 
@@ -55,8 +52,7 @@ def test_the_first_five_epochs_are_no_rise_and_the_last_ten_are_the_last_fall():
 
 
 def test_a_model_that_is_gone_is_left_out():
-    gone = run("Mine", [1.0, 0.9], [0.1, 0.2], 2)
-    gone = dataclasses.replace(gone, row=dataclasses.replace(gone.row, model="mine"))
+    gone = run("Mine", [1.0, 0.9], [0.1, 0.2], 2, row={"model": "mine"})
     assert causes.table([gone]).empty
 
 

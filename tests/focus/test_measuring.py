@@ -1,5 +1,6 @@
 """What is measured of a run is kept beside it, found again, and told apart from another run's."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -130,7 +131,7 @@ def test_maps_that_leave_the_edges_empty_are_alike_by_chance():
     row = factories.record(row={"model": "model4"}).row
     assert measuring._by_chance(row, "gradcam") == pytest.approx(0.70, abs=0.02)
     assert abs(measuring._by_chance(row, "saliency")) < 0.05
-    assert np.isnan(measuring._by_chance({**row, "model": "gone"}, "gradcam"))
+    assert np.isnan(measuring._by_chance(dataclasses.replace(row, model="gone"), "gradcam"))
 
 
 def test_the_published_files_say_what_they_are():

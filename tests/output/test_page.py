@@ -186,9 +186,8 @@ def test_the_verdicts_are_by_the_published_runs_where_there_are_some(runs, tmp_p
 def test_markup_in_a_record_stays_text(runs, tmp_path):
     """A record's texts are checked when it is read; the page trusts them no more than that."""
     run = factories.record(
-        row={"name": "<b>M6</b>"},
         history=runs[0].history,
-        environment={"device": "</script><i>x</i>"},
+        environment={"device": "</script><i>x</i>", "processor": "<b>M6</b>"},
         dataset=runs[0].dataset,
     )
     run.__dict__["predictions"] = runs[0].predictions
@@ -203,7 +202,9 @@ def test_report_writes_the_page_and_says_what_is_missing(tmp_path, monkeypatch, 
     shutil.copytree(runs[0].folder, tmp_path / "runs" / "M6")
     assert main(["report", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr()
-    assert str(tmp_path / "out" / "index.html") in printed.out and "Without the gallery of focus maps" in printed.err
+    assert (
+        str(tmp_path / "out" / "index.html") in printed.out and "The gallery of focus maps is left out" in printed.err
+    )
 
 
 @pytest.fixture(scope="module")
