@@ -1,4 +1,4 @@
-"""Matplotlib figures as files: whole or not at all, the same bytes each time; and the mark of synthetic data."""
+"""Saves Matplotlib figures, atomically and with the same bytes each time, and marks synthetic data."""
 
 import hashlib
 from pathlib import Path
@@ -14,7 +14,7 @@ from kerascifar.common import files
 from kerascifar.common.errors import UserError
 
 DPI = 150
-# What would differ from one writing to the next, or with the library, is left out: same figure, same file.
+# Dates and library versions are left out, so that the same figure gives the same file.
 METADATA: dict[str, dict[str, str | None]] = {
     ".png": {"Software": None},
     ".svg": {"Date": None, "Creator": None},
@@ -23,19 +23,19 @@ METADATA: dict[str, dict[str, str | None]] = {
 
 
 def check_suffix(path: Path) -> None:
-    """Raises a `UserError` unless `save` knows the format that the suffix of `path` names."""
+    """Raises a `UserError` unless `save` can write the format that the suffix of `path` names."""
     if path.suffix.lower() not in METADATA:
         raise UserError(
-            f"{path}: pictures are not written as {path.suffix or 'a file without a suffix'}.\n"
+            f"{path}: cannot write a picture as {path.suffix or 'a file without a suffix'}.\n"
             f"Expected a name that ends in one of: {', '.join(METADATA)}.\nNothing was written."
         )
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a figure as PNG, SVG or PDF, by the suffix: whole or not at all, the same bytes each time.
+    """Writes a figure as PNG, SVG or PDF, according to the suffix. The write is atomic, the bytes always the same.
 
     Raises:
-        UserError: another suffix.
+        UserError: the suffix is not one of these.
     """
     check_suffix(path)
     metadata = METADATA[path.suffix.lower()]
@@ -46,17 +46,17 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def caption(figure: Figure) -> str:
-    """What is written in a figure, but for the scales: titles, legends, numbers in it."""
-    found = [figure.get_suptitle()]
+    """The text in a figure, except on its axes: titles, legends and numbers."""
+    texts = [figure.get_suptitle()]
     for axes in figure.axes:
-        found += [axes.get_title(), *(text.get_text() for text in axes.texts)]
+        texts += [axes.get_title(), *(text.get_text() for text in axes.texts)]
     for legend in [*filter(None, (axes.get_legend() for axes in figure.axes)), *figure.legends]:
-        found += [text.get_text() for text in legend.get_texts()]
-    return " | ".join(filter(None, found))
+        texts += [text.get_text() for text in legend.get_texts()]
+    return " | ".join(filter(None, texts))
 
 
 def _fingerprint(figure: Figure) -> str:
-    """Of the lines, bars, images and scales' words that are drawn, to tell a stale figure from a new one."""
+    """A hash of the lines, bars, images and tick labels, which tells a stale figure from a new one."""
     drawn = hashlib.sha256()
     for axes in figure.axes:
         numbers: list[Any] = [line.get_xydata() for line in axes.lines] + [i.get_array() for i in axes.images]
@@ -68,6 +68,6 @@ def _fingerprint(figure: Figure) -> str:
 
 
 def mark_synthetic(figure: Figure, alpha: float = 0.6) -> None:
-    """Writes SYNTHETIC DATA across a figure; with a light rim, so that it is seen on any picture."""
+    """Writes SYNTHETIC DATA across a figure, with a light outline so that it stands out on any background."""
     text = figure.text(0.5, 0.5, "SYNTHETIC DATA", fontsize=44, color="#555555", rotation=20, ha="center", va="center")
     text.set(alpha=alpha, path_effects=[withStroke(linewidth=4, foreground="white", alpha=alpha)], in_layout=False)

@@ -1,6 +1,7 @@
-"""Crash-safe writing: a temporary name in the same folder, flushed to disk, then renamed. A file is whole or absent.
+"""Crash-safe writing, and a lock.
 
-And a lock that the operating system lets go of when its process ends, however it ends.
+A file is written under a temporary name in the same folder, flushed to disk, then renamed: it is complete or absent.
+The operating system releases the lock when the process ends, however it ends.
 """
 
 import contextlib
@@ -14,15 +15,15 @@ from pathlib import Path
 
 import filelock
 
-TEMPORARY = ".unfinished-"  # prefix of every file that is not whole yet
-A_DAY = 86_400.0  # seconds after which an unfinished file is nobody's work
+TEMPORARY = ".unfinished-"  # prefix of every file that is not complete yet
+A_DAY = 86_400.0  # seconds after which an unfinished file counts as abandoned
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path`; on leaving without an error it is flushed to disk and renamed to `path`.
+    """Yields a temporary path beside `path`; unless an error occurs, flushes the file to disk and renames it to `path`.
 
-    The temporary name keeps the suffix of `path`, because Keras, Matplotlib and NumPy choose a format by it.
+    The temporary name keeps the suffix of `path`, because Keras, Matplotlib and NumPy derive the format from it.
     """
     make_folder(path.parent)
     handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
@@ -40,7 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes the folder and those above it, so that they survive a power cut."""
+    """Creates the folder and its parents so that they survive a power failure."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for path in missing:
@@ -48,35 +49,36 @@ def make_folder(folder: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Raises `OSError` unless files can be made in `folder`, which is made where it is missing."""
+    """Raises `OSError` unless files can be written in `folder`, which is created if it is missing."""
     make_folder(folder)
     with tempfile.TemporaryFile(dir=folder):
         pass
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text with `\\n` line ends, whole or not at all."""
+    """Writes UTF-8 text with `\\n` line endings, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write(path: Path, save: Callable[[Path], object]) -> None:
-    """Writes what `save(temporary path)` writes, whole or not at all."""
+    """Calls `save` with a temporary path, then renames that file to `path`."""
     with replacing(path) as temporary:
         save(temporary)
 
 
 def flush(path: Path) -> None:
-    """Returns when the file's content is on the disk."""
+    """Returns once the file's content is on disk."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """Holds the lock file `path` if no other process does; yields whether it is held. Never waits.
+    """Locks the file `path` unless another process holds it; yields whether it is locked. Never waits.
 
-    The lock is the operating system's, not the file's existence: a process that is killed lets go of it.
+    The lock belongs to the operating system and does not depend on the file's existence: killing the process
+    releases it.
     """
     make_folder(path.parent)
     lock = filelock.FileLock(path, fallback_to_soft=False)
@@ -92,10 +94,11 @@ def locked(path: Path) -> Iterator[bool]:
 
 
 def remove_unfinished(folder: Path, older: float = 0.0) -> None:
-    """Removes what a killed process left directly in `folder`, if it is older than that.
+    """Removes the unfinished files that killed processes left directly in `folder`.
 
     Args:
-        older: 0 where a lock says that nobody else writes there; elsewhere long enough to be nobody's work.
+        older: minimum age in seconds. 0 if a lock guarantees that no other process writes there; otherwise long
+            enough for the files to count as abandoned.
     """
     for path in folder.glob(TEMPORARY + "*"):
         with contextlib.suppress(OSError):
@@ -110,7 +113,7 @@ def _umask() -> int:
 
 
 def flush_folder(folder: Path) -> None:
-    """Makes a rename survive a power cut; Windows cannot open folders and needs no such step."""
+    """Makes a rename survive a power failure. Windows cannot open folders and does not need this step."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

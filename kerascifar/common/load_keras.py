@@ -1,4 +1,4 @@
-"""Loads Keras and its backend without their start-up chatter."""
+"""Loads Keras and its backend without their start-up messages."""
 
 import os
 import re
@@ -13,10 +13,10 @@ _CHATTER = re.compile(
 
 
 def load_keras() -> None:
-    """Imports TensorFlow without its start-up chatter, unless the user has chosen a log level.
+    """Imports TensorFlow without its start-up messages, unless the user has chosen a log level.
 
-    TensorFlow 2.21 writes that it found no CUDA driver before it looks at the log level. So what it writes to standard
-    error meanwhile is held back, and all but notes is passed on.
+    TensorFlow 2.21 reports a missing CUDA driver before it reads the log level. Its output on standard error is
+    therefore captured during the import; everything except these messages is printed afterwards.
     """
     if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
@@ -38,9 +38,9 @@ def load_keras() -> None:
 
 
 def load_keras_to_count() -> None:
-    """Imports Keras without TensorFlow, in half the time: enough to build models and count their parameters.
+    """Imports Keras without TensorFlow, which halves the time. Enough to build models and count their parameters.
 
-    For a command that computes nothing with Keras, as the backend stays for the rest of the process.
+    Only for commands that compute nothing with Keras: the backend cannot change later in the process.
     """
     if "keras" in sys.modules:
         return
@@ -58,9 +58,9 @@ def load_tensorflow(what: str) -> None:
     """Imports Keras on TensorFlow.
 
     Args:
-        what: needs TensorFlow, in the plural, to begin the error's sentence with.
+        what: the plural noun that begins the error message, such as "Focus maps".
     Raises:
-        UserError: another backend is chosen.
+        UserError: Keras uses another backend.
     """
     load_keras()
     import keras

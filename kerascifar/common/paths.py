@@ -1,4 +1,4 @@
-"""Where the files beside the code are: at the top of a checkout, or inside an installed package."""
+"""The locations of the files shipped with the code, in a checkout or in an installed package."""
 
 from pathlib import Path
 
@@ -8,5 +8,5 @@ EXPERIMENTS = PACKAGE / "experiments" if (PACKAGE / "experiments").is_dir() else
 
 
 def in_checkout() -> bool:
-    """Whether this is a checkout of the source, where runs can be published, rather than an installed package."""
+    """Whether the code runs from a source checkout, where runs can be published, not from an installed package."""
     return EXPERIMENTS.parent == CHECKOUT and (CHECKOUT / "pyproject.toml").is_file()

@@ -294,10 +294,10 @@ def test_synthetic_runs_never_mix_with_cifar(place, figures, monkeypatch, model,
         ),
         (["--class", "cat", "--seed", "4"], "--seed 4: no trained model with that seed was found."),
         (["--class", "cat", "--layer", "pool"], '--layer "pool" is not a Conv2D layer of model "tiny".'),
-        (["--class", "cat", "--out", "a.jpeg"], "a.jpeg: pictures are not written as .jpeg."),
+        (["--class", "cat", "--out", "a.jpeg"], "a.jpeg: cannot write a picture as .jpeg."),
         (["--class", "cat", "--out", "runs"], "--out runs: is a folder."),
         (["--class", "cat", "--runs", "empty"], "There is no trained model yet"),
-        (["--class", "cat", "--out", "runs/m6/record.json/a.png"], "A file stands where a folder is needed."),
+        (["--class", "cat", "--out", "runs/m6/record.json/a.png"], "A file is in the way of a folder."),
     ],
 )
 def test_bad_input_is_one_paragraph_and_exit_2(place, capsys, argv, message):

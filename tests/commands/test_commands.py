@@ -155,7 +155,7 @@ def test_focus_measures_a_run_once_and_shows_the_table(trained, shapes, tmp_path
     assert re.search(r"\A\| row .*\n.*\n\| A +\| Saliency +\| 1 +\| 100 ", first.stdout) and "| centred" in first.stdout
     told = [line for line in first.stderr.splitlines() if "parts" in line]  # no bar: this is no terminal
     assert re.fullmatch(r"A seed 0, saliency: 1 of 3 parts", told[0])
-    assert re.fullmatch(r"A seed 0, centred: 3 of 3 parts; left about 0 s", told[-1])
+    assert re.fullmatch(r"A seed 0, centred: 3 of 3 parts; about 0 s left", told[-1])
     (path,) = (tmp_path / "runs").glob("mine-A-*/focus.npz")
     before = path.stat().st_mtime_ns
     again = command(*words, cwd=tmp_path)

@@ -51,4 +51,4 @@ def test_time_left_is_told_however_long_a_part_takes(monkeypatch, capsys, minute
     with terminal.counted(4) as tick:
         for _ in range(3):
             tick("M6 seed 0, gradcam")
-    assert "3 of 4 parts; left about" in capsys.readouterr().err
+    assert "3 of 4 parts; about" in capsys.readouterr().err
