@@ -1,6 +1,6 @@
-"""Experiments as data: reads a TOML file of rows, checks every key and value, and names each run.
+"""Reads an experiment's TOML file, checks every key and value, and names each run.
 
-Nothing here loads TensorFlow, so a mistake in a configuration is told at once.
+This module does not load TensorFlow, so mistakes in a file are reported at once.
 """
 
 import dataclasses
@@ -18,25 +18,25 @@ from kerascifar.common.errors import UserError, suggest
 from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.training import models
 
-# The options that a row may give an optimizer, beside the learning rate: the arguments of Keras's classes.
+# The optimizer options that a row may set besides the learning rate: arguments of the Keras classes.
 OPTIMIZERS: dict[str, set[str]] = {
     "adam": {"beta_1", "beta_2", "epsilon", "amsgrad"},
     "rmsprop": {"rho", "momentum", "epsilon", "centered"},
     "sgd": {"momentum", "nesterov"},
 }
-FLAGS = {"amsgrad", "centered", "nesterov"}  # options of optimizers that are true or false
-# The arguments of ImageDataGenerator that kerascifar.training.augmentation applies to whole batches, and their types.
+FLAGS = {"amsgrad", "centered", "nesterov"}  # optimizer options that are true or false
+# The arguments of ImageDataGenerator that kerascifar.training.augmentation supports, and their types.
 AUGMENTATION: dict[str, type] = {
     "rotation_range": float,  # degrees, drawn from -x .. x
-    "width_shift_range": float,  # share of the width
-    "height_shift_range": float,  # share of the height
+    "width_shift_range": float,  # fraction of the width
+    "height_shift_range": float,  # fraction of the height
     "shear_range": float,  # degrees
-    "zoom_range": float,  # share: 0.1 draws from 0.9 .. 1.1
+    "zoom_range": float,  # fraction: 0.1 draws from 0.9 .. 1.1
     "horizontal_flip": bool,
     "vertical_flip": bool,
-    "fill_mode": str,  # what lies beyond the edges: one of FILL_MODES
-    "cval": float,  # the pixel value beyond the edges for "constant", 0..1
-    "interpolation_order": int,  # 1: linear between pixels; 0: the nearest pixel, as torchvision rotates by default
+    "fill_mode": str,  # how to fill the area beyond the edges: one of FILL_MODES
+    "cval": float,  # with "constant", the pixel value beyond the edges, 0..1
+    "interpolation_order": int,  # 1: linear; 0: nearest pixel, torchvision's default for rotation
 }
 FILL_MODES = {"nearest", "constant", "reflect", "wrap"}
 NAME_CHARACTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
@@ -47,19 +47,19 @@ class Row:
     """One line of a result table: a model and how it is trained. The fields are the keys of an experiment's TOML.
 
     Attributes:
-        name: letters, digits and `_`; stands in tables and folder names.
+        name: letters, digits and `_`; appears in tables and folder names.
         model: name of a builder in `kerascifar.training.models`.
         model_options: the builder's own keyword arguments, e.g. `{dropout = 0.3}`.
-        augment: whether training images are rotated and mirrored (the report's "aug").
-        augmentation: arguments of Keras's `ImageDataGenerator`, used where `augment` is true.
-        loss: "crossentropy", on logits (the report's "ce").
+        augment: whether to rotate and mirror training images (the original's "aug").
+        augmentation: arguments of Keras's `ImageDataGenerator`, used if `augment` is true.
+        loss: "crossentropy", on logits (the original's "ce").
         optimizer: "adam", "rmsprop" or "sgd".
-        optimizer_options: arguments of the Keras optimizer beside its learning rate.
+        optimizer_options: arguments of the Keras optimizer besides its learning rate.
         batch_size: images per training step.
         learning_rate: constant, greater than 0.
-        epochs: upper bound on epochs.
-        monitor: what EarlyStopping watches: "val_loss" or "val_accuracy".
-        patience: epochs without a better `monitor` after which training stops.
+        epochs: maximum number of epochs.
+        monitor: the value that EarlyStopping watches: "val_loss" or "val_accuracy".
+        patience: number of epochs without improvement after which training stops.
         precision: "float32", "mixed_bfloat16" or "mixed_float16" (Keras's dtype policies).
     """
 
@@ -85,10 +85,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Run:
-    """One training: a row of an experiment with a seed.
+    """One training of a row with one seed.
 
-    `shortened` when `epochs` was cut below the row's own. `basis` stands for what the row only names: the images'
-    fingerprint and the model's layers; the training fills it in.
+    `shortened` is true if `--epochs` allowed fewer epochs than the row. `basis` is a hash of the images' fingerprint
+    and the model's layers, which the row only names; it is set when training starts.
     """
 
     experiment: str
@@ -103,7 +103,7 @@ class Run:
 
     @property
     def id(self) -> str:
-        """The folder's name: experiment, row, seed and a hash of what decides the result, so none is overwritten."""
+        """The folder's name: experiment, row, seed, and a hash of the whole configuration so that names are unique."""
         parts = [self.experiment, dataclasses.asdict(self.row), self.seed, self.shortened, self.basis]
         text = json.dumps(parts, sort_keys=True)
         return f"{self.experiment}-{self.row.name}-seed{self.seed}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -111,7 +111,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A TOML file: its name (the file's), title, rows in order, and the seeds that run when none are asked for."""
+    """The contents of a TOML file: its name, title and rows, and the seeds to use by default."""
 
     name: str
     title: str
@@ -125,10 +125,10 @@ class Experiment:
         epochs: int | None = None,
         precision: str | None = None,
     ) -> list[Run]:
-        """The runs of the named rows (all when None), seed by seed, so that something whole is there early.
+        """The runs of the named rows (None: all). All rows with one seed come before the next seed.
 
         Raises:
-            UserError: a row that the experiment does not have, a seed below 0, `epochs` below 1, or another precision.
+            UserError: a row is not in the experiment, or a seed, `epochs` or `precision` is invalid.
         """
         known = {row.name: row for row in self.rows}
         chosen = list(dict.fromkeys(names)) if names else list(known)
@@ -140,7 +140,7 @@ class Experiment:
             if not 0 <= seed < 2**32:
                 raise UserError(f"Seed {seed} is out of range. Expected a whole number from 0 to {2**32 - 1}.")
         if epochs is not None and epochs < 1:
-            raise UserError(f"--epochs {epochs} trains nothing. Expected a whole number from 1 on.")
+            raise UserError(f"--epochs {epochs} trains nothing. Expected a whole number of at least 1.")
         runs = []
         for seed in wanted:
             for name in chosen:
@@ -152,7 +152,7 @@ class Experiment:
 
 
 def find(name: Path) -> Path:
-    """The file of an experiment: `name` itself, or the one that is shipped under that name, such as "experiment1"."""
+    """The file of an experiment: `name` itself, or the shipped file with that name, such as "experiment1"."""
     shipped = EXPERIMENTS / f"{name}.toml"
     return shipped if name.parent == Path() and not name.exists() and shipped.is_file() else name
 
@@ -161,33 +161,33 @@ def read(path: Path) -> Experiment:
     """Reads an experiment's TOML file: `title`, `seeds`, `[defaults]` and one `[[row]]` block per row.
 
     Raises:
-        UserError: wrong syntax, key, type, value or name; the text says where and what was expected.
+        UserError: the syntax, a key, a type, a value or a name is wrong; the text says where and what was expected.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # also no UTF-8, and whole numbers of thousands of digits
+    except ValueError as error:  # also raised for invalid UTF-8 and for integers with thousands of digits
         raise UserError(f"{path} is not valid TOML: {error}.\nCompare it with experiments/experiment1.toml.") from None
     except RecursionError:
-        raise UserError(f"{path} is nested too deeply. An experiment has rows of plain values.") from None
+        raise UserError(f"{path} is nested too deeply. Expected rows with plain values.") from None
     except FileNotFoundError:
         shipped = ", ".join(sorted(file.stem for file in EXPERIMENTS.glob("*.toml") if "[[row]]" in file.read_text()))
         raise UserError(
-            f"{path} does not exist. Expected a TOML file of your own, or the name of an experiment: {shipped}."
+            f"{path} does not exist. Expected the path of a TOML file or the name of an experiment: {shipped}."
         ) from None
     name = path.stem
     if not name or set(name) - NAME_CHARACTERS:
-        raise UserError(f'{path}: a file name of letters, digits and "_" is needed, as it names the runs\' folders.')
+        raise UserError(f'{path}: use only letters, digits and "_" in the file name; it becomes part of folder names.')
     _check_keys(str(path), table, {"title", "seeds", "defaults", "row"})
     title, seeds = table.get("title", name), table.get("seeds", [0])
     if not isinstance(title, str):
-        raise UserError(f"{path}: title must be a text, not {title!r}.")
+        raise UserError(f"{path}: title must be text, not {title!r}.")
     if not (isinstance(seeds, list) and seeds and all(type(s) is int and 0 <= s < 2**32 for s in seeds)):
-        raise UserError(f"{path}: seeds must be a list of whole numbers from 0 on, e.g. [0, 1], not {seeds!r}.")
+        raise UserError(f"{path}: seeds must be a list of non-negative whole numbers, e.g. [0, 1], not {seeds!r}.")
     defaults, blocks = table.get("defaults", {}), table.get("row", [])
     if not isinstance(defaults, dict) or not isinstance(blocks, list) or not all(isinstance(b, dict) for b in blocks):
         raise UserError(f"{path}: expected one [defaults] table and one [[row]] block per row.")
     if not blocks:
-        raise UserError(f"{path} has no row. Add one: a [[row]] block with at least name and model.")
+        raise UserError(f"{path} has no rows. Add a [[row]] block with at least name and model.")
     rows: list[Row] = []
     for number, block in enumerate(blocks, 1):
         where = f'{path}, row "{block["name"]}"' if isinstance(block.get("name"), str) else f"{path}, row {number}"
@@ -203,13 +203,13 @@ def read(path: Path) -> Experiment:
         except UserError as error:
             raise UserError(f"{where}: {error}\nNothing was trained and no file was changed.") from None
         if row.name in {r.name for r in rows}:
-            raise UserError(f'{path}: two rows are named "{row.name}". Give each row a name of its own.')
+            raise UserError(f'{path}: two rows are named "{row.name}". Give each row a different name.')
         rows.append(row)
     return Experiment(name, title, tuple(rows), tuple(dict.fromkeys(seeds)))
 
 
 def _plain(value: Any) -> Any:
-    """A TOML value as a record holds it: whole numbers stay whole, the rest is JSON (dates are refused later)."""
+    """A TOML value in the form in which a record holds it. Dates are rejected later."""
     return dict(value) if isinstance(value, dict) else value
 
 
@@ -228,7 +228,7 @@ def _is_number(value: Any) -> bool:
 
 _TABLE: tuple[str, Callable[[Any], bool]] = ("a table, e.g. { key = 1 }", lambda value: isinstance(value, Mapping))
 _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "str": ("a text", lambda value: isinstance(value, str)),
+    "str": ("text", lambda value: isinstance(value, str)),
     "bool": ("true or false", lambda value: isinstance(value, bool)),
     "int": ("a whole number", lambda value: type(value) is int),
     "float": ("a number", _is_number),
@@ -236,7 +236,7 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 def _problems(row: Row) -> Iterable[str]:
-    """What is wrong with the row's values, one sentence each; the first one is told."""
+    """Yields a sentence for each problem with the row's values; the caller reports the first."""
     for f in dataclasses.fields(row):
         value = getattr(row, f.name)
         kind, right = _KINDS.get(str(getattr(f.type, "__name__", "")), _TABLE)
@@ -256,12 +256,12 @@ def _problems(row: Row) -> Iterable[str]:
         if not low <= getattr(row, key) <= high:
             yield f"{key} {getattr(row, key)} is out of range. Expected {low} to {high}."
     if not 0 < row.learning_rate <= 100:
-        yield f"learning_rate {row.learning_rate} is out of range. Expected more than 0, at most 100."
+        yield f"learning_rate {row.learning_rate} is out of range. Expected more than 0 and at most 100."
     yield from _option_problems(row)
 
 
 def _option_problems(row: Row) -> Iterable[str]:
-    # A program may train a model that is no builder here; a file's rows must name one (`read`).
+    # A program may train a model that is not registered here; a row in a file must name a registered one (see `read`).
     builder = models.BUILDERS.get(row.model)
     options = set(row.model_options)
     if builder:
@@ -270,18 +270,18 @@ def _option_problems(row: Row) -> Iterable[str]:
         try:
             json.dumps(row.model_options[key], allow_nan=False)
         except (TypeError, ValueError):
-            yield f"model_options: {key} must hold numbers, texts, true or false, not {row.model_options[key]!r}."
+            yield f"model_options: {key} must contain numbers, text, true or false, not {row.model_options[key]!r}."
         if key not in options:
-            yield f'model_options: {row.model} takes no "{key}". {suggest(key, options)}'
+            yield f'model_options: {row.model} has no option "{key}". {suggest(key, options)}'
     for key, value in row.optimizer_options.items():
         known = OPTIMIZERS[row.optimizer]
         if key not in known:
-            yield f'optimizer_options: {row.optimizer} takes no "{key}". {suggest(key, known)}'
+            yield f'optimizer_options: {row.optimizer} has no option "{key}". {suggest(key, known)}'
         elif key in FLAGS:
             if not isinstance(value, bool):
                 yield f"optimizer_options: {key} must be true or false, not {value!r}."
         elif not (_is_number(value) and 0 <= value < (math.inf if key == "epsilon" else 1)):
-            allowed = "a number from 0 on" if key == "epsilon" else "from 0 up to, not including, 1"
+            allowed = "a non-negative number" if key == "epsilon" else "at least 0 and less than 1"
             yield f"optimizer_options: {key} must be {allowed}, not {value!r}."
     for key, value in row.augmentation.items():
         if key not in AUGMENTATION:
@@ -291,14 +291,14 @@ def _option_problems(row: Row) -> Iterable[str]:
         elif AUGMENTATION[key] is bool and not isinstance(value, bool):
             yield f"augmentation: {key} must be true or false, not {value!r}."
         elif key.endswith("_shift_range") and not 0 <= value < 1:
-            yield f"augmentation: {key} is a share of the image, 0 up to 1, not {value!r}."
+            yield f"augmentation: {key} must be a fraction of the image, at least 0 and less than 1, not {value!r}."
         elif key == "zoom_range" and not 0 <= value < 1:
-            yield f"augmentation: zoom_range is a share, 0 up to 1, not {value!r}."
+            yield f"augmentation: zoom_range must be a fraction, at least 0 and less than 1, not {value!r}."
         elif key in ("rotation_range", "shear_range") and not 0 <= value <= 180:
-            yield f"augmentation: {key} is in degrees, 0 to 180, not {value!r}."
+            yield f"augmentation: {key} must be in degrees, 0 to 180, not {value!r}."
         elif key == "interpolation_order" and (type(value) is not int or value not in (0, 1)):
-            yield f"augmentation: interpolation_order is 0 (nearest pixel) or 1 (linear), not {value!r}."
+            yield f"augmentation: interpolation_order must be 0 (nearest pixel) or 1 (linear), not {value!r}."
         elif key == "cval" and not 0 <= value <= 1:
-            yield f"augmentation: cval is a pixel value, 0 to 1, not {value!r}."
+            yield f"augmentation: cval must be a pixel value, 0 to 1, not {value!r}."
         elif key == "fill_mode" and str(value) not in FILL_MODES:
             yield f"augmentation: fill_mode {value!r} is not known. {suggest(str(value), FILL_MODES)}"

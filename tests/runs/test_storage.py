@@ -82,7 +82,7 @@ def test_a_run_goes_on_on_a_node_that_shares_nothing_with_the_dead_one(uri, tmp_
     for name in ("node", "local"):
         told = (process := node(name)).communicate(timeout=factories.HANG)[0]
         assert process.returncode == 0, told
-        assert ("goes on after epoch" in told) == (name == "node")
+        assert ("resuming after epoch" in told) == (name == "node")
     assert not (tmp_path / "node").exists()
     assert kept(Storage(uri), tmp_path / "back" / one.id) == sorted(
         path.name for path in (tmp_path / "local" / one.id).iterdir()
