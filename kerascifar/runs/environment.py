@@ -1,4 +1,4 @@
-"""What a record says about where it was made: versions, device, source commit."""
+"""Describes the environment of a run for its record: versions, device, code."""
 
 import hashlib
 import importlib.metadata
@@ -15,9 +15,9 @@ import kerascifar
 from kerascifar.common.machine import cores
 from kerascifar.common.paths import CHECKOUT, PACKAGE
 
-# What decides a result; records, pictures and documents may change without making it another program.
+# The files that can affect a result. Changes to others, such as records and pages, do not make the code uncommitted.
 CODE = ["kerascifar", "experiments/*.toml", "pyproject.toml", "requirements*"]
-# Variables of the libraries that compute: they choose kernels, threads, precision, or the order of sums.
+# Environment variables of the numerical libraries, which select kernels, threads, precision, or the order of sums.
 PREFIXES = (
     "CUBLAS_",
     "CUDA_",
@@ -39,10 +39,10 @@ PREFIXES = (
     "TORCH_",
     "XLA_",
 )
-# Those among them that name a folder of the machine's, or change only what is printed.
+# Exceptions: variables that name a folder on this machine, or only affect log output.
 NOT_RECORDED = {"CUDA_HOME", "CUDA_PATH", "CUDA_ROOT", "CUDA_CACHE_PATH", "KERAS_HOME", "TORCH_HOME"}
 NOT_RECORDED_PARTS = ("LOG", "VERBOSE", "CACHE_DIR", "_DIR")
-# Every package whose code computes a value of a run. jaxlib holds JAX's kernels; opencv fetches augmented pixels.
+# Every package whose code computes part of a run. jaxlib holds JAX's kernels; OpenCV looks up augmented pixels.
 PACKAGES = ["tensorflow", "keras", "numpy", "scipy", "opencv-python-headless", "ml-dtypes", "jax", "jaxlib", "torch"]
 
 
@@ -55,7 +55,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def commit() -> tuple[str | None, bool]:
-    """The commit of this source and whether the code has uncommitted changes; (None, True) outside a git checkout."""
+    """The commit, and whether the code has uncommitted changes. (None, True) outside a git checkout."""
     head, top = _git("rev-parse", "HEAD"), _git("rev-parse", "--show-toplevel")
     if head is None or top is None or Path(top).resolve() != CHECKOUT:
         return None, True
@@ -63,7 +63,7 @@ def commit() -> tuple[str | None, bool]:
 
 
 def source() -> str:
-    """SHA-256 of the folders `images` and `training`, whose code decides a trained model, committed or not."""
+    """SHA-256 of the code in `images` and `training`, which determines a trained model, whether committed or not."""
     digest = hashlib.sha256()
     for path in sorted(path for folder in ("images", "training") for path in (PACKAGE / folder).glob("*.py")):
         digest.update(f"{path.relative_to(PACKAGE).as_posix()}\n".encode() + path.read_bytes())
@@ -71,7 +71,7 @@ def source() -> str:
 
 
 def variables() -> dict[str, str]:
-    """The environment variables that libraries compute by."""
+    """The environment variables that affect how libraries compute."""
     return {
         name: value
         for name, value in sorted(os.environ.items())
@@ -82,9 +82,9 @@ def variables() -> dict[str, str]:
 
 
 def describe(device: str, deterministic: bool = False) -> dict[str, Any]:
-    """The environment of a record: equal texts for equal circumstances, so without the time of day.
+    """The environment for a record. Equal environments give equal values, so it contains no time of day.
 
-    What cannot be found out is None.
+    A value that cannot be determined is None.
     """
     head, uncommitted = commit()
     return {
@@ -108,17 +108,17 @@ def describe(device: str, deterministic: bool = False) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    """Of Python, this package, and all packages that compute; NVIDIA's libraries come as packages, too."""
+    """Versions of Python, this package and all numerical packages, including NVIDIA's libraries."""
     installed = {
         d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions() if d.metadata["Name"]
     }
     wanted = [*PACKAGES, *sorted(name for name in installed if name.startswith("nvidia-"))]
-    found = {name: installed[name] for name in wanted if name in installed}
-    return {"python": platform.python_version(), "kerascifar": kerascifar.__version__, **found}
+    versions = {name: installed[name] for name in wanted if name in installed}
+    return {"python": platform.python_version(), "kerascifar": kerascifar.__version__, **versions}
 
 
 def _threads() -> dict[str, int] | None:
-    """TensorFlow's threads within an operation, whose number decides how sums are split, and between operations."""
+    """TensorFlow's numbers of threads. The intra-op number decides how sums are split."""
     if keras.backend.backend() != "tensorflow":
         return None
     import tensorflow as tf
@@ -132,7 +132,7 @@ def _threads() -> dict[str, int] | None:
 
 
 def _onednn() -> bool | None:
-    """Whether TensorFlow computes with oneDNN; it says so itself, as the variable may have come too late."""
+    """Whether TensorFlow uses oneDNN. Asks TensorFlow, because the environment variable may have been set too late."""
     if keras.backend.backend() != "tensorflow":
         return None
     try:
@@ -144,7 +144,7 @@ def _onednn() -> bool | None:
 
 
 def _instructions() -> str:
-    """The processor's instruction sets, as NumPy names them: TensorFlow, too, chooses its kernels by them."""
+    """The processor's instruction sets, as NumPy names them. TensorFlow also selects its kernels by them."""
     extensions = np.show_config(mode="dicts")["SIMD Extensions"]
     return ", ".join([*extensions.get("baseline", []), *extensions.get("found", [])])
 

@@ -1,4 +1,4 @@
-"""What was measured of where a run looks, beside its record in `focus.npz`; see `kerascifar.focus.measuring`."""
+"""Reads a run's measurements, which `kerascifar.focus.measuring` writes to `focus.npz` beside the record."""
 
 import zipfile
 import zlib
@@ -11,37 +11,40 @@ from kerascifar.common.errors import UserError
 from kerascifar.runs.records import Record
 
 FOCUS = "focus.npz"
-# Another one when a measure changes, so that old and new values never stand in one table. ROAD once drew other noise:
-# an image's value differs by 0.004 (mean), the mean of 10,000 by less than 0.0002, as between any two draws.
+# Increase this when a measure changes, so that old and new values never appear in one table. A change of ROAD's noise
+# did not count: it moved an image's value by 0.004 on average and the mean of 10,000 by less than 0.0002, no more than
+# any second draw does.
 VERSION = "1"
 
 
 def read(record: Record) -> dict[str, np.ndarray]:
-    """What was measured of a run: "<kind>/<measure>" and "mosaic_right", each float16 (images,); else nothing.
+    """A run's measurements: "<kind>/<measure>" and "mosaic_right", each float16 (images,). Empty if there are none.
+
+    A kind is a method or a baseline.
 
     Raises:
-        UserError: the file is damaged, belongs to another run, or was measured in another way.
+        UserError: the file is damaged, or belongs to another run or another version of the measures.
     """
     path = record.folder / FOCUS
     try:
-        of, found = _read(path, path.stat().st_mtime_ns)
+        measured, values = _read(path, path.stat().st_mtime_ns)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is damaged ({error}). Move it away and measure again.") from None
-    if of != identity(record):
-        raise UserError(f"{path} is of another run or another version. Move it away and measure again.")
-    return dict(found)
+    if measured != identity(record):
+        raise UserError(f"{path} belongs to another run or another version. Move it away and measure again.")
+    return dict(values)
 
 
 @lru_cache(maxsize=64)
 def _read(path: Path, changed: int) -> tuple[str, dict[str, np.ndarray]]:
-    """Read once, as every comparison asks for it; `changed` is the file's time."""
+    """Reads the file and caches the result, as every comparison needs it; `changed` is its modification time."""
     with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-        found = {name: file[name] for name in file.files}
-    return str(found.pop("of")), found
+        values = {name: file[name] for name in file.files}
+    return str(values.pop("of")), values
 
 
 def identity(record: Record) -> str:
-    """What ties the file to its run and this way of measuring: the same predictions of the same test images."""
+    """Identifies the run (through its test results) and the version of the measures that a file belongs to."""
     return f"{record.label} {record.basis} {record.results['test']} {VERSION}"

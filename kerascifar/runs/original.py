@@ -1,4 +1,4 @@
-"""The original's own figures, as `experiments/reported.csv` transcribes them."""
+"""The reported figures, transcribed from the original into `experiments/reported.csv`."""
 
 import csv
 from functools import cache
@@ -7,24 +7,24 @@ from typing import Any
 from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.runs.records import Record
 
-OPTIMIZERS = {"adam": "Adam", "rmsprop": "RMSp", "sgd": "SGD"}  # in the original's words
+OPTIMIZERS = {"adam": "Adam", "rmsprop": "RMSp", "sgd": "SGD"}  # the original's names
 
 
 @cache
 def rows() -> dict[str, dict[str, str]]:
-    """The original's two result tables by row name, as text."""
+    """The original's two result tables: for each row name, its cells as text."""
     with open(EXPERIMENTS / "reported.csv", newline="", encoding="utf-8") as file:
         return {row["row"]: row for row in csv.DictReader(file)}
 
 
 def row_of(record: Record) -> dict[str, str] | None:
-    """The original's figures for the row of that name, whatever its settings; None for other rows and other images."""
+    """The reported figures for the record's row, found by name only. None for other rows and for synthetic data."""
     row = None if record.is_synthetic else rows().get(record.name)
     return row if row and record.experiment == f"experiment{row['experiment']}" else None
 
 
 def settings(row: dict[str, str]) -> list[Any]:
-    """The settings in one of `rows`: augmentation, loss, optimizer, batch size, learning rate."""
+    """The settings in a row of `rows()`: augmentation, loss, optimizer, batch size, learning rate."""
     return [
         row["aug"] == "True",
         row["loss"],

@@ -1,6 +1,6 @@
-"""Copies finished runs into `experiments/results/`, and refuses anything that is not a result.
+"""Checks finished runs and copies them into `experiments/results/`.
 
-Nothing else writes there, but for `focus --published`, which adds measurements of where a run looks.
+Nothing else writes there except `focus --published`, which adds measurements.
 """
 
 import shutil
@@ -18,14 +18,14 @@ from kerascifar.runs.records import DECISIVE
 
 
 def publish(folders: Sequence[Path], to: Path = records.PUBLISHED) -> list[Path]:
-    """Publishes runs: record, history, predictions, what was measured of where they look, and seed 0's weights.
+    """Publishes runs: record, history, predictions, measurements, and the weights of seed 0.
 
-    All are checked before any is copied. Of a run that was trained again, the same to the bit, only the measurements
-    that its published folder lacks are added: a run published without weights can be measured no other way.
+    All runs are checked before any is copied. If a published run was trained again and is bit-identical, only its
+    missing measurements are added. This is the only way to measure a run that was published without weights.
 
     Raises:
-        UserError: a run that is unfinished, shortened, synthetic, made from uncommitted code, published already, named
-            twice, or whose files are not all there and readable.
+        UserError: a run is unfinished, shortened, trained on synthetic data or from uncommitted code, already
+            published, or named twice; or one of its files is missing or damaged.
     """
     if to == records.PUBLISHED and not in_checkout():
         raise UserError("Publishing needs a checkout of the source; this is an installed package.")
@@ -43,15 +43,15 @@ def _name(record: records.Record) -> str:
 
 
 def _files(record: records.Record) -> list[str]:
-    """What is published of a run; weights of seed 0 of the report's rows only, to keep a clone small.
+    """The files of a run to publish. Weights only for seed 0 of the original's rows, to keep clones small.
 
-    Of a candidate for an open choice neither weights nor predictions: no test figure may decide there.
+    Candidates for an open choice are published without weights and predictions, as no test figure may decide there.
     """
     if record.experiment == records.CHOICES:
         return [records.HISTORY, records.RECORD]
     weights = [records.MODEL] if record.seed == 0 and record.experiment in records.ORIGINALS else []
-    looks = [measurements.FOCUS] if (record.folder / measurements.FOCUS).is_file() else []
-    return [*weights, *looks, records.HISTORY, records.PREDICTIONS, records.RECORD]
+    measured = [measurements.FOCUS] if (record.folder / measurements.FOCUS).is_file() else []
+    return [*weights, *measured, records.HISTORY, records.PREDICTIONS, records.RECORD]
 
 
 def _check(record: records.Record, to: Path) -> None:
@@ -59,11 +59,11 @@ def _check(record: records.Record, to: Path) -> None:
     faults = {
         "it was shortened with --epochs": record.shortened,
         "it was trained on synthetic data, or on data that is not CIFAR-10": record.is_synthetic,
-        "it was made from uncommitted code; commit, then train it again": made.get("uncommitted") is not False,
-        "parts of it were trained by other code, versions or another backend": any(
+        "it was trained from uncommitted code; commit, then train it again": made.get("uncommitted") is not False,
+        "parts of it were trained with other code, versions or another backend": any(
             earlier.get(key) != made.get(key) for earlier in made.get("earlier", []) for key in DECISIVE
         ),
-        f"{to / _name(record)} exists already": (to / _name(record)).exists() and not _adds(record, to / _name(record)),
+        f"{to / _name(record)} already exists": (to / _name(record)).exists() and not _adds(record, to / _name(record)),
         **{f"its {name} is missing": not (record.folder / name).is_file() for name in _files(record)},
     }
     for fault, applies in faults.items():
@@ -72,29 +72,31 @@ def _check(record: records.Record, to: Path) -> None:
     try:
         epochs = len(record.history["loss"])
         if epochs != record.epochs_trained:
-            raise UserError(f"history.csv has {epochs} epochs, the record {record.epochs_trained}.")
+            raise UserError(f"history.csv has {epochs} epochs, but the record says {record.epochs_trained}.")
         if records.MODEL in _files(record):
             records.load_model(record)
         if any(len(values) < len(record.right()) for values in measurements.read(record).values()):
-            raise UserError(f"{measurements.FOCUS} is not of all test images.")
+            raise UserError(f"{measurements.FOCUS} does not cover all test images.")
         if records.PREDICTIONS not in _files(record):
             return
         if abs(float(record.right().mean()) - record.results["test"]["accuracy"]) > 1e-9:
-            raise UserError("predictions.npz gives another test accuracy than the record.")
+            raise UserError("predictions.npz and the record have different test accuracies.")
     except UserError as problem:
         raise UserError(f"{record.folder} cannot be published: {problem}\nNothing was published.") from None
 
 
 def check_measuring(count: int, whole: int) -> None:
-    """Raises a `UserError` unless measurements may be added to published runs: all images, committed code."""
+    """Raises a `UserError` unless they use all images and committed code, as measurements of published runs must."""
     from kerascifar.runs import environment  # loads Keras
 
     if count < whole or environment.commit()[1]:
-        raise UserError("Published runs are measured on all test images, by committed code.\nNothing was measured.")
+        raise UserError(
+            "Published runs must be measured on all test images, with committed code.\nNothing was measured."
+        )
 
 
 def _adds(record: records.Record, published: Path) -> bool:
-    """Whether this is the published run trained again, the same to the bit, and measured for the first time."""
+    """Whether this is the published run, trained again with a bit-identical result and measured for the first time."""
     if (published / measurements.FOCUS).exists() or not (record.folder / measurements.FOCUS).is_file():
         return False
     theirs = records.read(published)

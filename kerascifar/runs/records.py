@@ -1,6 +1,6 @@
-"""What is kept of a finished run, in its folder: `record.json`, `history.csv`, `predictions.npz`, `model.keras`.
+"""The files of a finished run: `record.json`, `history.csv`, `predictions.npz` and `model.keras` in its folder.
 
-`record.json` is written last, so a folder with one is whole. Everything after training reads records, nothing else.
+`record.json` is written last, so a folder that has one is complete. Everything after training reads only these files.
 """
 
 import csv
@@ -30,14 +30,14 @@ from kerascifar.training.rows import NAME_CHARACTERS, Row
 if TYPE_CHECKING:
     import keras
 
-SCHEMA = 1  # a reader of version n reads 1 … n
+SCHEMA = 1  # a reader for version n reads versions 1 … n
 PUBLISHED = EXPERIMENTS / "results"
 ORIGINALS = ("experiment1", "experiment2")  # the original's experiments; others are ours
-CHOICES = "choices"  # the experiment of the candidates for what the original leaves open
+CHOICES = "choices"  # the experiment with the candidates for open choices
 RECORD, HISTORY, PREDICTIONS, MODEL = "record.json", "history.csv", "predictions.npz", "model.keras"
-# What decides a result beside the configuration: the keys of an environment that its parts must share.
+# The keys of an environment that affect the result: all parts of a published run must share their values.
 DECISIVE = ("source", "versions", "backend")
-LARGEST = 4 * 2**20  # bytes of a record that is still read; a real one has about 10 kB
+LARGEST = 4 * 2**20  # bytes; larger records are rejected. A real one has about 10 kB
 
 
 @dataclass(frozen=True)
@@ -47,22 +47,22 @@ class Record:
     Attributes:
         schema: version of this format.
         experiment: name of the experiment's file.
-        row: the whole configuration.
-        basis: hash of what the row only names: the images' fingerprint and the model's layers.
-        seed: of initialisation, order, augmentation and dropout.
+        row: the complete configuration.
+        basis: hash of the images' fingerprint and the model's layers, which the row only names.
+        seed: fixes initial weights, order, augmentation and dropout.
         dataset: name, class_names, and the fingerprints "train" and "test".
         split: fingerprint of the training and validation indices.
-        shortened: whether the epochs were cut on the command line.
+        shortened: whether `--epochs` allowed fewer epochs than the row.
         stop: one of `STOPS`.
         epochs_trained, epoch_kept: counted from 1.
-        seconds: per epoch, validation included.
-        results: per split ("train", "validation", "test") loss (nats) and accuracy (0..1) at the kept epoch. Train
-            figures are Keras's running means over the epoch, with augmentation and dropout on.
-        per_class: per split ("validation", "test") and class name the accuracy (0..1).
-        environment: versions, device, cores, backend, commit, uncommitted, finished (UTC), of the last start. `earlier`
-            lists the other environments that the run was trained in before it was stopped; `uncommitted` is true when
-            any of them had uncommitted code.
-        folder: where it was read from; not part of the file.
+        seconds: duration of each epoch, including validation.
+        results: loss (nats) and accuracy (0..1) at the kept epoch, for each split ("train", "validation", "test").
+            Train figures are Keras's running means over the epoch, with augmentation and dropout on.
+        per_class: accuracy (0..1) for each split ("validation", "test") and class name.
+        environment: versions, device, cores, backend, commit, uncommitted, finished (UTC) and more, since the run was
+            last resumed. `earlier` lists other environments in which parts of the run were trained; `uncommitted` is
+            true if any of them had uncommitted code.
+        folder: the folder of the record; not part of the file.
     """
 
     schema: int
@@ -89,12 +89,12 @@ class Record:
 
     @property
     def label(self) -> str:
-        """E.g. "M6 seed 0"."""
+        """Row and seed, e.g. "M6 seed 0"."""
         return f"{self.name} seed {self.seed}"
 
     @property
     def heading(self) -> str:
-        """What a figure is about: `M6 · seed 0 · CIFAR-10`, and whatever keeps it from being a result on CIFAR-10."""
+        """The heading of figures: `M6 · seed 0 · CIFAR-10`, and marks for shortened runs and synthetic data."""
         parts = [self.name, f"seed {self.seed}", str(self.dataset["name"])]
         if self.shortened:
             parts.append("shortened run")
@@ -104,27 +104,29 @@ class Record:
 
     @property
     def is_synthetic(self) -> bool:
-        """Whether it was trained on anything but CIFAR-10; the data's fingerprint decides."""
+        """Whether it was trained on anything other than CIFAR-10, according to the fingerprints of the data."""
         return (self.dataset["train"], self.dataset["test"]) != (cifar10.TRAIN_SHA256, cifar10.TEST_SHA256)
 
     @property
     def group(self) -> str:
-        """The same text for runs that differ in their seed alone: only those may be averaged."""
+        """A text shared by the runs that differ only in their seed. Only such runs may be averaged."""
         parts = [self.experiment, dataclasses.asdict(self.row), self.basis, self.split, self.shortened]
         return json.dumps(parts, sort_keys=True)
 
     @cached_property
     def history(self) -> dict[str, list[float]]:
-        """loss, accuracy, val_loss, val_accuracy: one value per epoch."""
+        """One value per epoch for loss, accuracy, val_loss and val_accuracy."""
         return read_history(self.folder / HISTORY)
 
     @cached_property
     def predictions(self) -> dict[str, np.ndarray]:
-        """What the kept model says of each image: `test_label` and `test_predicted`, uint8 (10000,), `test_logits`,
-        float16 (10000, 10), in the official order; `validation_index`, `validation_label`, `validation_predicted`.
+        """The model's predictions for each image at the kept epoch.
+
+        In the official order: `test_label` and `test_predicted`, uint8 (10000,); `test_logits`, float16 (10000, 10).
+        Also `validation_index`, `validation_label` and `validation_predicted`.
 
         Raises:
-            UserError: missing or damaged.
+            UserError: the file is missing or damaged.
         """
         path = self.folder / PREDICTIONS
         try:
@@ -134,7 +136,7 @@ class Record:
             raise UserError(f"{path} is missing or damaged ({error}). Train that run again.") from None
 
     def right(self, split: str = "test") -> np.ndarray:
-        """bool (images,): where the label is predicted."""
+        """bool (images,): whether each prediction is correct."""
         return np.asarray(self.predictions[f"{split}_predicted"] == self.predictions[f"{split}_label"])
 
     def confusion(self, split: str = "test") -> np.ndarray:
@@ -145,7 +147,7 @@ class Record:
         return counts
 
 
-# What a record's values must look like: the reader trusts no file.
+# The type of each value. The reader does not trust any file.
 _TYPES = {
     "schema": int,
     "experiment": str,
@@ -171,7 +173,7 @@ def write(
     predictions: dict[str, np.ndarray],
     network: "keras.Sequential",
 ) -> None:
-    """Writes a finished run into `record.folder`; the record itself last."""
+    """Writes the files of a finished run into `record.folder`, the record last."""
     folder = record.folder
     names = list(history)
     table = io.StringIO()
@@ -188,13 +190,13 @@ def write(
 
 
 def _checksum(content: dict[str, Any]) -> str:
-    """SHA-256 of all other values, so that a changed record is noticed."""
+    """SHA-256 of all other values, to detect changes."""
     text = json.dumps({key: value for key, value in content.items() if key != "sha256"}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _finite(value: Any) -> Any:
-    """`value` with null for each number that JSON cannot hold."""
+    """Replaces each number that JSON cannot represent with null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -206,13 +208,13 @@ def read(folder: Path) -> Record:
     """Reads the record of a run's folder.
 
     Raises:
-        UserError: not there, damaged, or written by a newer version.
+        UserError: the record is missing, damaged, or written by a newer version.
     """
     path = folder / RECORD
     what_to_do = "Move the folder away and train that run again."
     try:
         if path.stat().st_size > LARGEST:
-            raise UserError(f"{path} is larger than any record. {what_to_do}")
+            raise UserError(f"{path} is too large for a record. {what_to_do}")
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{folder} holds no {RECORD}: the run is unfinished, or this is not a run's folder.") from None
@@ -224,13 +226,13 @@ def read(folder: Path) -> Record:
             f"{path} has schema {schema}; this version of kerascifar reads 1 to {SCHEMA}. Use a newer kerascifar."
         )
     if not isinstance(content, dict) or type(schema) is not int or schema < 1:
-        raise UserError(f"{path} is damaged: it has no schema. {what_to_do}")
+        raise UserError(f"{path} is damaged: it has no valid schema. {what_to_do}")
     for key, kind in _TYPES.items():
         if type(content.get(key)) is not kind:
             raise UserError(f"{path} is damaged: {key} is missing or wrong. {what_to_do}")
     try:
         if content.get("sha256") != _checksum(content):
-            raise ValueError("it is not as it was written")
+            raise ValueError("it was changed after it was written")
         row = Row(**content["row"])
         record = Record(**{key: content[key] for key in _TYPES} | {"row": row}, folder=folder)
         _check(record)
@@ -242,7 +244,7 @@ def read(folder: Path) -> Record:
 
 NOT_FINITE = "loss not finite"
 STOPS = ("early stopping", "epoch limit", NOT_FINITE)
-# What stands in tables, pictures and pages: no markup, no formula, no control character.
+# Text that may appear in tables, pictures and pages: without markup, formulas or control characters.
 _PLAIN = re.compile(r"[\w .,:()@/+-]{1,80}")
 
 
@@ -253,7 +255,7 @@ def _number(what: str, value: Any, low: float = -math.inf, high: float = math.in
 
 
 def _measure(what: str, value: Any, high: float) -> float:
-    """A loss or an accuracy; null stands for a number that was not finite."""
+    """A loss or an accuracy. null represents a number that was not finite."""
     return math.nan if value is None else _number(what, value, 0, high)
 
 
@@ -263,7 +265,7 @@ def _text(what: str, value: Any) -> None:
 
 
 def _check(record: Record) -> None:
-    """Touches each value that readers use; raises what `read` turns into its paragraph."""
+    """Checks each value that readers use; `read` turns an exception into a message."""
     for split in ("train", "validation", "test"):
         values = record.results[split]
         values["loss"] = _measure(f"results.{split}.loss", values["loss"], math.inf)
@@ -272,7 +274,7 @@ def _check(record: Record) -> None:
         for name, value in shares.items():
             shares[name] = _measure(f"per_class.{split}", value, 1)
     _text("row.model", record.row.model)
-    if not record.experiment or set(record.experiment) - NAME_CHARACTERS:  # it becomes part of a file's name
+    if not record.experiment or set(record.experiment) - NAME_CHARACTERS:  # becomes part of file names
         raise ValueError(f"experiment {record.experiment!r} is not a name of letters, digits and _")
     if record.stop not in STOPS:
         raise ValueError("stop is not known")
@@ -287,16 +289,16 @@ def _check(record: Record) -> None:
             _text(f"environment.{key}", record.environment[key])
     names = record.dataset["class_names"]
     if not (isinstance(names, list) and len(names) == 10):
-        raise ValueError("dataset.class_names are not ten")
+        raise ValueError("dataset.class_names does not have ten names")
     for name in names:
         _text("dataset.class_names", name)
 
 
 def read_history(path: Path) -> dict[str, list[float]]:
-    """A run's `history.csv`: per metric one value per epoch.
+    """Reads a run's `history.csv`: for each metric, one value per epoch.
 
     Raises:
-        UserError: missing or damaged.
+        UserError: the file is missing or damaged.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -314,34 +316,34 @@ def finished(folder: Path) -> bool:
 
 
 def list_records(folder: Path) -> list[Record]:
-    """The finished runs in the folders directly under `folder`, by folder name; none when it does not exist.
+    """The records of the folders directly under `folder`, sorted by folder name. Empty if `folder` does not exist.
 
-    A damaged record is left out, and standard error says so: it must not hide the other runs.
+    Damaged records are skipped with a message on standard error, so that they do not hide the other runs.
     """
-    found = []
+    readable = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.is_dir() and finished(path):
             try:
-                found.append(read(path))
+                readable.append(read(path))
             except (UserError, OSError) as problem:
-                print(f"Left out: {errors.printable(str(problem))}", file=sys.stderr)
-    return found
+                print(f"Skipped: {errors.printable(str(problem))}", file=sys.stderr)
+    return readable
 
 
 def load_model(record: Record) -> "keras.Sequential":
-    """The trained model of a run, in Keras's safe mode: nothing in the file is executed.
+    """Loads a run's trained model in Keras's safe mode, which does not execute code from the file.
 
     Raises:
-        UserError: missing, damaged, unsafe, or not a classifier of 32×32 images into ten classes.
+        UserError: the file is missing, damaged or unsafe, or not a classifier of 32×32 images into ten classes.
     """
     import keras
 
     path = record.folder / MODEL
     again = "Train that run again (move its folder away first)."
     if not path.is_file():
-        raise UserError(f"{path} does not exist: this run was kept without its weights. {again}")
-    if not zipfile.is_zipfile(path):  # Keras would say that it was not found
-        raise UserError(f"{path} cannot be loaded: it is damaged, or no .keras file. {again}")
+        raise UserError(f"{path} does not exist: this run was saved without its weights. {again}")
+    if not zipfile.is_zipfile(path):  # Keras would say "file not found"
+        raise UserError(f"{path} cannot be loaded: it is damaged or not a .keras file. {again}")
     try:
         network = keras.models.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, OSError, AttributeError, zipfile.BadZipFile, RuntimeError) as error:
@@ -354,26 +356,26 @@ def load_model(record: Record) -> "keras.Sequential":
     return network
 
 
-def current(found: Iterable[Record]) -> list[Record]:
-    """Per experiment and row the runs of one configuration, one per seed, as they stand in tables and figures.
+def current(all_records: Iterable[Record]) -> list[Record]:
+    """Selects the runs for tables and figures: for each experiment and row, one configuration and one run per seed.
 
-    The configuration is that of the run finished last, a full one before a shortened one. Runs on synthetic data only
-    if there is no other, so that the two never appear in one table.
+    The configuration is that of the run that finished last; full runs take precedence over shortened ones. Runs on
+    synthetic data are selected only if there are no others, so that a table never mixes the two.
     """
-    found = list(found)
-    found = [r for r in found if not r.is_synthetic] or found
-    order = sorted(found, key=lambda r: (not r.shortened, str(r.environment.get("finished", ""))))
-    group = {(r.experiment, r.name): r.group for r in order}  # the last one of a row stays
+    pool = list(all_records)
+    pool = [r for r in pool if not r.is_synthetic] or pool
+    order = sorted(pool, key=lambda r: (not r.shortened, str(r.environment.get("finished", ""))))
+    group = {(r.experiment, r.name): r.group for r in order}  # the last one of each row wins
     chosen = {(r.group, r.seed): r for r in order if r.group == group[r.experiment, r.name]}
     return in_order(chosen.values())
 
 
-def in_order(found: Iterable[Record]) -> list[Record]:
-    """By experiment, row as people count, and seed."""
-    return sorted(found, key=lambda r: (r.experiment, _natural(r.name), r.seed))
+def in_order(unsorted: Iterable[Record]) -> list[Record]:
+    """Sorts records by experiment, row in natural order, and seed."""
+    return sorted(unsorted, key=lambda r: (r.experiment, _natural(r.name), r.seed))
 
 
 def _natural(name: str) -> tuple[str, float]:
-    """M2 before M10."""
+    """A sort key that puts M2 before M10."""
     head = name.rstrip("0123456789")
     return head, float(name[len(head) :] or math.inf)

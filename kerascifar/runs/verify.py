@@ -1,4 +1,4 @@
-"""Trains a published run again and says whether the result is the same to the bit, or within the published spread."""
+"""Trains a published run again; checks whether the result is bit-identical or within the published runs' range."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from kerascifar.images import cifar10
 from kerascifar.runs import experiment, records
 from kerascifar.training.rows import Run
 
-NOT_COMPARED = {"finished", "earlier", "uncommitted"}  # they decide no result
+NOT_COMPARED = {"finished", "earlier", "uncommitted"}  # do not affect the result
 MEASURES = (("validation", "accuracy"), ("validation", "loss"), ("test", "accuracy"), ("test", "loss"))
 
 
@@ -19,7 +19,7 @@ def published(row: str, seed: int, folder: Path = records.PUBLISHED) -> tuple[re
     """The published run of a row and seed, and all published runs of that row.
 
     Raises:
-        UserError: there is none.
+        UserError: the row has no published run with that seed.
     """
     runs = [record for record in records.current(records.list_records(folder)) if record.name == row]
     for record in runs:
@@ -33,23 +33,23 @@ def published(row: str, seed: int, folder: Path = records.PUBLISHED) -> tuple[re
 def again(
     record: records.Record, dataset: cifar10.Dataset, folder: Path, console: Console, command: Sequence[str]
 ) -> records.Record | None:
-    """The run that `record` describes, trained by the present code, in `folder`; None when another command has it."""
+    """Trains the run of `record` again with the current code, in `folder`. None if another process is training it."""
     run = Run(record.experiment, record.row, record.seed)
-    found = experiment.train([run], dataset, folder, console, command)
-    return found[0] if found else None
+    trained = experiment.train([run], dataset, folder, console, command)
+    return trained[0] if trained else None
 
 
 def judge(theirs: records.Record, mine: records.Record, spread: Sequence[records.Record]) -> tuple[bool, list[str]]:
-    """Whether the run is reproduced, and why: the same to the bit, or each figure within the published runs' range."""
+    """Whether the run is reproduced, and why: bit-identical, or each figure within the published runs' range."""
     if mine.history == theirs.history and mine.results == theirs.results:
         return True, [f"{theirs.label}: bit-identical ({len(theirs.seconds)} epochs, all losses and accuracies)."]
     lines = [f"{theirs.label}: not bit-identical."]
     lines += [
-        f"  {key}: {_said(a)}, published; {_said(b)}, here"
+        f"  {key}: published {_said(a)}; here {_said(b)}"
         for key, a, b in _differences(theirs.environment, mine.environment)
     ]
     if mine.basis != theirs.basis:
-        lines.append("  the images or the model's layers are others than published")
+        lines.append("  the images or the model's layers differ")
     inside = True
     for split, measure in MEASURES:
         values = [record.results[split][measure] for record in spread]
@@ -65,13 +65,13 @@ def judge(theirs: records.Record, mine: records.Record, spread: Sequence[records
 
 
 def _differences(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """What differs between two environments: the key, then both values; entry by entry where these are tables."""
+    """The differences between two environments: key and both values, one for each entry if the values are tables."""
     for key in [*theirs, *(key for key in mine if key not in theirs)]:
         a, b = theirs.get(key), mine.get(key)
         if key in NOT_COMPARED or a == b:
             continue
         if isinstance(a, dict) and isinstance(b, dict):
-            yield from ((f"{key} {entry}", one, other) for entry, one, other in _differences(a, b))
+            yield from ((f"{key} {entry}", there, here) for entry, there, here in _differences(a, b))
         else:
             yield key, a, b
 

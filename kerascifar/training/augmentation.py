@@ -1,8 +1,8 @@
 """Rotation and mirroring: Keras's `ImageDataGenerator`, applied to whole batches.
 
-Its arguments, random draws and geometry are Keras's. Only what it does for one image after the other is done for a
-batch: where each output pixel comes from is computed for all images at once, and the pixels are fetched by OpenCV or,
-on a GPU, by Keras's own operation there.
+The arguments, random draws and geometry are Keras's. Keras transforms one image at a time; this module computes the
+source of each output pixel for the whole batch, then looks up the pixels with OpenCV or, on a GPU, with Keras
+operations.
 """
 
 import functools
@@ -12,24 +12,23 @@ import cv2
 import keras
 import numpy as np
 
-# Keras keeps the class under this name; unlike tensorflow.keras it needs no TensorFlow, so it serves every backend.
+# This is where Keras keeps the class. Unlike tensorflow.keras, it does not need TensorFlow: it works on every backend.
 from keras._tf_keras.keras.preprocessing.image import ImageDataGenerator
 
 from kerascifar.training.rows import AUGMENTATION, FILL_MODES
 
-STACKED = 8  # images that OpenCV takes at once
+STACKED = 8  # images per OpenCV call
 
-Parameters = dict[str, np.ndarray]  # the keys of ImageDataGenerator.get_random_transform, each with a value per image
+Parameters = dict[str, np.ndarray]  # the keys of ImageDataGenerator.get_random_transform, with one value per image
 
 
 class BatchAugmenter(ImageDataGenerator):
     """An `ImageDataGenerator` that transforms batches. `rows.AUGMENTATION` lists its arguments.
 
     Args:
-        on_gpu: fetch pixels with Keras's operations, on the device that Keras computes on. OpenCV is several times
-            faster on a CPU.
+        on_gpu: look up pixels with Keras operations, on Keras's device. On a CPU, OpenCV is several times faster.
     Raises:
-        ValueError: an argument that it would not apply (e.g. `brightness_range`), or another fill mode.
+        ValueError: an unsupported argument (e.g. `brightness_range`) or fill mode.
     """
 
     def __init__(self, on_gpu: bool = False, **arguments: Any) -> None:
@@ -41,16 +40,16 @@ class BatchAugmenter(ImageDataGenerator):
         if self.interpolation_order not in (0, 1):
             raise ValueError(f"interpolation_order {self.interpolation_order!r} is not 0 or 1.")
         if np.ndim(self.width_shift_range) or np.ndim(self.height_shift_range):
-            raise ValueError("BatchAugmenter takes one number for a shift, not a list to choose from.")
+            raise ValueError("BatchAugmenter takes one number for a shift, not a list of choices.")
         self.on_gpu = on_gpu
 
     def draw(self, count: int, shape: tuple[int, int, int], seed: np.random.SeedSequence) -> Parameters:
-        """What `count` calls of `get_random_transform(shape)` would draw, to the bit, for all images at once.
+        """Draws parameters for all images at once, bit-identical to `count` calls of `get_random_transform(shape)`.
 
-        A function of `seed` alone; NumPy's global generator, from which Keras draws, is left as it is.
+        Depends only on `seed`. Keras draws from NumPy's global generator; this method does not touch it.
         """
         zoomed = list(self.zoom_range) != [1, 1]
-        # In Keras's order, which decides who gets which number: the low and high end, or nothing drawn.
+        # The range of each parameter, or None if it is not drawn. Keras's order decides which random number each gets.
         ends = {
             "theta": (-self.rotation_range, self.rotation_range) if self.rotation_range else None,
             "tx": (-self.height_shift_range, self.height_shift_range) if self.height_shift_range else None,
@@ -68,24 +67,24 @@ class BatchAugmenter(ImageDataGenerator):
             low, high = ends[name] or (0, 1)
             parameters[name] = low + (high - low) * column
         for name, size, span in (("tx", shape[0], self.height_shift_range), ("ty", shape[1], self.width_shift_range)):
-            if span < 1:  # a share of the image; from 1 on, pixels
+            if span < 1:  # a fraction of the image; values from 1 are pixels
                 parameters[name] = parameters[name] * size
         for name, wanted in (("flip_horizontal", self.horizontal_flip), ("flip_vertical", self.vertical_flip)):
             parameters[name] = (parameters[name] < 0.5) & wanted
         return parameters
 
     def apply_transforms(self, images: np.ndarray, parameters: Parameters) -> Any:
-        """`apply_transform` for each image with its parameters.
+        """Applies `apply_transform` to each image with its own parameters.
 
         Args:
             images: float32 (n, height, width, channels).
-            parameters: of `draw`, or others with the same keys, each (n,).
+            parameters: from `draw`, or with the same keys; each (n,).
         Returns:
-            A float32 array or tensor of the shape of `images`, within 1e-4 of `apply_transform` for pixels in 0..1.
+            A float32 array or tensor with the shape of `images`, within 1e-4 of `apply_transform` for pixels in 0..1.
         """
         height, width = images.shape[1:3]
-        # "constant" and "wrap" jump at the image's edge, the nearest pixel between any two: there SciPy's double
-        # precision and order of summation count.
+        # "constant" and "wrap" jump at the edge of the image, and nearest-pixel lookup jumps between any two pixels. To
+        # jump at the same places as SciPy, use double precision and its order of summation.
         nearest = self.interpolation_order == 0
         exact = nearest or self.fill_mode in ("constant", "wrap")
         rows, columns = _sources(parameters, height, width, "float64" if exact else "float32")
@@ -99,8 +98,8 @@ class BatchAugmenter(ImageDataGenerator):
         if self.on_gpu:
             result = _fetched(images, y, x)
             return keras.ops.where(outside[..., None], self.cval, result) if outside is not None else result
-        result = np.empty(images.shape, images.dtype)  # in C order, whatever the input's: its parts are written below
-        # Some images below each other make one for OpenCV: fewer calls. With more, float32 coordinates get coarse.
+        result = np.empty(images.shape, images.dtype)  # always in C order: OpenCV writes into slices of it
+        # OpenCV gets several images stacked into one, to save calls. In taller stacks, float32 coordinates are coarse.
         below = np.arange(len(images), dtype="float32") % STACKED * height
         y += below[:, None, None]
         for at in range(0, len(images), STACKED):
@@ -112,7 +111,7 @@ class BatchAugmenter(ImageDataGenerator):
 
 
 def _fetched(images: np.ndarray, y: np.ndarray, x: np.ndarray) -> Any:
-    """Linear interpolation in Keras's operations, so on its device; `keras.ops.image.map_coordinates` is slower."""
+    """Interpolates linearly on Keras's device with Keras operations; `keras.ops.image.map_coordinates` is slower."""
     ops = keras.ops
     count, height, width, channels = images.shape
     pixels = ops.reshape(ops.convert_to_tensor(images), (-1, channels))
@@ -131,9 +130,9 @@ def _fetched(images: np.ndarray, y: np.ndarray, x: np.ndarray) -> Any:
 
 
 def _sources(p: Parameters, height: int, width: int, dtype: str) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column (n, height, width) that `apply_transform` looks up for each pixel of its output."""
+    """Row and column (n, height, width) at which `apply_transform` looks up each output pixel."""
     theta, shear = np.deg2rad(p["theta"]), np.deg2rad(p["shear"])
-    # Keras centres its first coordinate by the height although it is the column; for square images it is the same.
+    # Keras centres its first coordinate, the column, by the height. For square images this makes no difference.
     x, y = height / 2 - 0.5, width / 2 - 0.5
     steps: list[list[list[Any]]] = [
         [[1, 0, x], [0, 1, y]],
@@ -144,7 +143,7 @@ def _sources(p: Parameters, height: int, width: int, dtype: str) -> tuple[np.nda
         [[1, 0, -x], [0, 1, -y]],
     ]
     matrix = functools.reduce(np.matmul, [_matrices(len(theta), step) for step in steps]).astype(dtype)
-    # Keras mirrors what it has rotated: the output's own coordinates run backwards.
+    # Keras mirrors after rotating, so the output coordinates are reversed.
     i, j = np.arange(height, dtype=dtype), np.arange(width, dtype=dtype)
     i = np.where(p["flip_vertical"][:, None], i[::-1], i)[:, :, None]
     j = np.where(p["flip_horizontal"][:, None], j[::-1], j)[:, None, :]
@@ -163,14 +162,14 @@ def _matrices(count: int, rows: list[list[Any]]) -> np.ndarray:
 
 
 def _into_range(coordinate: np.ndarray, size: int, fill_mode: str, nearest: bool) -> np.ndarray:
-    """float32 coordinates 0..size-1, between which linear interpolation gives what SciPy's mode gives outside.
+    """Maps coordinates into 0..size-1 (float32) so that linear interpolation there matches SciPy's fill mode.
 
-    nearest: whole coordinates, at which linear interpolation gives the nearest pixel.
+    nearest: round to whole coordinates, where linear interpolation returns the nearest pixel.
     """
     last = size - 1
     if fill_mode == "reflect":  # d c b a | a b c d | d c b a
         coordinate = size - np.abs((coordinate + 0.5) % (2 * size) - size) - 0.5
-    elif fill_mode == "wrap":  # the last pixel takes the first one's place
+    elif fill_mode == "wrap":  # the last pixel coincides with the first
         coordinate = np.where(coordinate < 0, coordinate + last * (np.floor(-coordinate / last) + 1), coordinate)
         coordinate = np.where(coordinate > last, coordinate - last * np.floor(coordinate / last), coordinate)
     if nearest:

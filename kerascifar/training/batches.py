@@ -1,4 +1,4 @@
-"""Batches of images for `fit`: order and augmentation are a function of (seed, epoch, position), of nothing else."""
+"""Batches of images for `fit`. Their order and augmentation depend only on (seed, epoch, position)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,11 +11,11 @@ from kerascifar.training.augmentation import BatchAugmenter
 
 # Each use of randomness draws from its own stream of the run's seed.
 ORDER, AUGMENTATION, DROPOUT = range(3)
-AHEAD = 2  # batches made while one is trained on
+AHEAD = 2  # batches prepared while the model trains on another
 
 
 def random_stream(seed: int, *position: int) -> np.random.SeedSequence:
-    """The randomness of one place in training: `seed`, then what for, epoch, batch or layer."""
+    """The random stream for one use: `seed`, then its purpose, epoch, and batch or layer."""
     return np.random.SeedSequence(entropy=seed, spawn_key=position)
 
 
@@ -23,15 +23,15 @@ class Batches(keras.utils.PyDataset):
     """The images at `indices` in batches, scaled to 0..1.
 
     Args:
-        images: uint8 (n, 32, 32, 3), may be memory-mapped.
+        images: uint8 (n, 32, 32, 3); may be memory-mapped.
         labels: int64 (n,).
         indices: int (m,), the images to use.
-        batch_size: images per batch; the last batch holds the rest.
-        seed: None keeps the order and transforms nothing (validation); a run's seed shuffles anew each epoch.
+        batch_size: images per batch; the last batch holds the remainder.
+        seed: a run's seed, which shuffles each epoch differently. None, for validation: no shuffling or augmentation.
         augmentation: arguments of ImageDataGenerator, or None.
-        on_gpu: transform the images there.
+        on_gpu: transform the images on the GPU.
 
-    Set `epoch` before an epoch starts.
+    Set `epoch` before each epoch.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class Batches(keras.utils.PyDataset):
         return self.augmenter.apply_transforms(images, parameters), labels
 
     def feed(self) -> Any:
-        """What to give to `fit`: on TensorFlow a `tf.data.Dataset` of these batches, elsewhere the batches themselves.
+        """The input for `fit`: a `tf.data.Dataset` on TensorFlow, this object on other backends.
 
-        Keras would make the dataset itself, but with tf.data's autotuning. When an epoch ends, that may sleep on for
-        seconds until its next look at the pipeline, and here is nothing to tune.
+        Keras would create such a dataset itself, but with tf.data's autotuning. There is nothing to tune here, and the
+        autotuner can sleep for seconds after an epoch has ended.
         """
         if keras.backend.backend() != "tensorflow":
             return self

@@ -1,4 +1,4 @@
-"""The state of an unfinished run: one file per finished epoch, the last two kept, damage noticed and stepped over."""
+"""Checkpoints of an unfinished run: one file per epoch, of which the last two are kept. Damaged files are skipped."""
 
 import hashlib
 import io
@@ -16,20 +16,20 @@ from kerascifar.common.errors import UserError
 MAGIC, VERSION = b"kerascifar checkpoint ", 1
 ARRAYS = ("weights", "optimizer", "best_weights")
 ABOUT = ("history", "seconds", "environments")
-KEPT = 2  # the newest, and the one before it in case the newest is damaged
+KEPT = 2  # the newest, and one more in case the newest is damaged
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything that the next epoch depends on and that is not a function of the seed.
+    """Everything that the next epoch depends on, except what follows from the seed.
 
     Attributes:
-        history: per metric one value per finished epoch.
-        seconds: per finished epoch.
+        history: for each metric, one value per finished epoch.
+        seconds: duration of each finished epoch.
         weights: the model's weights, in Keras's order.
         optimizer: the optimizer's variables, in Keras's order.
-        best_weights: the weights that EarlyStopping keeps.
-        environments: those that the epochs were trained in, in their order, each once.
+        best_weights: the weights that EarlyStopping would restore.
+        environments: the distinct environments of the epochs so far, in order.
     """
 
     history: dict[str, list[float]]
@@ -41,7 +41,7 @@ class Checkpoint:
 
     @property
     def epoch(self) -> int:
-        """Epochs finished."""
+        """The number of finished epochs."""
         return len(self.seconds)
 
 
@@ -56,7 +56,7 @@ def _all(folder: Path) -> list[Path]:
 def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Writes the checkpoint, then removes all but the last two.
 
-    The file: a line with the format's version, the SHA-256 of all the rest and that line, then NumPy's npz.
+    The file holds a line with the format's version, a SHA-256 of that line and the data, then the data in NumPy's npz.
     """
     arrays = {
         f"{name}-{i:04}": np.asarray(value) for name in ARRAYS for i, value in enumerate(getattr(checkpoint, name))
@@ -75,10 +75,10 @@ def _sealed(line: bytes, body: bytes) -> bytes:
 
 
 def load(folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
-    """The newest complete checkpoint, or None. Damaged ones are put aside and reported to `say`.
+    """The newest undamaged checkpoint, or None. Sets damaged ones aside and reports them through `say`.
 
     Raises:
-        UserError: a whole checkpoint of another version of this format.
+        UserError: an undamaged checkpoint has another version of the format.
     """
     for path in reversed(_all(folder)):
         content = path.read_bytes()
@@ -86,13 +86,13 @@ def load(folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
         line += b"\n"
         body = rest[32:]
         if not line.startswith(MAGIC) or content != _sealed(line, body):
-            say(f"{path.name} is damaged and was put aside; the run goes on from an earlier epoch.")
+            say(f"{path.name} is damaged and was set aside; resuming from an earlier epoch.")
             path.replace(path.with_suffix(".damaged"))
             continue
         if line != b"%s%d\n" % (MAGIC, VERSION):
             raise UserError(
                 f"{path} was written by another version of kerascifar. Finish the run with that version, or move its "
-                "folder away to train it anew."
+                "folder away to start it again."
             )
         with np.load(io.BytesIO(body), allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
@@ -104,6 +104,6 @@ def load(folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
 
 
 def clear(folder: Path) -> None:
-    """Removes all checkpoints, damaged ones too: the run is finished."""
+    """Removes all checkpoints, including damaged ones, once the run is finished."""
     for path in folder.glob("checkpoint-*"):
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The device that Keras computes on: what it is, its cores, and how TensorFlow is set up on it."""
+"""Finds the device that Keras computes on, and sets TensorFlow up for it."""
 
 import contextlib
 import ctypes
@@ -12,11 +12,11 @@ from kerascifar.common.machine import cores
 
 @dataclass(frozen=True)
 class Device:
-    """What Keras computes on.
+    """The device that Keras computes on.
 
     Attributes:
-        name: for people and records, e.g. "CPU, 2 cores" or "NVIDIA H100 80GB HBM3".
-        is_cpu: otherwise it is an accelerator, usually a GPU.
+        name: as shown and recorded, e.g. "CPU, 2 cores" or "NVIDIA H100 80GB HBM3".
+        is_cpu: False for an accelerator, usually a GPU.
     """
 
     name: str
@@ -24,23 +24,23 @@ class Device:
 
 
 def prepare(deterministic: bool = False) -> Device:
-    """Settles how TensorFlow runs before its first operation; returns the device that Keras computes on.
+    """Configures TensorFlow before its first operation; returns the device that Keras computes on.
 
     Args:
-        deterministic: only operations that give the same bits each time. Not needed on a CPU; on a GPU sums are
-            otherwise taken in any order, and a run that is resumed is the same only within rounding.
+        deterministic: use only operations that give the same bits each time. Not needed on a CPU. A GPU otherwise sums
+            in any order, so that a resumed run is equal only up to rounding.
     Raises:
-        UserError: `deterministic` on another backend than TensorFlow.
+        UserError: `deterministic` on a backend other than TensorFlow.
     """
     backend = keras.backend.backend()
     if deterministic and backend != "tensorflow":
-        raise UserError(f"--deterministic needs Keras on TensorFlow; here it runs on {backend}.")
+        raise UserError(f"--deterministic needs Keras on TensorFlow, but Keras runs on {backend}.")
     keep_freed_memory()
     if backend == "tensorflow":
         import tensorflow as tf
 
-        # With several inter-op threads, scheduling decides the order of sums in BatchNormalization's gradient, and no
-        # two processes give the same bits. Once operations ran it is too late: the caller has made this choice.
+        # With several inter-op threads, scheduling decides the order of sums in BatchNormalization's gradient: no two
+        # processes give the same bits. If operations have already run, this fails and the caller's setting stays.
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_inter_op_parallelism_threads(1)
         if deterministic:
@@ -62,12 +62,13 @@ def prepare(deterministic: bool = False) -> Device:
 
 
 def keep_freed_memory() -> None:
-    """Has glibc keep what a step frees for the next one: giving it back and fetching it again took up to a third of it.
+    """Makes glibc keep freed memory for the next training step.
 
-    Values: the largest block not taken by mmap (32 MiB, the most that glibc accepts), how much may lie unused at the
-    end of the heap, and how much more it grows than asked for.
+    Returning it to the system and requesting it again took up to a third of a step. The values: the largest block that
+    is not allocated by mmap (32 MiB, glibc's maximum), how much unused memory may stay at the end of the heap, and how
+    much extra the heap grows.
     """
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library than glibc
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # the C library is not glibc
         mallopt = ctypes.CDLL(None).mallopt
         for parameter, value in {-3: 32 << 20, -1: (1 << 31) - 1, -2: 64 << 20}.items():
             mallopt(parameter, value)

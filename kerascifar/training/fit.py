@@ -1,7 +1,7 @@
 """Trains one model: Keras's `fit` with EarlyStopping, a checkpoint after each epoch, and exact continuation.
 
-A run that was stopped goes on as the same run: order, augmentation and dropout are functions of (seed, epoch,
-position), the rest is in the checkpoint, and EarlyStopping's state is found by showing it the history again.
+A resumed run continues exactly: order, augmentation and dropout depend only on (seed, epoch, position), the checkpoint
+holds everything else, and EarlyStopping recovers its state by replaying the history.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from kerascifar.training import checkpoint, device
 from kerascifar.training.batches import DROPOUT, Batches, random_stream
 from kerascifar.training.rows import Row
 
-VALIDATION_BATCH = 500  # divides 10,000: no odd batch at the end to compile a second graph for
+VALIDATION_BATCH = 500  # divides 10,000, so that no smaller last batch needs a second graph
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}
 
 Tell = Callable[[dict[str, float], int, float, int], None]
@@ -28,15 +28,15 @@ Tell = Callable[[dict[str, float], int, float, int], None]
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training gave.
+    """The result of a training.
 
     Attributes:
         model: with the weights of `epoch_kept`.
-        history: loss, accuracy, val_loss, val_accuracy: one value per epoch; accuracies in 0..1.
-        seconds: per epoch, validation included.
+        history: one value per epoch for loss, accuracy, val_loss and val_accuracy; accuracies in 0..1.
+        seconds: duration of each epoch, including validation.
         stop: "early stopping", "epoch limit" or "loss not finite".
-        epoch_kept: the epoch of the best `monitor`, from 1.
-        environments: those that the epochs were trained in, in their order, each once.
+        epoch_kept: the epoch with the best monitored value, counted from 1.
+        environments: the distinct environments of the epochs, in order.
     """
 
     model: keras.Sequential
@@ -49,10 +49,10 @@ class Trained:
 
 @contextlib.contextmanager
 def _graphs_forgotten() -> Iterator[None]:
-    """Lets TensorFlow free the graphs of what was trained inside.
+    """Lets TensorFlow free the graphs of models that are trained inside this context.
 
-    It registers the gradient of the optimizer's all-reduce for the rest of the process, and with it the whole graph:
-    some 10 MB a run. A TensorFlow without this registry may keep them; nothing else changes.
+    TensorFlow registers the gradient of the optimizer's all-reduce for the rest of the process, which keeps the whole
+    graph alive: about 10 MB per run. On versions without this registry, nothing is freed and nothing else changes.
     """
     registry: dict[str, Any] = {}
     if keras.backend.backend() == "tensorflow":
@@ -69,25 +69,25 @@ def _graphs_forgotten() -> Iterator[None]:
 
 
 def fresh(row: Row, seed: int, build: Callable[..., keras.Sequential]) -> keras.Sequential:
-    """A row's new model, initialised from the seed, in the row's precision.
+    """Builds a row's model, initialised from the seed, in the row's precision.
 
-    Keras's layer names start anew, so that the same model has the same configuration in every run.
+    Keras's layer names start afresh, so that a model has the same configuration in every run.
     """
     keras.backend.clear_session()
-    keras.utils.set_random_seed(seed)  # some layers draw a seed when they are built
+    keras.utils.set_random_seed(seed)  # some layers draw a seed when built
     keras.config.set_dtype_policy(row.precision)
     return build(row.model, **row.model_options)
 
 
 def without_optimizer(network: keras.Sequential) -> keras.Sequential:
-    """A copy with the same weights for looking and predicting; `clone_model` would keep the optimizer."""
+    """A copy with the same weights, for predictions and focus maps; `clone_model` would keep the optimizer."""
     copy = keras.Sequential.from_config(network.get_config())
     copy.set_weights(network.get_weights())
     return copy
 
 
 def compiled(network: keras.Sequential, row: Row) -> keras.Sequential:
-    """`network`, compiled with the row's optimizer, loss and metrics."""
+    """Compiles `network` with the row's optimizer, loss and metrics, and returns it."""
     network.compile(
         optimizer=OPTIMIZERS[row.optimizer](row.learning_rate, **row.optimizer_options),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -97,7 +97,7 @@ def compiled(network: keras.Sequential, row: Row) -> keras.Sequential:
 
 
 class _EpochStart(keras.callbacks.Callback):
-    """Sets all randomness of an epoch from (seed, epoch)."""
+    """Seeds all randomness of an epoch from (seed, epoch)."""
 
     def __init__(self, batches: Batches, seed: int) -> None:
         super().__init__()
@@ -117,10 +117,10 @@ class _EpochStart(keras.callbacks.Callback):
 
 
 class _Keep(keras.callbacks.Callback):
-    """After each epoch: times it, writes a checkpoint, tells the caller, stops at a loss that is not finite.
+    """After each epoch, times it, writes a checkpoint, notifies the caller, and stops if a loss is not finite.
 
-    Must stand behind EarlyStopping in the list of callbacks: when training starts it restores that callback's state,
-    and the checkpoint holds the weights that it keeps.
+    Must come after EarlyStopping in the list of callbacks: it restores EarlyStopping's state when training starts, and
+    the checkpoint holds the weights that EarlyStopping keeps.
     """
 
     def __init__(
@@ -168,10 +168,10 @@ class _Keep(keras.callbacks.Callback):
 
 
 def _replay(stopping: keras.callbacks.EarlyStopping, start: checkpoint.Checkpoint) -> bool:
-    """Shows EarlyStopping the history again; returns whether training was over. The model's weights stay as they are.
+    """Replays the history to EarlyStopping and returns whether training is over.
 
-    While it looks, the model holds the best weights, so that what the callback copies at each better epoch is what
-    it had copied then.
+    During the replay the model holds the best weights, so that the callback copies the same weights as it did in the
+    original training. Afterwards the model has the weights of the checkpoint's last epoch.
     """
     model = stopping.model
     model.set_weights(start.best_weights)
@@ -199,21 +199,23 @@ def train(
     environment: Mapping[str, Any] = MappingProxyType({}),
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Trained:
-    """Trains `network` as `row` says, going on from the checkpoint in `folder` where there is one.
+    """Trains `network` as `row` says. Resumes from the checkpoint in `folder` if there is one.
 
     Args:
-        network: new, e.g. from `build(row, seed)`; any classifier of ten classes that ends in logits.
-        row: how to train; `row.model` is not looked at.
-        seed: fixes order, augmentation and dropout (initialisation is the builder's).
-        images: uint8 (n, 32, 32, 3). labels: int64 (n,).
-        split: indices of the training and of the validation images.
-        folder: for checkpoints; the caller removes them when it has kept the result.
-        tell: called after each epoch with its metrics, its number from 1, its seconds, and the epochs since the best.
-        say: called with what a user should know, e.g. a damaged checkpoint.
-        environment: what this process trains with, as JSON holds it; kept beside the epochs.
-        callbacks: to look on, e.g. Keras's TensorBoard; called before an epoch is kept.
+        network: a new model, e.g. from `fresh`; any ten-class classifier that ends in logits.
+        row: how to train; `row.model` is ignored.
+        seed: fixes order, augmentation and dropout. The initial weights are those of `network`.
+        images: uint8 (n, 32, 32, 3).
+        labels: int64 (n,).
+        split: indices of the training images and of the validation images.
+        folder: for checkpoints. The caller removes them once it has saved the result.
+        tell: called after each epoch with its metrics, its number (from 1), its duration in seconds, and the number of
+            epochs since the best one.
+        say: called with messages for the user, e.g. about a damaged checkpoint.
+        environment: the environment of this process, as JSON values; saved with the epochs.
+        callbacks: Keras callbacks that only observe, e.g. TensorBoard; called before the checkpoint is written.
     Returns:
-        The model with the kept weights, and how it came about.
+        The model with the weights of the kept epoch, and its history.
     """
     compiled(network, row)
     network.optimizer.build(network.trainable_variables)
@@ -222,7 +224,7 @@ def train(
     validation = Batches(images, labels, split[1], VALIDATION_BATCH)
     stopping = keras.callbacks.EarlyStopping(
         monitor=row.monitor,
-        mode="min" if row.monitor == "val_loss" else "max",  # said, as Keras's "auto" needs metrics that fit has built
+        mode="min" if row.monitor == "val_loss" else "max",  # explicit: Keras's "auto" needs built metrics
         patience=row.patience,
         restore_best_weights=True,
     )
@@ -231,11 +233,9 @@ def train(
     if start:
         _set(network.weights, start.weights)
         _set(network.optimizer.variables, start.optimizer)
-        say(f"resumed after epoch {start.epoch}.")
+        say(f"resuming after epoch {start.epoch}.")
         if others := [key for key, value in environment.items() if start.environments[-1].get(key) != value]:
-            say(
-                f"started in a different environment ({', '.join(others)}); results may differ, and the record says so."
-            )
+            say(f"started in a different environment ({', '.join(others)}); results may differ. The record lists both.")
     keep = _Keep(stopping, folder, start, environment, tell)
     over = start is not None and (_replay(stopping, start) or start.epoch >= row.epochs)
     if over:

@@ -1,9 +1,9 @@
-"""The report's six models, as Keras `Sequential` builders that end in logits.
+"""The original's six models, as builders of Keras `Sequential` models that end in logits.
 
-A model is one function under `@model`; its name is the key in an experiment's TOML, its keyword arguments are that
-row's `model_options`. The layers follow the report's tables; what those leave open is an argument with a default
-(`dropout` is the rate). The arguments of `adapt` are options of every model: they set what the original's library,
-PyTorch, does by default, and Keras does otherwise.
+A model is a function decorated with `@model`. Experiment files refer to it by its name, and its keyword arguments are a
+row's `model_options`. The layers follow the original's tables. Each open choice is an argument with a default
+(`dropout` is the rate). Every model also takes the arguments of `adapt`, for defaults in which PyTorch, the original's
+library, differs from Keras.
 """
 
 import functools
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class _KerasOnFirstUse:
-    """Stands for Keras, and loads it when it is first touched: models' names and options are known without it."""
+    """A stand-in for Keras that loads it on first use. The names and options of models are available without it."""
 
     def __getattr__(self, name: str) -> Any:
         import keras
@@ -38,7 +38,7 @@ BUILDERS: dict[str, Callable[..., "keras.Sequential"]] = {}
 
 
 def model(builder: Callable[..., "keras.Sequential"]) -> Callable[..., "keras.Sequential"]:
-    """Registers a builder under its function's name."""
+    """Registers a builder under the name of its function."""
     BUILDERS[builder.__name__] = builder
     return builder
 
@@ -48,10 +48,10 @@ def names() -> list[str]:
 
 
 def build(name: str, **options: Any) -> "keras.Sequential":
-    """A new, untrained model: float32 images (n, 32, 32, 3) scaled to 0..1 in, float32 logits (n, 10) out.
+    """Builds an untrained model. It takes float32 images (n, 32, 32, 3) in 0..1 and returns float32 logits (n, 10).
 
     Raises:
-        UserError: no such model, or options that it cannot be built with.
+        UserError: the model is not known, or cannot be built with these options.
     """
     if name not in BUILDERS:
         raise UserError(f'Model "{name}" is not known.\n{suggest(name, BUILDERS)}')
@@ -70,20 +70,20 @@ def adapt(
     epsilon: float | None = None,
     pixels: str = "0..1",
 ) -> "keras.Sequential":
-    """The same model with options that any model takes; by default it stays as it is.
+    """Applies the options that every model takes. By default, the model does not change.
 
     Args:
         network: untrained.
-        initialization: "keras" leaves it (for most layers uniform Glorot kernels, biases 0); "pytorch" draws kernel
-            and bias of each convolution and dense layer uniformly from ±1/√(inputs of a unit), as
-            `torch.nn.modules.conv._ConvNd.reset_parameters` does.
-        momentum: of each BatchNormalization, the share of a moving statistic that a step keeps. PyTorch counts the
-            other share, so its default, 0.1, is 0.9 here.
-        epsilon: of each BatchNormalization, added to the variance. PyTorch's default is 1e-5.
-        pixels: range of the values that the first layer sees: "0..1", or "-1..1" by a `Rescaling` layer before it, as
-            `torchvision.transforms.Normalize(0.5, 0.5)` gives.
+        initialization: "keras" keeps Keras's own (for most layers, uniform Glorot kernels and zero biases); "pytorch"
+            draws the kernel and bias of each convolution and dense layer uniformly from ±1/√(inputs of a unit), like
+            `torch.nn.modules.conv._ConvNd.reset_parameters`.
+        momentum: for each BatchNormalization layer, the fraction of a moving statistic that a step keeps. PyTorch
+            states the other fraction: its default of 0.1 is 0.9 here.
+        epsilon: for each BatchNormalization layer, the number added to the variance. PyTorch's default is 1e-5.
+        pixels: range of the first layer's input: "0..1", or "-1..1" through an added `Rescaling` layer, like
+            `torchvision.transforms.Normalize(0.5, 0.5)`.
     Raises:
-        ValueError: a value that is not one of these.
+        ValueError: an option has an invalid value.
     """
     if initialization not in ("keras", "pytorch"):
         raise ValueError(f'initialization must be "keras" or "pytorch", not {initialization!r}')
@@ -104,12 +104,12 @@ def adapt(
     return network
 
 
-# The options that `adapt` adds to those of each builder.
+# The options that every model takes, besides its builder's own.
 SHARED_OPTIONS = frozenset(inspect.signature(adapt).parameters) - {"network"}
 
 
-# Layer makers, so that a model below reads like the report's table. ReLU sits in each convolution (assumption: the
-# report lists modules, and lists none).
+# These functions let a model below read like the original's table. Each convolution includes a ReLU. This is an
+# assumption: the original lists the modules of its models, and no activation is among them.
 def _conv(filters: int, padding: str = "same") -> "keras.layers.Layer":
     return keras.layers.Conv2D(filters, 3, padding=padding, activation="relu")
 
@@ -127,9 +127,9 @@ def _drop(rate: float) -> "keras.layers.Layer":
 
 
 def _sequential(name: str, *layers: "keras.layers.Layer", hidden: Sequence[int] = ()) -> "keras.Sequential":
-    """`layers`, then Flatten, `hidden` dense layers and the logits."""
+    """Puts `layers`, Flatten, the `hidden` dense layers and the logits into one model."""
     dense = [keras.layers.Dense(units, activation="relu") for units in hidden]
-    # Logits stay float32 under mixed precision: a softmax of bfloat16 logits loses the loss's small differences.
+    # Logits stay float32 under mixed precision: bfloat16 is too coarse for small differences in the loss.
     logits = keras.layers.Dense(CLASSES, name="logits", dtype="float32")
     return keras.Sequential([keras.Input(INPUT_SHAPE), *layers, keras.layers.Flatten(), *dense, logits], name=name)
 
@@ -146,12 +146,14 @@ def _initialize_like_pytorch(network: "keras.Sequential") -> None:
 def model1(
     filters: Sequence[int] = (16, 32, 64), dense: Sequence[int] = (128, 64), padding: str = "same"
 ) -> "keras.Sequential":
-    """Experiment 1: "3 conv2d, 3 maxpool, 3 dense" (the third dense layer gives the logits).
+    """Experiment 1: "3 conv2d, 3 maxpool, 3 dense" (the third dense layer outputs the logits).
+
+    The original does not state the values of these arguments.
 
     Args:
-        filters: channels of the three 3×3 convolutions; the report does not give them.
-        dense: units of the two hidden dense layers; likewise.
-        padding: of the convolutions, "same" or "valid"; likewise.
+        filters: channels of the three 3×3 convolutions.
+        dense: units of the two hidden dense layers.
+        padding: of the convolutions, "same" or "valid".
     """
     first, second, third = filters
     return _sequential(
@@ -168,7 +170,7 @@ def model1(
 
 @model
 def model2(dropout: float = 0.2) -> "keras.Sequential":
-    """Experiment 2: four BatchNormalization, two Dropout layers; 42,506 trainable (the report's table)."""
+    """Experiment 2: four BatchNormalization and two Dropout layers; 42,506 trainable parameters, as in the original."""
     return _sequential(
         "model2",
         _conv(64),
@@ -189,7 +191,7 @@ def model2(dropout: float = 0.2) -> "keras.Sequential":
 
 @model
 def model3(dropout: float = 0.2) -> "keras.Sequential":
-    """Experiment 2: Model2 without BatchNormalization; 42,218 trainable (the report's table)."""
+    """Experiment 2: Model2 without BatchNormalization; 42,218 trainable parameters, as in the original."""
     return _sequential(
         "model3",
         _conv(64),
@@ -206,7 +208,7 @@ def model3(dropout: float = 0.2) -> "keras.Sequential":
 
 @model
 def model4(dropout: float = 0.2) -> "keras.Sequential":
-    """Experiment 2: two BatchNormalization layers; 42,314 trainable (the report's table, its best)."""
+    """Experiment 2: two BatchNormalization layers, the original's best; 42,314 trainable parameters, as there."""
     return _sequential(
         "model4",
         _conv(64),
@@ -242,7 +244,7 @@ def model5() -> "keras.Sequential":
 
 @model
 def model6(dropout: float = 0.2) -> "keras.Sequential":
-    """Experiment 2: Model3 with BatchNormalization at the places of Model2 that Model4 leaves (assumption)."""
+    """Experiment 2: Model3 plus the two BatchNormalization layers of Model2 that Model4 lacks (assumption)."""
     return _sequential(
         "model6",
         _conv(64),
@@ -260,17 +262,17 @@ def model6(dropout: float = 0.2) -> "keras.Sequential":
 
 
 def check_shapes(network: "keras.Sequential") -> None:
-    """Raises a `UserError` unless the model takes 32×32 RGB images and gives ten logits."""
+    """Raises a `UserError` unless the model takes 32×32 RGB images and returns ten logits."""
     shapes = getattr(network, "input_shape", None), getattr(network, "output_shape", None)
     if shapes != ((None, *INPUT_SHAPE), (None, CLASSES)):
         raise UserError(
-            f'Model "{network.name}" takes {shapes[0]} and gives {shapes[1]}.\n'
+            f'Model "{network.name}" takes {shapes[0]} and returns {shapes[1]}.\n'
             f"Expected {(None, *INPUT_SHAPE)} and {(None, CLASSES)}: 32×32 RGB images in, ten logits out."
         )
 
 
 def last_convolution(network: "keras.Sequential") -> "keras.layers.Conv2D":
-    """The last `Conv2D`, whose grid Grad-CAM's maps have.
+    """The last `Conv2D`, whose grid Grad-CAM's maps share.
 
     Raises:
         UserError: the model has none.
@@ -283,12 +285,12 @@ def last_convolution(network: "keras.Sequential") -> "keras.layers.Conv2D":
 
 @dataclass(frozen=True)
 class Size:
-    """How large a model is.
+    """The size of a model.
 
     Attributes:
-        trainable: parameters that training changes.
-        total: those and BatchNormalization's moving statistics.
-        multiply_adds: of one image's forward pass through `Conv2D` and `Dense` layers; the rest is left out as small.
+        trainable: number of trainable parameters.
+        total: number of all parameters, including BatchNormalization's moving statistics.
+        multiply_adds: for one forward pass of one image; see `multiply_adds`.
     """
 
     trainable: int
@@ -297,7 +299,7 @@ class Size:
 
 
 def size_of(name: str, options: Mapping[str, Any]) -> Size:
-    """How large a builder's model with these options is; each is built once in a process."""
+    """The size of a model with these options. Each combination is built only once per process."""
     return _size_of(name, json.dumps(options, sort_keys=True))
 
 
@@ -313,7 +315,7 @@ def parameters(network: "keras.Sequential") -> tuple[int, int]:
 
 
 def multiply_adds(network: "keras.Sequential") -> int:
-    """Multiply-adds of one image's forward pass through `Conv2D` and `Dense` layers; the rest is left out as small."""
+    """Multiply-adds for one image in `Conv2D` and `Dense` layers; those in other layers are negligible."""
     total = 0
     for layer in network.layers:
         if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):

@@ -1,4 +1,4 @@
-"""Experiments as data: reads a TOML file of rows, checks every key and value, and names each run.
+"""Reads an experiment's TOML file, checks every key and value, and names each run.
 
 Nothing here loads TensorFlow, so a mistake in a configuration is reported at once.
 """
@@ -18,7 +18,7 @@ from kerascifar.common.errors import UserError, suggest
 from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.training import models
 
-# The options that a row may give an optimizer, beside the learning rate: the arguments of Keras's classes.
+# The optimizer options that a row may set besides the learning rate: arguments of the Keras classes.
 OPTIMIZERS: dict[str, set[str]] = {
     "adam": {"beta_1", "beta_2", "epsilon", "amsgrad"},
     "rmsprop": {"rho", "momentum", "epsilon", "centered"},
@@ -65,19 +65,19 @@ class Row:
     """One line of a result table: a model and how it is trained. The fields are the keys of an experiment's TOML.
 
     Attributes:
-        name: letters, digits and `_`; stands in tables and folder names.
+        name: letters, digits and `_`; appears in tables and folder names.
         model: name of a builder in `kerascifar.training.models`.
         model_options: the builder's own keyword arguments, e.g. `{dropout = 0.3}`.
-        augment: whether training images are rotated and mirrored (the report's "aug").
-        augmentation: arguments of Keras's `ImageDataGenerator`, used where `augment` is true.
-        loss: "crossentropy", on logits (the report's "ce").
+        augment: whether to rotate and mirror training images (the original's "aug").
+        augmentation: arguments of Keras's `ImageDataGenerator`, used if `augment` is true.
+        loss: "crossentropy", on logits (the original's "ce").
         optimizer: "adam", "rmsprop" or "sgd".
-        optimizer_options: arguments of the Keras optimizer beside its learning rate.
+        optimizer_options: arguments of the Keras optimizer besides its learning rate.
         batch_size: images per training step.
         learning_rate: constant, greater than 0.
-        epochs: upper bound on epochs.
-        monitor: what EarlyStopping watches: "val_loss" or "val_accuracy".
-        patience: epochs without a better `monitor` after which training stops.
+        epochs: maximum number of epochs.
+        monitor: the value that EarlyStopping watches: "val_loss" or "val_accuracy".
+        patience: number of epochs without improvement after which training stops.
         precision: "float32", "mixed_bfloat16" or "mixed_float16" (Keras's dtype policies).
     """
 
@@ -103,10 +103,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Run:
-    """One training: a row of an experiment with a seed.
+    """One training of a row with one seed.
 
-    `shortened` when `epochs` was cut below the row's own. `basis` stands for what the row only names: the images'
-    fingerprint and the model's layers; the training fills it in.
+    `shortened` is true if `--epochs` allowed fewer epochs than the row. `basis` is a hash of the images' fingerprint
+    and the model's layers, which the row only names; it is set when training starts.
     """
 
     experiment: str
@@ -121,7 +121,7 @@ class Run:
 
     @property
     def id(self) -> str:
-        """The folder's name: experiment, row, seed and a hash of what decides the result, so none is overwritten."""
+        """The folder's name: experiment, row, seed, and a hash of the whole configuration so that names are unique."""
         parts = [self.experiment, dataclasses.asdict(self.row), self.seed, self.shortened, self.basis]
         text = json.dumps(parts, sort_keys=True)
         return f"{self.experiment}-{self.row.name}-seed{self.seed}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -129,7 +129,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A TOML file: its name (the file's), title, rows in order, and the seeds that run when none are asked for."""
+    """The contents of a TOML file: its name, title and rows, and the seeds to use by default."""
 
     name: str
     title: str
@@ -143,10 +143,10 @@ class Experiment:
         epochs: int | None = None,
         precision: str | None = None,
     ) -> list[Run]:
-        """The runs of the named rows (all when None), seed by seed, so that something whole is there early.
+        """The runs of the named rows (None: all). All rows with one seed come before the next seed.
 
         Raises:
-            UserError: a row that the experiment does not have, a seed below 0, `epochs` below 1, or another precision.
+            UserError: a row is not in the experiment, or a seed, `epochs` or `precision` is invalid.
         """
         known = {row.name: row for row in self.rows}
         chosen = list(dict.fromkeys(names)) if names else list(known)
@@ -158,7 +158,7 @@ class Experiment:
             if not 0 <= seed < 2**32:
                 raise UserError(f"Seed {seed} is out of range. Expected a whole number from 0 to {2**32 - 1}.")
         if epochs is not None and epochs < 1:
-            raise UserError(f"--epochs {epochs} trains nothing. Expected a whole number from 1 on.")
+            raise UserError(f"--epochs {epochs} trains nothing. Expected a whole number of at least 1.")
         runs = []
         for seed in wanted:
             for name in chosen:
@@ -170,7 +170,7 @@ class Experiment:
 
 
 def find(name: Path) -> Path:
-    """The file of an experiment: `name` itself, or the one that is shipped under that name, such as "experiment1"."""
+    """The file of an experiment: `name` itself, or the shipped file with that name, such as "experiment1"."""
     shipped = EXPERIMENTS / f"{name}.toml"
     return shipped if name.parent == Path() and not name.exists() and shipped.is_file() else name
 
@@ -179,26 +179,26 @@ def read(path: Path) -> Experiment:
     """Reads an experiment's TOML file: `title`, `seeds`, `[defaults]` and one `[[row]]` block per row.
 
     Raises:
-        UserError: wrong syntax, key, type, value or name; the text says where and what was expected.
+        UserError: the syntax, a key, a type, a value or a name is wrong; the text says where and what was expected.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # also no UTF-8, and whole numbers of thousands of digits
+    except ValueError as error:  # also raised for invalid UTF-8 and for integers with thousands of digits
         raise UserError(f"{path} is not valid TOML: {error}.\nCompare it with experiments/experiment1.toml.") from None
     except RecursionError:
-        raise UserError(f"{path} is nested too deeply. An experiment has rows of plain values.") from None
+        raise UserError(f"{path} is nested too deeply. Expected rows with plain values.") from None
     except FileNotFoundError:
         shipped = ", ".join(sorted(file.stem for file in EXPERIMENTS.glob("*.toml") if "[[row]]" in file.read_text()))
         raise UserError(
-            f"{path} does not exist. Expected a TOML file of your own, or the name of an experiment: {shipped}."
+            f"{path} does not exist. Expected the path of a TOML file or the name of an experiment: {shipped}."
         ) from None
     name = path.stem
     if not name or set(name) - NAME_CHARACTERS:
-        raise UserError(f'{path}: a file name of letters, digits and "_" is needed, as it names the runs\' folders.')
+        raise UserError(f'{path}: use only letters, digits and "_" in the file name; it becomes part of folder names.')
     _check_keys(str(path), table, {"title", "seeds", "defaults", "row"})
     title, seeds = table.get("title", name), table.get("seeds", [0])
     if not isinstance(title, str):
-        raise UserError(f"{path}: title must be a text, not {title!r}.")
+        raise UserError(f"{path}: title must be text, not {title!r}.")
     if not (isinstance(seeds, list) and seeds and all(type(s) is int and 0 <= s < 2**32 for s in seeds)):
         raise UserError(f"{path}: seeds must be a list of whole numbers from 0 on, e.g. [0, 1], not {seeds!r}.")
     return Experiment(name, title, _rows(path, table), tuple(dict.fromkeys(seeds)))
@@ -235,7 +235,7 @@ def _row(where: str, values: Mapping[str, Any]) -> Row:
 
 
 def _plain(value: Any) -> Any:
-    """A TOML value as a record holds it: whole numbers stay whole, the rest is JSON (dates are refused later)."""
+    """A TOML value in the form in which a record holds it. Dates are rejected later."""
     return dict(value) if isinstance(value, dict) else value
 
 
@@ -254,7 +254,7 @@ def _is_number(value: Any) -> bool:
 
 _TABLE: tuple[str, Callable[[Any], bool]] = ("a table, e.g. { key = 1 }", lambda value: isinstance(value, Mapping))
 _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "str": ("a text", lambda value: isinstance(value, str)),
+    "str": ("text", lambda value: isinstance(value, str)),
     "bool": ("true or false", lambda value: isinstance(value, bool)),
     "int": ("a whole number", lambda value: type(value) is int),
     "float": ("a number", _is_number),
@@ -282,7 +282,7 @@ def _problems(row: Row) -> Iterable[str]:
         if not low <= getattr(row, key) <= high:
             yield f"{key} {getattr(row, key)} is out of range. Expected {low} to {high}."
     if not 0 < row.learning_rate <= 100:
-        yield f"learning_rate {row.learning_rate} is out of range. Expected more than 0, at most 100."
+        yield f"learning_rate {row.learning_rate} is out of range. Expected more than 0 and at most 100."
     yield from _option_problems(row)
 
 
@@ -291,12 +291,12 @@ def _option_problems(row: Row) -> Iterable[str]:
     for key, value in row.optimizer_options.items():
         known = OPTIMIZERS[row.optimizer]
         if key not in known:
-            yield f'optimizer_options: {row.optimizer} takes no "{key}". {suggest(key, known)}'
+            yield f'optimizer_options: {row.optimizer} has no option "{key}". {suggest(key, known)}'
         elif key in FLAGS:
             if not isinstance(value, bool):
                 yield f"optimizer_options: {key} must be true or false, not {value!r}."
         elif not (_is_number(value) and 0 <= value < (math.inf if key == "epsilon" else 1)):
-            allowed = "a number from 0 on" if key == "epsilon" else "from 0 up to, not including, 1"
+            allowed = "a non-negative number" if key == "epsilon" else "at least 0 and less than 1"
             yield f"optimizer_options: {key} must be {allowed}, not {value!r}."
     for key, value in row.augmentation.items():
         if key not in AUGMENTATION:
@@ -318,4 +318,4 @@ def _model_problems(row: Row) -> Iterable[str]:
         except (TypeError, ValueError):
             yield f"model_options: {key} must hold numbers, texts, true or false, not {row.model_options[key]!r}."
         if key not in options:
-            yield f'model_options: {row.model} takes no "{key}". {suggest(key, options)}'
+            yield f'model_options: {row.model} has no option "{key}". {suggest(key, options)}'

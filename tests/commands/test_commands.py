@@ -470,7 +470,7 @@ def test_a_disk_that_takes_no_more_is_told_and_earlier_results_stay(trained, sha
     before = {p: p.read_bytes() for p in (tmp_path / "here" / "runs").glob("mine-*/*")}
     words = ["run", "mine.toml", "--data", shapes, "--seeds", 1]
     result = process(*words, cwd=tmp_path / "here", preexec_fn=_small_files)
-    assert_told(ended(result), "would exceed the size")
+    assert_told(ended(result), "would exceed this process's file size limit")
     assert {p: p.read_bytes() for p in before} == before
     assert not list((tmp_path / "here" / "runs").rglob(".unfinished-*"))
 
@@ -484,7 +484,7 @@ def test_runs_that_cannot_be_written_are_told(tmp_path, shapes, runs):
     if runs == "read-only" and os.access(tmp_path / "read-only", os.W_OK):  # root may write anywhere but there:
         place = "/sys/kerascifar"
     result = command("run", "mine.toml", "--data", shapes, "--runs", place, cwd=tmp_path)
-    assert_told(result, "where a folder is needed|may not be written|read-only")
+    assert_told(result, "in the way of a folder|may not be written|read-only")
     assert (tmp_path / "file").read_text() == "mine"
 
 

@@ -105,7 +105,7 @@ def test_another_runs_file_and_a_damaged_one_are_refused(measured, tmp_path):
     other = factories.run(tmp_path / "other", known(), seed=1)
     assert measurements.read(other) == {}
     (other.folder / measurements.FOCUS).write_bytes((measured.folder / measurements.FOCUS).read_bytes())
-    with pytest.raises(UserError, match=r"focus\.npz is of another run"):
+    with pytest.raises(UserError, match=r"focus\.npz belongs to another run"):
         measurements.read(other)
     (other.folder / measurements.FOCUS).write_bytes((measured.folder / measurements.FOCUS).read_bytes()[:500])
     with pytest.raises(UserError, match=r"focus\.npz is damaged"):

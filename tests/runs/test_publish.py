@@ -21,7 +21,7 @@ def test_seed_0_is_published_with_its_weights_others_without(tmp_path):
     listing = sorted(str(p.relative_to(tmp_path / "results")) for p in (tmp_path / "results").rglob("*") if p.is_file())
     rest = ["history.csv", "predictions.npz", "record.json"]
     assert listing == sorted([*(f"a/{n}" for n in [*rest, "model.keras"]), *(f"b/{n}" for n in rest)])
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="already exists"):
         publish.publish([tmp_path / "runs" / "a"], tmp_path / "results")
 
 
@@ -34,7 +34,7 @@ def test_of_a_run_trained_again_only_its_measurements_are_added_and_only_once(tm
     publish.publish([again], tmp_path / "results")
     assert (published / measurements.FOCUS).read_bytes() == (again / measurements.FOCUS).read_bytes()
     assert not (published / "model.keras").exists()
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="already exists"):
         publish.publish([again], tmp_path / "results")
 
 
@@ -47,7 +47,7 @@ def test_measurements_of_a_run_that_came_out_otherwise_are_refused(tmp_path):
     np.savez_compressed(
         again / measurements.FOCUS, border=np.zeros(3, "float16"), of=np.array(measurements.identity(record))
     )
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="already exists"):
         publish.publish([again], tmp_path / "results")
     assert not (tmp_path / "results" / "b" / measurements.FOCUS).exists()
 
@@ -58,14 +58,14 @@ def test_measurements_of_a_run_that_came_out_otherwise_are_refused(tmp_path):
         ({"shortened": True}, "shortened with --epochs"),
         ({"environment": {"commit": "c", "uncommitted": True}}, "uncommitted code"),
         ({"environment": {}}, "uncommitted code"),
-        ({"epochs_trained": 3}, "history.csv has 2 epochs, the record 3"),
+        ({"epochs_trained": 3}, "history.csv has 2 epochs, but the record says 3"),
         (
             {"results": {s: {"loss": 1.0, "accuracy": 0.7} for s in ("train", "validation", "test")}},
-            "another test accuracy",
+            "different test accuracies",
         ),
         (
             {"environment": {"commit": "c", "uncommitted": False, "source": "a", "earlier": [{"source": "b"}]}},
-            "trained by other code, versions or another backend",
+            "trained with other code, versions or another backend",
         ),
         ({"dataset": {"name": "CIFAR-10", "class_names": ["x"] * 10, "train": "0", "test": "0"}}, "synthetic"),
     ],

@@ -53,10 +53,10 @@ def test_one_other_pixel_makes_it_synthetic(tmp_path):
     [
         ("{", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
-        ("[]", "has no schema"),
+        ("[]", "has no valid schema"),
         ('{"schema": 2}', "reads 1 to 1. Use a newer"),
         ('{"schema": 1}', "experiment is missing or wrong"),
-        ('{"schema": true}', "has no schema"),
+        ('{"schema": true}', "has no valid schema"),
     ],
 )
 def test_a_damaged_or_newer_record_is_told(tmp_path, content, answer):
@@ -231,7 +231,7 @@ def test_a_damaged_record_is_left_out_and_told(tmp_path, capsys):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "record.json").write_text("{")
     assert records.list_records(tmp_path) == [good]
-    assert re.fullmatch(r"Left out: .*bad/record.json is damaged: it is not JSON. Move.*\n", capsys.readouterr().err)
+    assert re.fullmatch(r"Skipped: .*bad/record.json is damaged: it is not JSON. Move.*\n", capsys.readouterr().err)
 
 
 def test_rows_are_listed_as_people_count(tmp_path):

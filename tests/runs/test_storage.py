@@ -81,9 +81,9 @@ def test_a_run_is_resumed_on_another_node_without_a_shared_folder(uri, tmp_path,
     first.kill()
     assert "record.json" not in before
     for name in ("node", "local"):
-        log = (process := node(name)).communicate(timeout=factories.HANG)[0]
-        assert process.returncode == 0, log
-        assert ("resumed after epoch" in log) == (name == "node")
+        told = (process := node(name)).communicate(timeout=factories.HANG)[0]
+        assert process.returncode == 0, told
+        assert ("resuming after epoch" in told) == (name == "node")
     assert not (tmp_path / "node").exists()
     assert pulled(Storage(uri), tmp_path / "back" / run.id) == sorted(
         path.name for path in (tmp_path / "local" / run.id).iterdir()
@@ -103,7 +103,7 @@ def test_a_node_with_another_backend_trains_nothing(tmp_path, shapes, monkeypatc
         cluster._train_one(cloudpickle.dumps((other, False, None, False)), *work.runs, cifar10.load(shapes))
 
     with pytest.raises(UserError, match=r"^backend differs on this node: .*; the command has none\.$"):
-        experiment.run([run], cifar10.load(shapes), tmp_path / "runs", Console(quiet=True), [], execute=execute)
+        experiment.train([run], cifar10.load(shapes), tmp_path / "runs", Console(quiet=True), [], execute=execute)
     assert not records.list_records(tmp_path / "runs")
 
 

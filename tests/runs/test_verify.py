@@ -40,9 +40,9 @@ def test_outside_the_spread_is_not_reproduced_and_what_differs_is_named():
     here = {"commit": "b", "processor": "x", "instructions": "AVX2"}
     same, lines = verify.judge(theirs, run(0.6, environment=here, basis="z"), [theirs])
     assert not same
-    assert "  instructions: not recorded, published; AVX2, here" in lines
-    assert "  commit: a, published; b, here" in lines and not any("processor" in line for line in lines)
-    assert "  the images or the model's layers are others than published" in lines
+    assert "  instructions: published not recorded; here AVX2" in lines
+    assert "  commit: published a; here b" in lines and not any("processor" in line for line in lines)
+    assert "  the images or the model's layers differ" in lines
     assert "  validation accuracy 0.6000: outside the published 0.7000 … 0.7000 (1 seed)" in lines
 
 
@@ -61,7 +61,7 @@ def test_each_version_and_variable_that_differs_is_named():
     here = {"versions": {"keras": "3.15", "numpy": "2.4", "opencv-python-headless": "5.0"}, "variables": {}}
     _, lines = verify.judge(theirs, run(last=0.4, environment=here), [theirs])
     assert lines[1:4] == [
-        "  versions keras: 3.14, published; 3.15, here",
-        "  versions opencv-python-headless: not recorded, published; 5.0, here",
-        "  variables OMP_NUM_THREADS: 1, published; not recorded, here",
+        "  versions keras: published 3.14; here 3.15",
+        "  versions opencv-python-headless: published not recorded; here 5.0",
+        "  variables OMP_NUM_THREADS: published 1; here not recorded",
     ]

@@ -40,7 +40,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, damage):
     said = []
     back = checkpoint.load(tmp_path, said.append)
     assert back.epoch == 1 and path.with_suffix(".damaged").is_file()
-    assert said == ["checkpoint-000002.bin is damaged and was put aside; the run goes on from an earlier epoch."]
+    assert said == ["checkpoint-000002.bin is damaged and was set aside; resuming from an earlier epoch."]
 
 
 def test_a_flip_of_any_byte_is_noticed(tmp_path):
