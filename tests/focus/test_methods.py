@@ -170,7 +170,7 @@ def test_a_model_without_convolution_or_of_another_shape_is_refused(images):
         [keras.Input((28, 28, 1)), keras.layers.Conv2D(1, 3), keras.layers.Flatten()], name="small"
     )
     with pytest.raises(
-        UserError, match=r'"small" takes \(None, 28, 28, 1\) and gives \(None, 676\)\.\nExpected \(None'
+        UserError, match=r'"small" takes \(None, 28, 28, 1\) and returns \(None, 676\)\.\nExpected \(None'
     ):
         methods.focus_maps(small, images, np.zeros(6, np.int64))
 

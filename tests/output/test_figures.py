@@ -222,9 +222,11 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("name, what", [("a.txt", r"\.txt"), ("a", "a file without a suffix")])
+@pytest.mark.parametrize("name, what", [("a.txt", r"the suffix \.txt"), ("a", "no suffix")])
 def test_another_suffix_is_refused(tmp_path, name, what):
-    with pytest.raises(UserError, match=rf"not written as {what}\.\nExpected a name that ends in one of: \.png"):
+    with pytest.raises(
+        UserError, match=rf"cannot write a picture with {what}\.\nExpected a name that ends in one of: \.png"
+    ):
         drawing.save(figures.training_statistics(made()), tmp_path / name)
 
 
