@@ -26,7 +26,7 @@ def check_suffix(path: Path) -> None:
     """Raises a `UserError` unless `save` can write the format that the suffix of `path` names."""
     if path.suffix.lower() not in METADATA:
         raise UserError(
-            f"{path}: cannot write a picture with {path.suffix and f'the suffix {path.suffix}' or 'no suffix'}.\n"
+            f"{path}: cannot write a picture with {(path.suffix and f'the suffix {path.suffix}') or 'no suffix'}.\n"
             f"Expected a name that ends in one of: {', '.join(METADATA)}.\nNothing was written."
         )
 
