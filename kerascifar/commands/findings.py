@@ -1,4 +1,4 @@
-"""`python -m kerascifar findings`: which of the original's claims hold."""
+"""`python -m kerascifar findings`: decides which of the original's claims hold."""
 
 import argparse
 import contextlib
@@ -15,17 +15,19 @@ if TYPE_CHECKING:
 
     from kerascifar.runs.records import Record
 
-HELP = "which of the original's claims hold, by the published runs"
+HELP = "decide which of the original's claims hold"
 EXAMPLES = """
-findings                                  by the published runs
-findings --runs runs                      by your runs
+findings                                  according to the published runs
+findings --runs runs                      according to your runs
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     out = options.RUNS / "report"
-    parser.add_argument("--runs", type=Path, metavar="DIR", help="by these runs instead")
-    parser.add_argument("--out", type=Path, default=out, metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--runs", type=Path, metavar="DIR", help="use these runs (default: the published runs)")
+    parser.add_argument(
+        "--out", type=Path, default=out, metavar="DIR", help="folder for the tables (default: %(default)s)"
+    )
     options.add_json(parser)
 
 
@@ -35,21 +37,21 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     from kerascifar.runs import records
 
     declared = claims.read()
-    found = records.current(records.list_records(arguments.runs or records.PUBLISHED))
-    if not found:
+    runs = records.current(records.list_records(arguments.runs or records.PUBLISHED))
+    if not runs:
         where = f"finished run in {arguments.runs}" if arguments.runs else "published run yet"
-        raise UserError(f"There is no {where}, so no claim can be judged.\nFor your own runs: --runs DIR.")
-    table = claims.table(found, declared)
+        raise UserError(f"There is no {where}, so no claim can be decided.\nTo use your own runs: --runs DIR.")
+    table = claims.table(runs, declared)
     tables.save_plain(table, arguments.out / "findings", "Findings", [claims.RULE])
     if arguments.json:
         print(options.as_json(table))
     with contextlib.redirect_stdout(sys.stderr if arguments.json else sys.stdout):
-        _explain(found, table, arguments.out)
+        _explain(runs, table, arguments.out)
     return 0
 
 
-def _explain(found: "list[Record]", table: "pd.DataFrame", out: Path) -> None:
-    """Prints the verdicts and the analyses that stand beside them."""
+def _explain(runs: "list[Record]", table: "pd.DataFrame", out: Path) -> None:
+    """Prints the verdicts and the analyses that accompany them."""
     from rich.console import Console
 
     from kerascifar.common.load_keras import load_keras_to_count
@@ -57,17 +59,17 @@ def _explain(found: "list[Record]", table: "pd.DataFrame", out: Path) -> None:
     from kerascifar.output import tables
 
     Console().print(tables.wrapped(claims.verdicts(table, between="\n")))
-    images = clean_images.table(found)
+    images = clean_images.table(runs)
     if len(images):
-        tables.save_plain(images, out / "cleaner", "Cleaner test images", [clean_images.remark(images)])
+        tables.save_plain(images, out / "cleaner", "Clean test images", [clean_images.remark(images)])
         print(f"{tables.plain_markdown(images)}\n\n{clean_images.remark(images)}\n")
     load_keras_to_count()
-    classes = claims.by_class(found)
+    classes = claims.by_class(runs)
     if len(classes):
         tables.save_plain(classes, out / "classes", "Where M6 and Model4 look, by class", [claims.BY_CLASS])
         print(f"{tables.plain_markdown(classes)}\n")
-    reasons = causes.table(found)
-    tables.save_plain(reasons, out / "why", "What stands behind the verdicts", [causes.remark(reasons), causes.NOTE])
+    reasons = causes.table(runs)
+    tables.save_plain(reasons, out / "why", "Causes of the verdicts", [causes.remark(reasons), causes.NOTE])
     print(f"{causes.remark(reasons)}\n")
     for name in ("findings", "why"):
         print(out / f"{name}.md")
