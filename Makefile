@@ -1,6 +1,6 @@
-# Run `make` for the list of targets. Needs make and Python; everything else is set up in .venv, or asked for.
+# Run `make` for a list of targets. Needs make and Python. Installs everything else in .venv, or explains how to get it.
 PYTHON ?= python3
-# Debian's packages for what pip cannot install; `make setup` and `make test` install one where it is missing and they may.
+# Debian packages that pip cannot provide. `make setup` and `make test` install a missing one if they have permission.
 DEBIAN_VENV     := python3-venv
 DEBIAN_GRAPHVIZ := graphviz
 DEBIAN_CHROMIUM := chromium
@@ -10,24 +10,24 @@ PY    := $(VENV)/bin/python
 READY := $(VENV)/ready
 LOCKS := requirements.lock requirements-gpu.lock
 
-# Folders reach the recipes through the environment, so any name works, with spaces and quotes too.
+# Recipes read folder names from the environment, so that names may contain spaces and quotes.
 export DATA RUNS
 WITH_DATA := $(if $(DATA),--data "$$DATA")
 WITH_RUNS := $(if $(RUNS),--runs "$$RUNS")
 WITH_ROWS := $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 WITH_JOBS := $(if $(JOBS),--jobs $(JOBS))
 
-# The contracts in pyproject.toml on which folder may import which. As an argument of $(PY), since the script's first line
-# names the Python that it was installed with, which is another one where the environment was moved or copied.
+# Checks which folder may import which, by the contracts in pyproject.toml. Run through $(PY), because the script's first
+# line names the Python with which it was installed. After .venv has been moved or copied, that is the wrong one.
 IMPORTS := $(PY) $(VENV)/bin/lint-imports --no-cache --no-logo
 
-# A file of tests shares what it trained, so it stays in one process.
+# The tests of one file share trained models, so they run in one process.
 PARALLEL := -n logical --maxprocesses=4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 
-# The variables of each target, for `make help`. Another one on the command line is an error: ROW=M6 for ROWS=M6 would
-# train all rows.
+# The variables of each target, shown by `make help`. Any other variable on the command line is an error: otherwise ROW=M6
+# instead of ROWS=M6 would train all rows.
 TAKES_experiment1 := ROWS SEEDS EPOCHS JOBS DATA RUNS
 TAKES_experiment2 := $(TAKES_experiment1)
 TAKES_choices     := EPOCHS JOBS DATA RUNS
@@ -42,7 +42,7 @@ TAKES_test-lowest := DATA
 TAKES_soak        := KILLS
 TAKES_bench       := DATA
 TAKES_lock        := UPGRADE=1
-# Of all targets: what they are set up with, how the tests are shared among cores, and make's own.
+# Variables of all targets: for setup, for running tests in parallel, and make's own.
 TAKES_all         := PYTHON VENV PARALLEL SHELL MAKEFLAGS
 
 GOALS := $(or $(MAKECMDGOALS),$(.DEFAULT_GOAL))
@@ -50,7 +50,7 @@ TAKEN := $(foreach word,$(foreach goal,$(GOALS),$(TAKES_$(goal))),$(firstword $(
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
 WRONG := $(firstword $(filter-out $(TAKEN) $(TAKES_all),$(GIVEN)))
 LIKE  := $(firstword $(foreach name,$(TAKEN),$(if $(filter $(name)%,$(WRONG))$(filter $(WRONG)%,$(name)),$(name))))
-# Only of the make that was called: one that runs inside has the other's variables, too.
+# Only in the outermost make: a nested one inherits its variables.
 ifeq ($(MAKELEVEL),0)
 ifdef WRONG
 $(error `make $(GOALS)` takes no $(WRONG)$(if $(LIKE), (did you mean $(LIKE)?)). Its variables: $(or $(TAKEN),none))
@@ -61,29 +61,29 @@ endif
 	test quick test-lowest soak bench docs lock clean
 
 help:
-	@echo 'make setup         everything that is needed, in $(VENV); the targets below do it by themselves'
-	@echo 'make experiment1   train rows M1 ... M8 of the first experiment       $(TAKES_experiment1)'
-	@echo 'make experiment2   train rows Model2 ... Model6 of the second         $(TAKES_experiment2)'
-	@echo 'make choices       what did the original most probably do? train and rank candidates    $(TAKES_choices)'
-	@echo 'make verify        train a published run again and compare             $(TAKES_verify)'
-	@echo 'make demo          a short run on drawn images: no data, no network'
-	@echo 'make report        tables, figures and one page, in report/            $(TAKES_report)'
-	@echo 'make serve         the page in a browser                               $(TAKES_serve)'
-	@echo 'make dashboard     TensorBoard over the runs that were trained with --tensorboard      $(TAKES_dashboard)'
-	@echo 'make notebooks     the notebooks in JupyterLab                         $(TAKES_notebooks)'
-	@echo 'make test          lint, format, types, import contracts and tests    $(TAKES_test)'
-	@echo 'make quick         the same without the slow tests, in a minute or two            $(TAKES_quick)'
-	@echo 'make test-lowest   the tests on the lowest versions that requirements.txt allows       $(TAKES_test-lowest)'
-	@echo 'make soak          kill runs 500 times, those of a Ray cluster 60 times, and compare      $(TAKES_soak)'
-	@echo 'make bench         measure against plain Keras (and PyTorch), side by side: a quarter of an hour        $(TAKES_bench)'
-	@echo 'make docs          pages about the library, in site/'
-	@echo 'make lock          resolve requirements.txt into the lock files again          $(TAKES_lock)'
-	@echo 'make clean         remove $(VENV), caches and build artefacts; never runs, reports, results or data'
+	@echo 'make setup         install everything in $(VENV); the targets below do this when necessary'
+	@echo 'make experiment1   train rows M1 ... M8 of Experiment 1                $(TAKES_experiment1)'
+	@echo 'make experiment2   train rows Model2 ... Model6 of Experiment 2        $(TAKES_experiment2)'
+	@echo 'make choices       train and rank candidates for the open choices      $(TAKES_choices)'
+	@echo 'make verify        train a published run again and compare the results $(TAKES_verify)'
+	@echo 'make demo          a short tour on drawn shapes, without data or network'
+	@echo 'make report        make the tables, figures and page in report/        $(TAKES_report)'
+	@echo 'make serve         show the page in a browser                          $(TAKES_serve)'
+	@echo 'make dashboard     show runs trained with --tensorboard in TensorBoard $(TAKES_dashboard)'
+	@echo 'make notebooks     open the notebooks in JupyterLab                    $(TAKES_notebooks)'
+	@echo 'make test          check lint, format, types and imports; run tests    $(TAKES_test)'
+	@echo 'make quick         the same without slow tests, in a minute or two     $(TAKES_quick)'
+	@echo 'make test-lowest   run the tests with the oldest supported packages    $(TAKES_test-lowest)'
+	@echo 'make soak          kill local runs 500 times, cluster runs 60 times    $(TAKES_soak)'
+	@echo 'make bench         compare speed with plain Keras and PyTorch, 15 min  $(TAKES_bench)'
+	@echo 'make docs          build the API documentation in site/'
+	@echo 'make lock          update the lock files from requirements.txt         $(TAKES_lock)'
+	@echo 'make clean         remove $(VENV), caches and build files, but not runs, output, results or data'
 	@echo
 	@echo 'Variables: ROWS="M1 M6"   only these rows           SEEDS="0 1"   these seeds'
-	@echo '           EPOCHS=1       at most so many epochs    DATA=DIR      where the CIFAR-10 images are'
-	@echo '           RUNS=DIR       where runs are kept       JOBS=4        so many runs at once'
-	@echo '           PYTHON=FILE    the Python to set up with ($(PYTHON))'
+	@echo '           EPOCHS=1       at most 1 epoch           DATA=DIR      folder with CIFAR-10'
+	@echo '           RUNS=DIR       folder for runs           JOBS=4        4 runs at once'
+	@echo '           PYTHON=FILE    the Python for setup ($(PYTHON))'
 	@echo 'Example:   make experiment1 ROWS="M1 M6" EPOCHS=1'
 
 experiment1 experiment2: $(READY)
@@ -113,7 +113,7 @@ notebooks: $(READY)
 
 test: $(READY)
 	@command -v chromium >/dev/null || { $(call apt_install,$(DEBIAN_CHROMIUM)); } || \
-	echo "Chromium is missing: the page's tests in a browser are skipped. On Debian: apt-get install $(DEBIAN_CHROMIUM)"
+	echo "Chromium is missing, so the browser tests of the page are skipped. On Debian: apt-get install $(DEBIAN_CHROMIUM)"
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
@@ -146,14 +146,14 @@ setup: $(READY)
 	@$(install_graphviz)
 	@cat $(READY)
 
-# Written last, so that a setup that was cut short is done again.
+# Written last, so that an interrupted setup is repeated.
 $(READY): requirements.txt pyproject.toml $(LOCKS)
 	@rm -f $@
 	@$(check_python)
 	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@if nvidia-smi >/dev/null 2>&1 || [ -e /proc/driver/nvidia/version ]; \
-	then lock=requirements-gpu.lock; size='some 5 GB: an NVIDIA driver was found'; \
-	else lock=requirements.lock; size='some 2 GB'; fi; \
+	then lock=requirements-gpu.lock; size='about 5 GB, as there is an NVIDIA driver'; \
+	else lock=requirements.lock; size='about 2 GB'; fi; \
 	echo "Installing $$lock into $(VENV) ($$size). This takes a few minutes."; \
 	$(PIP) install --require-hashes --only-binary :all: -r $$lock
 	@$(PIP) install --no-deps --no-build-isolation -e .
@@ -172,33 +172,33 @@ print(f"Ready. TensorFlow {tf.__version__} on Python {platform.python_version()}
 endef
 export WHAT_TENSORFLOW_SEES
 
-# $(call apt_install,PACKAGE): succeeds only where Debian's package was installed.
+# $(call apt_install,PACKAGE): succeeds only if it installed the Debian package.
 define apt_install
 command -v apt-get >/dev/null && \
 if [ "$$(id -u)" = 0 ]; then sudo=; else sudo -n true 2>/dev/null && sudo='sudo -n'; fi && \
-echo "Installing Debian's package $(1)." && $$sudo apt-get update -qq >/dev/null && \
+echo "Installing the Debian package $(1)." && $$sudo apt-get update -qq >/dev/null && \
 $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null
 endef
 
 define check_python
 $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
 echo "TensorFlow needs Python 3.11, 3.12 or 3.13; $(PYTHON) --version says: $$($(PYTHON) --version 2>&1)"; \
-echo 'Install one of them and name it, for example: make setup PYTHON=python3.13'; exit 1; }; \
+echo 'Install one of them and choose it, for example: make setup PYTHON=python3.13'; exit 1; }; \
 $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call apt_install,$(DEBIAN_VENV)); } && \
 $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-echo "$(PYTHON) lacks the modules that make a virtual environment. On Debian: apt-get install $(DEBIAN_VENV)"; \
-echo '(python3.X-venv for another Python 3.X). Then run the same command again.'; exit 1; }
+echo "$(PYTHON) lacks the modules for virtual environments. On Debian: apt-get install $(DEBIAN_VENV)"; \
+echo '(python3.X-venv for a specific Python 3.X). Then run the same command again.'; exit 1; }
 endef
 
 define install_graphviz
 command -v dot >/dev/null || { $(call apt_install,$(DEBIAN_GRAPHVIZ)); } || { \
-echo "Graphviz's program 'dot' is missing: everything works, but architecture diagrams are left out. To install it:"; \
+echo "Graphviz's program 'dot' is missing. Architecture diagrams are omitted; everything else works. To install it:"; \
 echo '  Debian   sudo apt-get install $(DEBIAN_GRAPHVIZ)'; \
 echo '  macOS    brew install graphviz'; \
 echo '  Windows  winget install graphviz   or   choco install graphviz'; }
 endef
 
-# Versions that the GPU's lock shares with the other one stay the same.
+# The two lock files agree on the versions of their common packages.
 lock: export UV_PYTHON_DOWNLOADS := never
 lock: $(READY)
 	$(LOCK) -o requirements.lock

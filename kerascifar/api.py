@@ -1,4 +1,4 @@
-"""The package as a library: load, build, train, evaluate, focus_maps. Everything else may change.
+"""The public API: load, build, train, evaluate, focus_maps. Other modules may change without notice.
 
 >>> from kerascifar.api import Row, load, train
 >>> dataset = load()                                                              # doctest: +SKIP
@@ -51,22 +51,24 @@ def train(
     console: Console | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> list[Record]:
-    """Trains a model as a row says, once per seed, to its early stop; what was trained before is not trained again.
+    """Trains a model as a row says, once per seed, until early stopping. Finished runs are not trained again.
 
-    It can be interrupted, and goes on where it stopped. Every run stands beside the others in `runs`, so that
-    `python -m kerascifar compare` and `report` find it.
+    Interrupted runs resume where they stopped. All runs are saved in `runs`, where `python -m kerascifar compare` and
+    `report` find them.
 
     Args:
         model: the name of a builder in `kerascifar.training.models`; a function that builds a model; or a model,
             which is copied with new weights for each seed. It takes 32×32 RGB images in 0..1 and ends in ten logits.
-        row: its name is the run's; its `model` is what tables call the model.
-        dataset: what `load` returned.
-        console: where progress is shown; standard output by default.
-        callbacks: Keras callbacks that look on; the same ones for each seed.
+        row: how to train. Its `name` names the runs, and its `model` appears in tables.
+        dataset: as returned by `load`.
+        seeds: one run per seed.
+        runs: the folder for all runs.
+        console: where to show progress; standard output by default.
+        callbacks: Keras callbacks that only observe, such as logging; used for every seed.
     Returns:
         One record per seed.
     Raises:
-        UserError: a model or row that cannot be trained; the text says why.
+        UserError: the model or row cannot be trained; the text says why.
 
     >>> from kerascifar.api import Row
     >>> Row("Mine", "my_model", learning_rate=0.01).batch_size
@@ -94,5 +96,5 @@ def train(
 
 
 def evaluate(model: keras.Sequential, dataset: Dataset) -> Evaluation:
-    """Loss, accuracy and logits on the 10,000 validation images. The test images are read by `train` alone, once."""
+    """Loss, accuracy and logits on the 10,000 validation images. Only `train` reads the test images, once per run."""
     return _validation(model, dataset, cifar10.split(dataset.labels)[1])

@@ -1,4 +1,4 @@
-"""`python -m kerascifar.cam`: draws where a trained model finds its evidence."""
+"""`python -m kerascifar.cam`: draws focus maps of a trained model."""
 
 import argparse
 import math
@@ -17,15 +17,15 @@ from kerascifar.runs import records
 
 RUNS = Path("runs")
 EXAMPLES = """examples:
-  python -m kerascifar.cam --class airplane              the first validation image of an airplane, your best row
-  python -m kerascifar.cam --class airplane --row M6     the same image, row M6
+  python -m kerascifar.cam --class airplane              the first validation image of an airplane, with your best row
+  python -m kerascifar.cam --class airplane --row M6     the same image, with row M6
   python -m kerascifar.cam --all --row Model4 --seed 0   the ten classes on one sheet
-  python -m kerascifar.cam --class bird --method scorecam   by another method than Grad-CAM
-  python -m kerascifar.cam --index 4711                  image 4711 of the 50,000, explained for its own label
-  python -m kerascifar.cam --image photo.jpg             your own picture, explained for the predicted class
+  python -m kerascifar.cam --class bird --method scorecam   with a method other than Grad-CAM
+  python -m kerascifar.cam --index 4711                  image 4711 of the 50,000, explained for its label
+  python -m kerascifar.cam --image photo.jpg             your own photo, explained for the predicted class
 
-Without --index, a class is shown on its first validation image in the official order: no image is chosen by how well
-its map looks. Test images are never shown.
+Without --index, a class is shown on its first validation image in the official order, so that images are not selected
+by how good their maps look. Test images are never shown.
 """
 
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from kerascifar.images import photo
 
         image = photo.read(arguments.image)
-    # A user's own picture needs no data set; --data then still says whose models are meant.
+    # A photo does not need CIFAR-10, but --data still selects the models that were trained on it.
     dataset = cifar10.load(arguments.data) if image is None or arguments.data is not None else None
     if dataset is not None:
         _class_number(arguments.class_, dataset.class_names)
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     drawing.save(drawn, out)
     for focus in focuses:
         if not focus.map.any():
-            print(f'{focus.source}: no positive evidence for "{focus.explained}"; the map is empty.')
+            print(f'{focus.source}: no positive evidence for "{focus.explained}"; its map is empty.')
     print(errors.printable(str(out)))
     return 0
 
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m kerascifar.cam",
-        description="Draws where a trained model finds its evidence (Grad-CAM): original | heatmap | masked image.",
+        description="Draws where a trained model finds its evidence: image | focus map | masked image.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -75,15 +75,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--class", dest="class_", metavar="NAME", help="the class to explain, such as airplane")
     parser.add_argument("--all", action="store_true", help="all ten classes on one sheet")
     parser.add_argument("--index", type=int, metavar="K", help="the image with official index K (0 … 49999)")
-    parser.add_argument("--image", type=Path, metavar="FILE", help="a picture of your own, of any size")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="your own photo, of any size")
     parser.add_argument("--row", metavar="ROW", help="the row, such as Model4 (default: best validation accuracy)")
     parser.add_argument("--seed", type=int, metavar="N", help="the run with this seed (default: the row's lowest)")
     parser.add_argument(
         "--method", metavar="METHOD", default="gradcam", help=f"{', '.join(methods.METHODS)} (default: %(default)s)"
     )
-    parser.add_argument("--layer", metavar="LAYER", help="the Conv2D layer to look at (default: the last)")
+    parser.add_argument("--layer", metavar="LAYER", help="the Conv2D layer to use (default: the last)")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="the picture to write (default: a name in RUNS/report/cam)"
+        "--out", type=Path, metavar="FILE", help="the picture to write (default: a file in RUNS/report/cam)"
     )
     parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="your runs (default: %(default)s)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="the folder that holds CIFAR-10")
@@ -91,20 +91,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check_arguments(arguments: argparse.Namespace) -> None:
-    """What can be refused before anything is loaded."""
+    """Rejects wrong arguments before anything is loaded."""
     if arguments.all and arguments.class_ is not None:
-        raise UserError("--all draws every class, --class one.\nGive only one of them.")
+        raise UserError("--all draws every class, but --class only one.\nUse only one of them.")
     methods.check_method(arguments.method, arguments.layer)
     if arguments.image is not None and arguments.index is not None:
-        raise UserError("--image names a picture of your own, --index one of CIFAR-10.\nGive only one of them.")
+        raise UserError("--image names a photo, --index an image of CIFAR-10.\nUse only one of them.")
     if not arguments.all and arguments.class_ is None and arguments.image is None and arguments.index is None:
         raise UserError(
-            "Nothing to draw was named.\nExpected one of: --class NAME (such as airplane), --all, --index K, --image "
+            "Choose what to draw.\nExpected one of: --class NAME (such as airplane), --all, --index K, --image "
             "FILE. `python -m kerascifar.cam --help` shows examples."
         )
     if arguments.out is not None:
         if arguments.out.is_dir():
-            raise UserError(f"--out {arguments.out}: is a folder.\nName a file, such as {arguments.out / 'focus.png'}.")
+            raise UserError(f"--out {arguments.out} is a folder.\nName a file, such as {arguments.out / 'focus.png'}.")
         drawing.check_suffix(arguments.out)
 
 
@@ -119,13 +119,16 @@ def _class_number(name: str | None, class_names: Sequence[str]) -> int | None:
 def _check_index(index: int | None, dataset: cifar10.Dataset) -> None:
     if index is not None and not 0 <= index < len(dataset.labels):
         raise UserError(
-            f"--index {index}: there is no such image.\nExpected 0 … {len(dataset.labels) - 1}, the official index in "
-            "the training files; test images are never shown.\nNothing was written."
+            f"--index {index} is out of range.\nExpected 0 … {len(dataset.labels) - 1}, the official index in the "
+            "training files; test images are never shown.\nNothing was written."
         )
 
 
 def _pools(runs: Path, dataset: cifar10.Dataset | None) -> list[tuple[str, list[records.Record]]]:
-    """The user's records, then the published ones: of `dataset` only; without one of CIFAR-10, else of drawn images."""
+    """The user's records, then the published ones. With a `dataset`, only those trained on it.
+
+    Without one, runs on CIFAR-10 come first, then the user's runs on synthetic data.
+    """
     own, published = records.list_records(runs), records.list_records(records.PUBLISHED)
     if dataset is not None:
         own, published = (
@@ -143,11 +146,11 @@ def _pools(runs: Path, dataset: cifar10.Dataset | None) -> list[tuple[str, list[
 def _what_to_explain(
     arguments: argparse.Namespace, image: np.ndarray | None, dataset: cifar10.Dataset | None, wanted: int | None
 ) -> tuple[np.ndarray, list[int | None], list[str]]:
-    """Pixels uint8 (n, 32, 32, 3), the class to explain in each (None: the predicted one), and what each is."""
+    """Images, uint8 (n, 32, 32, 3), the class to explain for each (None: the predicted one), and their descriptions."""
     classes: list[int | None] = list(range(10)) if arguments.all else [wanted]
     if image is not None:
         name = arguments.image.name
-        source = f"{name if len(name) <= 40 else name[:39] + '…'}, 32×32 pixels of it"
+        source = f"{name if len(name) <= 40 else name[:39] + '…'}, reduced to 32×32 pixels"
         return np.stack([image] * len(classes)), classes, [source] * len(classes)
     assert dataset is not None
     if arguments.index is not None:
@@ -181,16 +184,16 @@ def _file_name(arguments: argparse.Namespace, record: records.Record, dataset: c
 def choose(
     candidates: Sequence[tuple[str, Sequence[records.Record]]], row: str | None, seed: int | None
 ) -> tuple[records.Record, str]:
-    """The record to explain, and in words why this one.
+    """The record to explain, and a sentence that says why it was chosen.
 
     Args:
-        candidates: pools in order of preference, each with its name ("your runs", "the published runs"); the first
-            that has a fitting record decides.
-        row: only this row; by default the one with the best validation accuracy: its mean over all seeds, also over
-            those whose weights were not kept.
-        seed: only this seed; by default the row's lowest.
+        candidates: pools in order of preference, each with its name ("your runs", "the published runs"). The first pool
+            with a matching record is used.
+        row: only this row. By default the row with the best mean validation accuracy, over all its seeds, even those
+            whose weights were not kept.
+        seed: only this seed. By default the row's lowest.
     Raises:
-        UserError: no record fits; the text says which rows and seeds there are.
+        UserError: no record matches; the text lists the rows and seeds that exist.
     """
     usable = [(name, _usable(pool)) for name, pool in candidates]
     for name, pool in usable:
@@ -206,27 +209,27 @@ def choose(
     available = [r for _, pool in usable for r in pool]
     if not available:
         raise UserError(
-            "There is no trained model yet whose focus could be drawn.\n"
+            "There is no trained model yet to draw focus maps for.\n"
             "Train one: `make experiment1` (all rows), or `make experiment1 ROWS=M6 EPOCHS=1` (one row, minutes). Runs "
             "kept elsewhere: --runs DIR.\nNothing was written."
         )
     names = {r.name for r in available}
     if row is not None and row not in names:
         raise UserError(
-            f"--row {row}: no trained model of that row was found.\nRows that have one: {', '.join(sorted(names))}. "
+            f"--row {row}: no trained model of this row was found.\nRows that have one: {', '.join(sorted(names))}. "
             f"{_did_you_mean(row, names)}To train another: `make experiment1 ROWS={row}` or `make experiment2 "
             f"ROWS={row}`.\nNothing was written."
         )
     seeds = sorted({r.seed for r in available if row in (None, r.name)})
     what = f"--row {row} --seed {seed}" if row else f"--seed {seed}"
     raise UserError(
-        f"{what}: no trained model with that seed was found.\nSeeds that have one: {', '.join(map(str, seeds))}. "
+        f"{what}: no trained model with this seed was found.\nSeeds that have one: {', '.join(map(str, seeds))}. "
         f"To train another: `make experiment1 SEEDS={seed}`.\nNothing was written."
     )
 
 
 def _usable(pool: Sequence[records.Record]) -> list[records.Record]:
-    """The runs that did not diverge and whose weights were kept (of published runs, only those of seed 0 are)."""
+    """The runs that did not diverge and whose weights were kept (for published runs, only those of seed 0)."""
     return [r for r in pool if not _diverged(r) and (r.folder / records.MODEL).is_file()]
 
 
@@ -239,7 +242,7 @@ def _mean_accuracy(group: Sequence[records.Record]) -> float:
 
 
 def _rank(group: Sequence[records.Record]) -> tuple[object, ...]:
-    """Full runs first, then by validation accuracy; a tie goes by name and folder, so that it is always the same."""
+    """A sort key: full runs first, then by validation accuracy. Name and folder break ties, so the order is stable."""
     first = group[0]
     return (first.shortened, -_mean_accuracy(group), first.name, str(first.folder))
 

@@ -1,4 +1,4 @@
-"""`python -m kerascifar choices`: trains the candidates for the open choices, and ranks them."""
+"""`python -m kerascifar choices`: trains the candidates for the open choices and ranks them."""
 
 import argparse
 import sys
@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from kerascifar.commands import options
 from kerascifar.common import errors
 
-HELP = "what did the original most probably do? Train candidates and rank them"
+HELP = "train candidates for the original's open choices and rank them by likelihood"
 EXAMPLES = """
 choices                                   train the candidates, then rank them
-choices --jobs 2                          two at once
+choices --jobs 2                          train two at once
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--epochs", type=int, metavar="N", help="at most N epochs: to try it; decides nothing")
+    parser.add_argument(
+        "--epochs", type=int, metavar="N", help="at most N epochs: for a trial, whose ranking means nothing"
+    )
     options.add_jobs(parser)
     options.add_data(parser)
     options.add_runs(parser)
@@ -37,16 +39,16 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     )
     questions, epochs = choices.read(), arguments.epochs
     first = training.train([run for q in questions for run in q.runs(q.rows, q.seeds[:1], epochs)], how)
-    status, found = first.status, first.records
-    further = [run for q in questions for run in q.runs(choices.best_quarter(q, found), q.seeds[1:], epochs)]
+    status, trained = first.status, first.records
+    further = [run for q in questions for run in q.runs(choices.best_quarter(q, trained), q.seeds[1:], epochs)]
     if further and not status:
         second = training.train(further, how)
-        status, found = second.status, found + second.records
+        status, trained = second.status, trained + second.records
     if status == errors.INTERRUPTED:
         return status
-    table = choices.table(found, questions)
+    table = choices.table(trained, questions)
     if table.empty:
-        print("No candidate has been trained to its end yet, so there is nothing to rank.", file=sys.stderr)
+        print("No candidate has finished training yet, so there is nothing to rank.", file=sys.stderr)
         return status
     path = arguments.runs / "report" / "choices"
     tables.save_plain(table, path, choices.TITLE, [choices.NOTE])
@@ -54,4 +56,4 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         print(options.as_json(table))
     else:
         print(f"\n{tables.plain_markdown(table)}\n\n{choices.NOTE}\n{path.with_suffix('.md')}")
-    return status or int(any(record.stop == records.NOT_FINITE for record in found))
+    return status or int(any(record.stop == records.NOT_FINITE for record in trained))

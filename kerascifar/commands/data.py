@@ -10,7 +10,7 @@ from kerascifar.commands import options
 
 HELP = "find or download CIFAR-10, verify it, and describe it"
 EXAMPLES = """
-data --data ~/cifar                       verify these files
+data --data ~/cifar                       verify the files in this folder
 """
 
 

@@ -12,7 +12,9 @@ demo                                      two minutes on two cores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: %(default)s")
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo"), metavar="DIR", help="folder for data and runs (default: %(default)s)"
+    )
 
 
 def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
@@ -21,10 +23,10 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     from kerascifar.training.rows import Experiment, Row
 
     out = arguments.out
-    print(f"SYNTHETIC DATA: drawn shapes, in the official file format, in {out / 'data'}. Not CIFAR-10.", flush=True)
+    print(f"SYNTHETIC DATA: drawn shapes in CIFAR-10's format, in {out / 'data'}. Not CIFAR-10.", flush=True)
     if not (out / "data" / "cifar-10-batches-bin" / cifar10.MARKER).is_file():
         drawn.write(out / "data", train=1200)
-    # Small batches, so that two minutes hold enough steps to learn something on so few images.
+    # Small batches give enough steps in two minutes to learn something from so few images.
     rows = (
         Row("Demo1", "model1", epochs=8, batch_size=8, augment=False),
         Row("Demo4", "model4", epochs=5, batch_size=8, augment=False),

@@ -1,4 +1,4 @@
-"""`python -m kerascifar doctor`: checks this machine, and says what to do about each problem."""
+"""`python -m kerascifar doctor`: checks this machine and suggests a fix for each problem."""
 
 import argparse
 import dataclasses
@@ -16,22 +16,22 @@ from kerascifar.commands import options
 from kerascifar.common import errors, files
 from kerascifar.common.errors import UserError
 
-HELP = "check this machine, and say what to do about each problem"
+HELP = "check this machine and suggest a fix for each problem"
 EXAMPLES = """
-doctor                                    before you report a fault
+doctor                                    run this before you report a problem
 """
-ROOM = 2**30  # bytes: what a sweep of all rows with a few seeds takes, checkpoints included
+ROOM = 2**30  # bytes: enough for all rows with a few seeds, including checkpoints
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at.
+    """The result of one check.
 
     Attributes:
-        what: its name.
-        right: whether it is as it should be.
-        found: what it is.
-        todo: what to do where it is not right.
+        what: the name of the check.
+        right: whether it passed.
+        found: the state that it found.
+        todo: what to do if it failed.
     """
 
     what: str
@@ -50,20 +50,20 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     from kerascifar.common.load_keras import load_keras
 
     load_keras()
-    found = []
+    results = []
     for check in checks(arguments.runs, arguments.data):
-        found.append(check)
+        results.append(check)
         if not arguments.json:
             print(f"{'✓' if check.right else '✗'} {check.what}: {errors.printable(check.found)}", flush=True)
             if not check.right:
                 print(f"    {errors.printable(check.todo)}", flush=True)
     if arguments.json:
-        print(json.dumps([dataclasses.asdict(check) for check in found], indent=2))
-    return 0 if all(check.right for check in found) else 1
+        print(json.dumps([dataclasses.asdict(check) for check in results], indent=2))
+    return 0 if all(check.right for check in results) else 1
 
 
 def checks(runs: Path, source: Path | None) -> Iterator[Check]:
-    """One check after the other; nothing is downloaded, and nothing is written but an empty file that vanishes."""
+    """Runs the checks one by one. Downloads nothing, and writes only an empty temporary file."""
     from kerascifar.output import figures
     from kerascifar.runs import environment
 
@@ -121,10 +121,10 @@ def _device() -> Check:
     here = device.prepare()
     found = f"{here.name}, Keras on {backend}"
     if backend != "tensorflow":
-        return Check("device", True, f"{found}: trains, but draws no focus maps")
+        return Check("device", True, f"{found}: can train, but cannot draw focus maps")
     driver = shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia/version").exists()
     right = not (driver and here.is_cpu)
-    return Check("device", right, found, "An NVIDIA driver is there, but TensorFlow sees no GPU: make clean setup.")
+    return Check("device", right, found, "An NVIDIA driver is installed, but TensorFlow sees no GPU: make clean setup.")
 
 
 def _images(source: Path | None) -> Check:
@@ -143,5 +143,7 @@ def _room(runs: Path) -> Check:
     except OSError as error:
         return Check("runs", False, f"{runs}: {error.strerror}", "Choose another folder: --runs DIR.")
     free = shutil.disk_usage(runs).free
-    found = f"{os.path.abspath(runs)} can be written, {free / 2**30:,.1f} GiB free"
-    return Check("runs", free >= ROOM, found, "A sweep takes up to 1 GiB: free some space, or choose --runs DIR.")
+    found = f"{os.path.abspath(runs)} is writable, {free / 2**30:,.1f} GiB free"
+    return Check(
+        "runs", free >= ROOM, found, "Training all rows takes up to 1 GiB: free some space, or choose --runs DIR."
+    )

@@ -1,4 +1,4 @@
-"""`python -m kerascifar findings`: which of the original's claims hold."""
+"""`python -m kerascifar findings`: decides which of the original's claims hold."""
 
 import argparse
 import contextlib
@@ -15,18 +15,20 @@ if TYPE_CHECKING:
 
     from kerascifar.runs.records import Record
 
-HELP = "which of the original's claims hold, by the published runs"
+HELP = "decide which of the original's claims hold"
 EXAMPLES = """
-findings                                  by the published runs
-findings --runs runs                      by your runs
+findings                                  according to the published runs
+findings --runs runs                      according to your runs
 """
 PRINTED = ("clean-images", "classes")  # the analyses whose tables are short enough for a terminal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     out = options.RUNS / "report"
-    parser.add_argument("--runs", type=Path, metavar="DIR", help="by these runs instead")
-    parser.add_argument("--out", type=Path, default=out, metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--runs", type=Path, metavar="DIR", help="use these runs (default: the published runs)")
+    parser.add_argument(
+        "--out", type=Path, default=out, metavar="DIR", help="folder for the tables (default: %(default)s)"
+    )
     options.add_json(parser)
 
 
@@ -36,16 +38,16 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     from kerascifar.runs import records
 
     declared = claims.read()
-    found = records.current(records.list_records(arguments.runs or records.PUBLISHED))
-    if not found:
+    runs = records.current(records.list_records(arguments.runs or records.PUBLISHED))
+    if not runs:
         where = f"finished run in {arguments.runs}" if arguments.runs else "published run yet"
-        raise UserError(f"There is no {where}, so no claim can be judged.\nFor your own runs: --runs DIR.")
-    table = claims.table(found, declared)
+        raise UserError(f"There is no {where}, so no claim can be decided.\nTo use your own runs: --runs DIR.")
+    table = claims.table(runs, declared)
     tables.save_plain(table, arguments.out / "findings", "Findings", [claims.RULE])
     if arguments.json:
         print(options.as_json(table))
     with contextlib.redirect_stdout(sys.stderr if arguments.json else sys.stdout):
-        _explain(found, table, arguments.out)
+        _explain(runs, table, arguments.out)
     return 0
 
 

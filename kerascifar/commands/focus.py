@@ -1,4 +1,4 @@
-"""`python -m kerascifar focus`: measures on the test images where trained models look."""
+"""`python -m kerascifar focus`: measures the focus maps of trained models on the test images."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from kerascifar.commands import options
 from kerascifar.common.errors import UserError
 
-HELP = "measure on the test images where trained models look"
+HELP = "measure the focus maps of trained models on the test images"
 EXAMPLES = """
 focus --published --rows M6 Model4        the published runs of two rows
 focus --rows M6 --methods gradcam scorecam --images 1000
@@ -17,7 +17,7 @@ FEWEST = 100  # images
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--rows", nargs="+", metavar="ROW", default=("M6", "Model4"), help="default: M6 Model4")
-    add("--seeds", nargs="+", type=int, metavar="SEED", help="default: all that have weights")
+    add("--seeds", nargs="+", type=int, metavar="SEED", help="default: all with saved weights")
     add(
         "--methods",
         nargs="+",
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="such as gradcam scorecam (default: gradcam)",
     )
     add("--images", type=int, metavar="N", help="only the first N test images")
-    add("--published", action="store_true", help="the published runs instead of yours")
+    add("--published", action="store_true", help="measure the published runs instead of yours")
     options.add_data(parser)
     options.add_runs(parser)
     options.add_json(parser)
@@ -43,12 +43,12 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     for method in arguments.methods:
         methods.check_method(method)
     place = records.PUBLISHED if arguments.published else arguments.runs
-    found = [
+    selected = [
         r
         for r in records.current(records.list_records(place))
         if r.name in arguments.rows and (arguments.seeds is None or r.seed in arguments.seeds)
     ]
-    with_weights = [r for r in found if (r.folder / records.MODEL).is_file()]
+    with_weights = [r for r in selected if (r.folder / records.MODEL).is_file()]
     if not with_weights:
         raise UserError(
             f"There is no trained model of {' or '.join(arguments.rows)} in {place}.\n"
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         )
     dataset = cifar10.load(arguments.data)
     if other := [r for r in with_weights if r.dataset["test"] != dataset.fingerprint["test"]]:
-        raise UserError(f"{other[0].folder} was trained on images other than those in {dataset.source}.")
+        raise UserError(f"{other[0].folder} was trained on different images from those in {dataset.source}.")
     images, labels = cifar10.test_split(dataset)
     count = len(labels) if arguments.images is None else arguments.images
     if not FEWEST <= count <= len(labels):
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     with terminal.counted(len(work) * len(list(measuring.parts(count)))) as tick:
         for record in with_weights:
             measuring.measure(record, scaled, labels, kinds, count, tick)
-    table = measuring.table(found)
+    table = measuring.table(selected)
     path = arguments.runs / "report" / "focus"
     tables.save_plain(table, path, "Where models look", [measuring.NOTE])
     print(options.as_json(table) if arguments.json else f"{tables.plain_markdown(table)}\n\n{path.with_suffix('.md')}")

@@ -1,4 +1,4 @@
-"""`python -m kerascifar models`: layers, parameters and cost of every model."""
+"""`python -m kerascifar models`: lists the layers, parameters and cost of each model."""
 
 import argparse
 import json
@@ -8,15 +8,15 @@ from typing import Any
 from kerascifar.commands import options
 from kerascifar.common.errors import UserError, suggest
 
-HELP = "layers, parameters and cost of every model"
+HELP = "list the layers, parameters and cost of each model"
 EXAMPLES = """
 models                                    all models
-models model4 --json                      one model, for another program
+models model4 --json                      one model, as input for another program
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", metavar="MODEL", help="only these")
+    parser.add_argument("names", nargs="*", metavar="MODEL", help="only these models")
     options.add_json(parser)
 
 
@@ -38,7 +38,7 @@ def _describe(name: str) -> dict[str, Any]:
 
     from kerascifar.training import models
 
-    keras.backend.clear_session()  # layer names start anew, as in a run
+    keras.backend.clear_session()  # layer names start afresh, as in a run
     network = models.build(name)
     trainable, total = models.parameters(network)
     last = models.last_convolution(network)
@@ -74,7 +74,7 @@ def _text(model: dict[str, Any]) -> str:
         [
             *lines,
             f"  trainable parameters {model['trainable parameters']:,}; total {model['parameters']:,} "
-            "(with BatchNormalization's moving statistics)",
+            "(including BatchNormalization's moving statistics)",
             f"  multiply-adds per image {model['multiply-adds per image']:,}",
             f"  last Conv2D {last['layer']}, grid {'×'.join(map(str, last['grid']))}",
         ]

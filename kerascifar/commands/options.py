@@ -1,4 +1,4 @@
-"""Options that several commands share. Command modules import nothing heavy at the top, so that `--help` is fast."""
+"""Options that several commands share. Commands import slow modules only when they run, so that `--help` is fast."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,7 @@ RUNS = Path("runs")
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, metavar="DIR", help="CIFAR-10: a folder or one of its .tar.gz files")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="CIFAR-10: a folder or a .tar.gz file")
 
 
 def add_runs(parser: argparse.ArgumentParser) -> None:
@@ -24,16 +24,18 @@ def add_jobs(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="train N runs at once on this machine; they share its cores and GPUs evenly; needs Ray (default: 1)",
+        help="train N runs at once, which share this machine's cores and GPUs evenly; needs Ray (default: 1)",
     )
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--json", action="store_true", help="print the table as JSON on standard output, the rest on standard error"
+        "--json",
+        action="store_true",
+        help="print the table as JSON on standard output, and everything else on standard error",
     )
 
 
 def as_json(table: "pd.DataFrame") -> str:
-    """The table's lines as objects, at full precision; a missing value is null."""
+    """The table's rows as JSON objects, at full precision. Missing values are null."""
     return str(table.to_json(orient="records", double_precision=15, force_ascii=False, indent=2))

@@ -7,7 +7,7 @@ from pathlib import Path
 from kerascifar.commands import options
 from kerascifar.common.errors import UserError
 
-HELP = "copy finished runs into experiments/results, and renew the tables and figures of README and docs/results"
+HELP = "copy finished runs into experiments/results and update the tables and figures in README and docs/results"
 EXAMPLES = """
 publish runs/experiment1-M6-seed0-7eda230c
 """
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=Path,
         metavar="RUN",
-        help="folders of finished runs; without any, only the tables and figures are renewed",
+        help="folders of finished runs; without any, only the tables and figures are updated",
     )
     options.add_data(parser)
 
@@ -29,9 +29,9 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     from kerascifar.images import cifar10
     from kerascifar.runs import records
 
-    # Whatever the pictures need is checked before anything is copied.
+    # Check that the pictures can be drawn before copying anything.
     dataset = cifar10.load(arguments.data)
-    load_tensorflow("Publishing draws focus maps, which")
+    load_tensorflow("The focus maps of published runs")
     from kerascifar.focus import pictures
     from kerascifar.output import readme
     from kerascifar.runs import publish
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         print(path)
     published = records.current(records.list_records(records.PUBLISHED))
     if not published:
-        raise UserError("Nothing is published yet.\nName the folders of finished runs to publish.")
+        raise UserError("Nothing has been published yet.\nName the folders of the finished runs to publish.")
     for path in readme.write(published, lambda record: pictures.class_sheet(record, dataset)):
         print(path)
     return 0

@@ -1,4 +1,4 @@
-"""`python -m kerascifar report`: tables, figures and a page of your runs, or of the published ones."""
+"""`python -m kerascifar report`: makes the tables, figures and page from your runs and the published ones."""
 
 import argparse
 import sys
@@ -8,14 +8,14 @@ from pathlib import Path
 from kerascifar.commands import options
 from kerascifar.common.errors import UserError
 
-HELP = "tables, figures and a page of your runs, or of the published ones; README's tables too"
+HELP = "make the tables, figures and page from your runs and the published ones; update README's tables"
 EXAMPLES = """
-report --out report                       what `make report` does
+report --out report                       the same as `make report`
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUNS/report")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the output (default: RUNS/report)")
     options.add_data(parser)
     options.add_runs(parser)
 
@@ -29,8 +29,8 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     published = records.current(records.list_records(records.PUBLISHED))
     if not own and not published:
         raise UserError(
-            f"There is no finished run in {arguments.runs}, and none is published yet.\n"
-            "Train one first: make experiment1; or, in two minutes and without data, make demo."
+            f"There is no finished run in {arguments.runs}, and there are no published runs.\n"
+            "Train one first: make experiment1. Without data, in two minutes: make demo."
         )
     dataset = None
     try:
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     except UserError as problem:
         if arguments.data is not None:
             raise
-        print(f"The gallery of focus maps is left out. {problem}", file=sys.stderr)
+        print(f"Omitting the gallery of focus maps. {problem}", file=sys.stderr)
     load_keras()
     from kerascifar.output import page, readme, report
 
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     pictures = [path for path in written if path.suffix == ".png"]
     for path in [*written, page.write(own, published, pictures, dataset, out)]:
         print(path)
-    if published and Path("README.md").resolve() == readme.README:  # only from within a checkout
+    if published and Path("README.md").resolve() == readme.README:  # only in a checkout
         for path in readme.write_tables(published):
             print(path)
     return 0

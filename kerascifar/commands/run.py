@@ -1,4 +1,4 @@
-"""`python -m kerascifar run`: trains an experiment's rows, then shows its table."""
+"""`python -m kerascifar run`: trains an experiment's rows and shows the result table."""
 
 import argparse
 import sys
@@ -12,9 +12,9 @@ from kerascifar.common.errors import UserError
 if TYPE_CHECKING:
     from kerascifar.runs.experiment import Executor
 
-HELP = "train an experiment's rows, then show its table"
+HELP = "train an experiment's rows and show the result table"
 EXAMPLES = """
-run experiment1                               all rows, each to its early stop
+run experiment1                               all rows, each until early stopping
 run experiment1 --rows M1 M6 --epochs 1       two rows for one epoch each
 run experiments/mine.toml                     your own experiment
 run experiment2 --rows Model4 --seeds 0 1 2 --tensorboard
@@ -28,26 +28,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("experiment", type=Path, help="a name, such as experiment1, or a TOML file")
     add("--rows", nargs="+", metavar="ROW", help="only these rows, such as M1 M6")
-    add("--seeds", nargs="+", type=int, metavar="SEED", help="instead of the experiment's, such as 0 1 2")
-    add("--epochs", type=int, metavar="N", help="at most N epochs: a shortened run, to try things")
+    add("--seeds", nargs="+", type=int, metavar="SEED", help="these seeds instead of the experiment's, such as 0 1 2")
+    add("--epochs", type=int, metavar="N", help="at most N epochs: a shortened run, for a trial")
     add("--precision", metavar="POLICY", help="float32 (default), mixed_bfloat16, or mixed_float16 (on a GPU)")
     add(
         "--deterministic",
         action="store_true",
-        help="the same bits each time on a GPU too, but slower (not needed on a CPU)",
+        help="bit-identical results on a GPU, but slower (not needed on a CPU)",
     )
-    add("--tensorboard", action="store_true", help="log curves, graph and focus maps by epoch for TensorBoard")
+    add("--tensorboard", action="store_true", help="log curves, graph and the focus maps of each epoch for TensorBoard")
     options.add_jobs(parser)
     add(
         "--executor",
         choices=["local", "ray"],
         default="local",
-        help="ray: like --jobs, but on a cluster, or with cores and GPUs as you choose",
+        help="ray: like --jobs, but on a cluster, or with the cores and GPUs that you choose for each run",
     )
-    add("--address", help="of a Ray cluster, such as auto (default: start one on this machine)")
-    add("--cpus-per-run", type=float, metavar="N", help="with --executor ray (default: 1)")
-    add("--gpus-per-run", type=float, metavar="N", help="with --executor ray or --jobs, such as 0.25")
-    add("--storage", metavar="URI", help="with --executor ray, if nodes share no folder, such as s3://bucket/runs")
+    add("--address", help="address of a Ray cluster, such as auto (default: start one on this machine)")
+    add("--cpus-per-run", type=float, metavar="N", help="cores per run, with --executor ray (default: 1)")
+    add("--gpus-per-run", type=float, metavar="N", help="GPUs per run, with --executor ray or --jobs, such as 0.25")
+    add(
+        "--storage",
+        metavar="URI",
+        help="with --executor ray: the storage if nodes share no folder, such as s3://bucket/runs",
+    )
     options.add_data(parser)
     options.add_runs(parser)
     options.add_json(parser)
@@ -58,7 +62,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     from kerascifar.training import rows
 
     connect = _connect(arguments)
-    # The configuration is checked before the data, and both before TensorFlow is loaded.
+    # Check the configuration before the data, and both before loading TensorFlow.
     experiment = rows.read(rows.find(arguments.experiment))
     runs = experiment.runs(arguments.rows, arguments.seeds, arguments.epochs, arguments.precision)
     return training.train_and_show(
@@ -76,16 +80,16 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def _connect(arguments: argparse.Namespace) -> "Callable[[], Executor] | None":
-    """What the options ask to train with, checked against each other."""
+    """Checks the options against each other. Returns a function that makes the executor; None for this process."""
     given = [name for name in OF_RAY if getattr(arguments, name) is not None]
     if arguments.storage is not None and arguments.tensorboard:
-        raise UserError("--tensorboard needs a folder that all nodes share, and --storage is for nodes without one.")
+        raise UserError("--tensorboard needs a folder that all nodes share, but --storage is for nodes without one.")
     if arguments.jobs != 1:
         given = ["executor"] * (arguments.executor == "ray") + [name for name in given if name != "gpus_per_run"]
         if given:
             raise UserError(
                 f"--jobs and --{given[0].replace('_', '-')} exclude each other.\n"
-                "Use --jobs on this machine, or --executor ray with options of your choice."
+                "Use --jobs on this machine, or --executor ray with its own options."
             )
     elif arguments.executor != "ray":
         if given:

@@ -1,4 +1,4 @@
-"""Training for the commands `run`, `choices` and `demo`: from a list of runs to their records and a table."""
+"""Trains for the commands `run`, `choices` and `demo`: from a list of runs to their records and a table."""
 
 import functools
 import sys
@@ -25,13 +25,13 @@ class Options:
     """How a command trains.
 
     Attributes:
-        runs: the folder of all runs.
-        data: CIFAR-10, or None to look for it.
-        command: the words that continue an interrupted training.
+        runs: the folder for all runs.
+        data: where CIFAR-10 is; None searches the usual places.
+        command: the command line that resumes an interrupted training.
         json: print the table as JSON on standard output, and everything else on standard error.
         deterministic: see `device.prepare`.
         tensorboard: write logs for TensorBoard.
-        connect: makes what trains the runs, if not this process.
+        connect: makes the executor; None trains in this process.
     """
 
     runs: Path
@@ -45,7 +45,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training gave: the exit status, the records of finished runs, the images, and where to print."""
+    """The result of `train`: the exit status, the records of finished runs, the images, and the console to print to."""
 
     status: int
     records: "list[Record]"
@@ -54,7 +54,7 @@ class Outcome:
 
 
 def check_jobs(jobs: int) -> None:
-    """Raises a `UserError` unless every run would have a core to itself."""
+    """Raises a `UserError` unless there is a core for each run."""
     available = machine.cores()
     if not 1 <= jobs <= available:
         raise UserError(
@@ -64,7 +64,7 @@ def check_jobs(jobs: int) -> None:
 
 
 def connect_jobs(jobs: int, gpus_per_run: float | None = None) -> "Callable[[], Executor] | None":
-    """What trains `jobs` runs at once on this machine; None for a single one, which this process trains."""
+    """A function that makes an executor for `jobs` runs at once on this machine; None for one run, in this process."""
     check_jobs(jobs)
     if jobs == 1:
         return None
@@ -78,12 +78,12 @@ def connect_jobs(jobs: int, gpus_per_run: float | None = None) -> "Callable[[], 
 
 
 def train(runs: "Sequence[Run]", options: Options) -> Outcome:
-    """Trains the runs that are not finished."""
+    """Trains the runs that are not finished, and returns the records of all."""
     from kerascifar.common.load_keras import load_keras
     from kerascifar.images import cifar10
 
     dataset = cifar10.load(options.data)
-    files.check_writable(options.runs / "report")  # fail before hours of training, not after, if it is read-only
+    files.check_writable(options.runs / "report")  # if it is read-only, fail before hours of training, not after
     execute = options.connect() if options.connect else None
 
     load_keras()
@@ -91,7 +91,7 @@ def train(runs: "Sequence[Run]", options: Options) -> Outcome:
 
     from kerascifar.runs import experiment
 
-    # A file is as wide as the table.
+    # When writing to a file, leave room for the whole table.
     console = Console(width=None if sys.stdout.isatty() else 160, stderr=options.json)
     callbacks: dict[str, Any] = {}
     if options.tensorboard:
@@ -100,7 +100,7 @@ def train(runs: "Sequence[Run]", options: Options) -> Outcome:
         tensorboard.check()
         callbacks["callbacks"] = functools.partial(tensorboard.callbacks, runs=options.runs.resolve())
     try:
-        found = experiment.train(
+        trained = experiment.train(
             runs,
             dataset,
             options.runs,
@@ -113,7 +113,7 @@ def train(runs: "Sequence[Run]", options: Options) -> Outcome:
     except experiment.Interrupted as stop:
         console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
         return Outcome(errors.INTERRUPTED, [], dataset, console)
-    return Outcome(0, found, dataset, console)
+    return Outcome(0, trained, dataset, console)
 
 
 def train_and_show(runs: "Sequence[Run]", options: Options) -> int:
@@ -136,15 +136,15 @@ def train_and_show(runs: "Sequence[Run]", options: Options) -> int:
         console.print(tables.as_rich(table, f"{name} on {outcome.dataset.name}"), soft_wrap=True)
     for note in tables.notes(own, published):
         console.print(note, markup=False, highlight=False)
-    # On disk, all rows of the experiment, so that a command for one does not take the others out of the table.
+    # The files include all rows of the experiment, so that training one row does not remove the others from the table.
     names = {r.name for r in own}
-    there = [
+    others = [
         r
         for r in records.list_records(options.runs)
         if r.experiment == name and r.is_synthetic == own[0].is_synthetic and r.name not in names
     ]
     written = report.write(
-        records.in_order([*own, *records.current(there)]),
+        records.in_order([*own, *records.current(others)]),
         published,
         options.runs / "report",
         lambda text: console.print(text, markup=False),

@@ -1,4 +1,4 @@
-"""`python -m kerascifar verify`: trains a published run again and compares."""
+"""`python -m kerascifar verify`: trains a published run again and compares the results."""
 
 import argparse
 import sys
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from kerascifar.commands import options
 
-HELP = "train a published run again and compare"
+HELP = "train a published run again and compare the results"
 EXAMPLES = """
-verify M3                                 seed 0 of row M3 again, beside the published run
+verify M3                                 train row M3, seed 0, again and compare with the published run
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("row", metavar="ROW", help="such as M3")
-    parser.add_argument("--seed", type=int, default=0, metavar="SEED", help="default: %(default)s")
+    parser.add_argument("row", metavar="ROW", help="the row, such as M3")
+    parser.add_argument("--seed", type=int, default=0, metavar="SEED", help="the seed (default: %(default)s)")
     options.add_data(parser)
     options.add_runs(parser)
 

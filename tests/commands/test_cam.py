@@ -116,7 +116,7 @@ def test_full_runs_come_before_shortened_diverged_and_weightless_ones(stored):
     assert cam.choose([("your runs", pool)], None, None)[0].name == "M3"
     assert cam.choose([("your runs", pool)], "M1", None)[0].name == "M1"
     for row in ("M2", "M4", "M5"):
-        with pytest.raises(UserError, match=f"--row {row}: no trained model of that row"):
+        with pytest.raises(UserError, match=f"--row {row}: no trained model of this row"):
             cam.choose([("your runs", pool)], row, None)
 
 
@@ -253,7 +253,7 @@ def test_a_picture_of_the_users_needs_no_data(place, figures, monkeypatch):
     first = figures[0].get_suptitle().splitlines()[0]
     explained, predicted = first.split(" · ")
     assert predicted.removeprefix("predicted: ").startswith(explained.removeprefix("evidence for: "))
-    assert figures[0].get_suptitle().endswith(r"my \$cat\$.png, 32×32 pixels of it")
+    assert figures[0].get_suptitle().endswith(r"my \$cat\$.png, reduced to 32×32 pixels")
     assert (shown(figures[0].axes[0]) == [0, 90, 200]).all()
     assert (place / "runs/report/cam/M6-seed0-my__cat_.png").is_file()
 
@@ -266,7 +266,7 @@ def test_synthetic_runs_never_mix_with_cifar(place, figures, monkeypatch, model,
         assert run(*argv) == 0
         assert figures.pop().get_suptitle().splitlines()[1].startswith("M6 · seed 0 · CIFAR-10 ·")
     assert run("--class", "cat", "--row", "Demo1") == 2
-    assert "--row Demo1: no trained model of that row was found" in capsys.readouterr().err
+    assert "--row Demo1: no trained model of this row was found" in capsys.readouterr().err
     monkeypatch.setattr(cifar10, "load", lambda path: drawn_dataset("f" * 64))
     for argv in (["--class", "cat"], ["--image", "a.png", "--data", "shapes"]):
         assert run(*argv) == 0
@@ -281,21 +281,21 @@ def test_synthetic_runs_never_mix_with_cifar(place, figures, monkeypatch, model,
     [
         (["--class", "dragon"], '--class "dragon" is not known.\nExpected one of: airplane, automobile'),
         (["--class", "airplan"], 'Did you mean "airplane"?'),
-        (["--index", "50000"], "--index 50000: there is no such image.\nExpected 0 … 49999"),
-        (["--index", "-1"], "--index -1: there is no such image.\nExpected 0 … 49999"),
-        ([], "Nothing to draw was named.\nExpected one of: --class NAME"),
-        (["--row", "M6"], "Nothing to draw was named."),
-        (["--all", "--class", "cat"], "--all draws every class, --class one."),
-        (["--image", "a.png", "--index", "1"], "--image names a picture of your own, --index one of CIFAR-10."),
+        (["--index", "50000"], "--index 50000 is out of range.\nExpected 0 … 49999"),
+        (["--index", "-1"], "--index -1 is out of range.\nExpected 0 … 49999"),
+        ([], "Choose what to draw.\nExpected one of: --class NAME"),
+        (["--row", "M6"], "Choose what to draw."),
+        (["--all", "--class", "cat"], "--all draws every class, but --class only one."),
+        (["--image", "a.png", "--index", "1"], "--image names a photo, --index an image of CIFAR-10."),
         (["--image", "nowhere.png"], "nowhere.png: does not exist."),
         (
             ["--class", "cat", "--row", "M7"],
-            "--row M7: no trained model of that row was found.\nRows that have one: M6.",
+            "--row M7: no trained model of this row was found.\nRows that have one: M6.",
         ),
-        (["--class", "cat", "--seed", "4"], "--seed 4: no trained model with that seed was found."),
+        (["--class", "cat", "--seed", "4"], "--seed 4: no trained model with this seed was found."),
         (["--class", "cat", "--layer", "pool"], '--layer "pool" is not a Conv2D layer of model "tiny".'),
         (["--class", "cat", "--out", "a.jpeg"], "a.jpeg: cannot write a picture with the suffix .jpeg."),
-        (["--class", "cat", "--out", "runs"], "--out runs: is a folder."),
+        (["--class", "cat", "--out", "runs"], "--out runs is a folder."),
         (["--class", "cat", "--runs", "empty"], "There is no trained model yet"),
         (["--class", "cat", "--out", "runs/m6/record.json/a.png"], "A file is in the way of a folder."),
     ],

@@ -421,4 +421,4 @@ def test_findings_judges_the_runs_of_a_folder(tmp_path, capsys):
 
 def test_findings_without_a_run_says_what_to_do(tmp_path, capsys):
     assert main(["findings", "--runs", str(tmp_path)]) == 2
-    assert "no claim can be judged" in capsys.readouterr().err
+    assert "no claim can be decided" in capsys.readouterr().err
