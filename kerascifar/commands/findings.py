@@ -20,7 +20,8 @@ EXAMPLES = """
 findings                                  according to the published runs
 findings --runs runs                      according to your runs
 """
-PRINTED = ("clean-images", "classes")  # the analyses whose tables are short enough for a terminal
+# The analyses that stand beside the verdicts, and whether their tables are short enough for a terminal.
+BESIDE = {"clean-images": True, "classes": True, "causes": False}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_json(parser)
 
 
-def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.findings import claims
     from kerascifar.output import tables
     from kerascifar.runs import records
@@ -51,24 +52,22 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     return 0
 
 
-def _explain(found: "list[Record]", table: "pd.DataFrame", out: Path) -> None:
-    """Prints the verdicts, and the notes of the analyses that stand beside them; writes their tables."""
+def _explain(runs: "list[Record]", table: "pd.DataFrame", out: Path) -> None:
+    """Prints the verdicts and the analyses beside them, and writes the tables of these."""
     from rich.console import Console
 
     from kerascifar.common.load_keras import load_keras_to_count
-    from kerascifar.findings import analyses, causes, claims
+    from kerascifar.findings import analyses, claims
     from kerascifar.output import tables
 
     Console().print(tables.wrapped(claims.verdicts(table, between="\n")))
     load_keras_to_count()
-    results = analyses.results(found)
+    results = analyses.results(runs, *BESIDE)
     for result in results:
-        tables.save_plain(result.table, out / result.name, result.title, [result.note])
-        if result.name in PRINTED:
+        tables.save_plain(result.table, out / result.name, result.title, [result.text])
+        if BESIDE[result.name]:
             print(f"{tables.plain_markdown(result.table)}\n")
-        if result.name == "clean-images":
-            print(f"{result.note}\n")
-        if result.name == "causes":
-            print(f"{causes.remark(result.table)}\n")
-    for path in [out / "findings.md", *(out / f"{result.name}.md" for result in results)]:
-        print(path)
+        if result.summary:
+            print(f"{result.summary}\n")
+    for name in ("findings", *(result.name for result in results)):
+        print(out / f"{name}.md")

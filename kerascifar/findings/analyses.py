@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+def _nothing(records: Sequence[Record], table: "pd.DataFrame") -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class Analysis:
     """A table made from records.
@@ -20,13 +24,15 @@ class Analysis:
         name: of its files, such as "sensitivity-compared".
         title: its heading.
         table: makes it; empty if the records have nothing for it.
-        note: explains the table, in Markdown; given the records and the table.
+        note: explains the table, in Markdown.
+        summary: says what the table shows, given the records and the table.
     """
 
     name: str
     title: str
     table: "Callable[[Sequence[Record]], pd.DataFrame]"
-    note: "Callable[[Sequence[Record], pd.DataFrame], str]"
+    note: str = ""
+    summary: "Callable[[Sequence[Record], pd.DataFrame], str]" = _nothing
 
 
 @dataclass(frozen=True)
@@ -37,40 +43,49 @@ class Result:
     title: str
     table: "pd.DataFrame"
     note: str
+    summary: str
+
+    @property
+    def text(self) -> str:
+        """The summary, then the note."""
+        return "\n\n".join(filter(None, (self.summary, self.note)))
 
 
 ANALYSES = (
-    Analysis("choices-compared", choices.TITLE, choices.table, lambda records, table: choices.NOTE),
-    Analysis("sensitivity-compared", "Sensitivity", sensitivity.table, lambda records, table: sensitivity.NOTE),
-    Analysis("focus", "Where the models look, measured", measuring.table, lambda records, table: measuring.NOTE),
+    Analysis("choices-compared", choices.TITLE, choices.table, choices.NOTE),
+    Analysis("sensitivity-compared", "Sensitivity", sensitivity.table, sensitivity.NOTE),
+    Analysis("focus", "Where the models look, measured", measuring.table, measuring.NOTE),
     Analysis(
         "centred",
         "Compared with the centred spot",
         claims.against_centred,
-        lambda records, table: f"{claims.faithful(records)}\n\n{claims.AGAINST_CENTRED}",
+        claims.AGAINST_CENTRED,
+        lambda records, table: claims.faithful(records),
     ),
-    Analysis("classes", "Where the models look, by class", claims.by_class, lambda records, table: claims.BY_CLASS),
+    Analysis("classes", "Where the models look, by class", claims.by_class, claims.BY_CLASS),
     Analysis(
         "causes",
         "The numbers behind the verdicts",
         causes.table,
-        lambda records, table: f"{causes.remark(table)}\n\n{causes.NOTE}".strip(),
+        causes.NOTE,
+        lambda records, table: causes.remark(table),
     ),
     Analysis(
         "clean-images",
         "Test accuracy on clean images",
         clean_images.table,
-        lambda records, table: clean_images.remark(table),
+        summary=lambda records, table: clean_images.remark(table),
     ),
 )
 
 
 def results(records: Sequence[Record], *names: str) -> list[Result]:
     """The analyses with these names, or all of them, that have something to show for these records."""
-    found = []
+    shown = []
     for analysis in ANALYSES:
         if not names or analysis.name in names:
             table = analysis.table(records)
             if len(table):
-                found.append(Result(analysis.name, analysis.title, table, analysis.note(records, table)))
-    return found
+                summary = analysis.summary(records, table)
+                shown.append(Result(analysis.name, analysis.title, table, analysis.note, summary))
+    return shown

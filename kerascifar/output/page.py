@@ -81,7 +81,7 @@ def write(
         gallery=_script(maps) if maps else None,
         first=[e for e in maps["entries"] if e["first"]] if maps else [],
         originals=maps["pictures"] if maps else [],
-        measures=[(a.title, _html(a.table), _markdown(a.note)) for a in analyses.results(shown)],
+        measures=[(a.title, _html(a.table), _markdown(a.text)) for a in analyses.results(shown)],
         assumptions=_markdown(_section("## What the report leaves open")),
         made=_environment(shown),
         reproduce=_reproduce(shown),

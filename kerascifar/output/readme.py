@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kerascifar.common import drawing, files
 from kerascifar.common.paths import CHECKOUT
-from kerascifar.findings import analyses, causes, claims
+from kerascifar.findings import analyses, claims
 from kerascifar.focus import measuring
 from kerascifar.output import report, tables
 from kerascifar.runs import records
@@ -40,8 +40,7 @@ def results(published: Sequence[records.Record]) -> str:
         verdicts = claims.verdicts(claims.table(published, claims.read()))
         shown = verdicts.rename(columns={"words": "the report says"}).drop(columns="evidence")
         parts += ["### Which findings hold", tables.plain_markdown(shown), VERDICTS]
-        if reasons := causes.remark(causes.table(published)):
-            parts += [reasons]
+        parts += [result.summary for result in analyses.results(published, "causes") if result.summary]
     for experiment, title in report.TITLES.items():
         if runs := [r for r in published if r.experiment == experiment]:
             parts += [f"### {title}", tables.as_markdown(tables.results([], runs)), *tables.notes([], runs)]
@@ -49,8 +48,8 @@ def results(published: Sequence[records.Record]) -> str:
         parts += [f"### {result.title}", tables.plain_markdown(result.table), result.note]
     if len(measured := measuring.table(published)):
         parts += ["### Where the models look, measured", tables.plain_markdown(measured), LOOKING]
-        if len(spot := claims.against_centred(published)):
-            parts += [tables.plain_markdown(spot), claims.AGAINST_CENTRED, claims.faithful(published)]
+        for result in analyses.results(published, "centred"):
+            parts += [tables.plain_markdown(result.table), result.note, result.summary]
     drawn = [path for name in SHOWN for path in sorted(RESULTS.glob(name))]
     parts += [f"![{path.stem}](docs/results/{path.name})" for path in drawn]
     return "\n\n".join(parts) + "\n" if parts else ""
@@ -60,7 +59,7 @@ def write_tables(published: Sequence[records.Record]) -> list[Path]:
     """Writes the tables in `docs/results/` and README's results; returns the paths written."""
     written = report.write_tables([], published, RESULTS)
     for result in analyses.results(published, *COMPARISONS):
-        tables.save_plain(result.table, RESULTS / result.name, result.title, [result.note])
+        tables.save_plain(result.table, RESULTS / result.name, result.title, [result.text])
         written += [RESULTS / f"{result.name}.csv", RESULTS / f"{result.name}.md"]
     page = README.read_text(encoding="utf-8")
     before, start, rest = page.partition(START)
