@@ -57,7 +57,8 @@ def _main(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser().parse_args(words)
     run: Callable[[argparse.Namespace, Sequence[str]], int] = arguments.run
-    return run(arguments, words)
+    # The command line that resumes an interrupted training.
+    return run(arguments, [sys.executable, "-m", "kerascifar", *words])
 
 
 if __name__ == "__main__":

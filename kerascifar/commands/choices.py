@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_json(parser)
 
 
-def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.commands import training
     from kerascifar.findings import choices
     from kerascifar.output import tables
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     how = training.Options(
         runs=arguments.runs,
         data=arguments.data,
-        command=[sys.executable, "-m", "kerascifar", *words],
+        command=command,
         json=arguments.json,
         connect=training.connect_jobs(arguments.jobs),
     )

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_json(parser)
 
 
-def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.common import drawing
     from kerascifar.findings import compare
     from kerascifar.output import figures, tables

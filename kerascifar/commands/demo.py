@@ -1,7 +1,6 @@
 """`python -m kerascifar demo`: a short tour on drawn shapes, without data or network."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.commands import cam, training
     from kerascifar.images import cifar10, drawn
     from kerascifar.training.rows import Experiment, Row
@@ -32,7 +31,6 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         Row("Demo4", "model4", epochs=5, batch_size=8, augment=False),
     )
     runs = Experiment("demo", "Demo on synthetic shapes", rows).runs()
-    command = [sys.executable, "-m", "kerascifar", *words]
     how = training.Options(runs=out / "runs", data=out / "data", command=command)
     status = training.train_and_show(runs, how)
     for row in rows if status == 0 else ():

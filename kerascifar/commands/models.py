@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_json(parser)
 
 
-def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.common.load_keras import load_keras_to_count
     from kerascifar.training import models
 

@@ -1,7 +1,6 @@
 """`python -m kerascifar run`: trains an experiment's rows and shows the result table."""
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_json(parser)
 
 
-def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.commands import training
     from kerascifar.training import rows
 
@@ -70,7 +69,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         training.Options(
             runs=arguments.runs,
             data=arguments.data,
-            command=[sys.executable, "-m", "kerascifar", *words],
+            command=command,
             json=arguments.json,
             deterministic=arguments.deterministic,
             tensorboard=arguments.tensorboard,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerascifar.commands.options import as_json
-from kerascifar.common import errors, files, machine
+from kerascifar.common import errors, files, machine, terminal
 from kerascifar.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -53,19 +53,18 @@ class Outcome:
     console: "Console"
 
 
-def check_jobs(jobs: int) -> None:
-    """Raises a `UserError` unless there is a core for each run."""
+def connect_jobs(jobs: int, gpus_per_run: float | None = None) -> "Callable[[], Executor] | None":
+    """A function that makes an executor for `jobs` runs at once on this machine; None for one run, in this process.
+
+    Raises:
+        UserError: there is not a core for each run.
+    """
     available = machine.cores()
     if not 1 <= jobs <= available:
         raise UserError(
             f"--jobs {jobs} is out of range. Expected 1 to {available}, the number of cores on this machine: "
             "each run needs one."
         )
-
-
-def connect_jobs(jobs: int, gpus_per_run: float | None = None) -> "Callable[[], Executor] | None":
-    """A function that makes an executor for `jobs` runs at once on this machine; None for one run, in this process."""
-    check_jobs(jobs)
     if jobs == 1:
         return None
 
@@ -111,7 +110,7 @@ def train(runs: "Sequence[Run]", options: Options) -> Outcome:
             **callbacks,
         )
     except experiment.Interrupted as stop:
-        console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
+        terminal.say(console, str(stop))
         return Outcome(errors.INTERRUPTED, [], dataset, console)
     return Outcome(0, trained, dataset, console)
 
@@ -149,7 +148,7 @@ def train_and_show(runs: "Sequence[Run]", options: Options) -> int:
         options.runs / "report",
         lambda text: console.print(text, markup=False),
     )
-    console.print(f"\nTables and figures: {options.runs / 'report'}", markup=False, highlight=False, soft_wrap=True)
+    terminal.say(console, f"\nTables and figures: {options.runs / 'report'}")
     for path in written:
-        console.print(f"  {path}", markup=False, highlight=False, soft_wrap=True)
+        terminal.say(console, f"  {path}")
     return 1 if any(r.stop == records.NOT_FINITE for r in own) else 0

@@ -1,7 +1,6 @@
 """`python -m kerascifar verify`: trains a published run again and compares the results."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from kerascifar.commands import options
@@ -19,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_runs(parser)
 
 
-def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.common.load_keras import load_keras
     from kerascifar.images import cifar10
 
@@ -30,9 +29,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
 
     theirs, spread = verify.published(arguments.row, arguments.seed)
     dataset = cifar10.load(arguments.data)
-    mine = verify.again(
-        theirs, dataset, arguments.runs / "verify", Console(), [sys.executable, "-m", "kerascifar", *words]
-    )
+    mine = verify.again(theirs, dataset, arguments.runs / "verify", Console(), command)
     if mine is None:
         return 0
     same, lines = verify.judge(theirs, mine, spread)
