@@ -18,29 +18,33 @@ from kerascifar.common.errors import UserError, suggest
 from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.training import models
 
-# The optimizer options that a row may set besides the learning rate: arguments of the Keras classes.
-OPTIMIZERS: dict[str, set[str]] = {
-    "adam": {"beta_1", "beta_2", "epsilon", "amsgrad"},
-    "rmsprop": {"rho", "momentum", "epsilon", "centered"},
-    "sgd": {"momentum", "nesterov"},
-}
-FLAGS = {"amsgrad", "centered", "nesterov"}  # options of optimizers that are true or false
 FILL_MODES = {"nearest", "constant", "reflect", "wrap"}
 
 
 class _Range(NamedTuple):
-    """The values that an option may have."""
+    """The values that a field or an option may have."""
 
     expected: str
     right: Callable[[Any], bool]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def _numbers(expected: str, low: float, below: float = math.inf, at_most: float = math.inf) -> _Range:
     return _Range(expected, lambda value: _is_number(value) and low <= value <= at_most and value < below)
 
 
-_SHARE, _DEGREES = _numbers("a share, from 0 up to 1", 0, below=1), _numbers("degrees, from 0 to 180", 0, at_most=180)
 _FLAG = _Range("true or false", lambda value: isinstance(value, bool))
+_DECAY, _EPSILON = _numbers("at least 0 and less than 1", 0, below=1), _numbers("a non-negative number", 0)
+# The optimizer options that a row may set besides the learning rate: arguments of the Keras classes.
+OPTIMIZERS: dict[str, dict[str, _Range]] = {
+    "adam": {"beta_1": _DECAY, "beta_2": _DECAY, "epsilon": _EPSILON, "amsgrad": _FLAG},
+    "rmsprop": {"rho": _DECAY, "momentum": _DECAY, "epsilon": _EPSILON, "centered": _FLAG},
+    "sgd": {"momentum": _DECAY, "nesterov": _FLAG},
+}
+_SHARE, _DEGREES = _numbers("a share, from 0 up to 1", 0, below=1), _numbers("degrees, from 0 to 180", 0, at_most=180)
 # The arguments of ImageDataGenerator that kerascifar.training.augmentation applies to whole batches.
 AUGMENTATION: dict[str, _Range] = {
     "rotation_range": _DEGREES,  # drawn from -x .. x
@@ -248,16 +252,12 @@ def _check_keys(where: str, table: Mapping[str, Any], known: set[str]) -> None:
             )
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
-
-
-_TABLE: tuple[str, Callable[[Any], bool]] = ("a table, e.g. { key = 1 }", lambda value: isinstance(value, Mapping))
-_KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "str": ("text", lambda value: isinstance(value, str)),
-    "bool": ("true or false", lambda value: isinstance(value, bool)),
-    "int": ("a whole number", lambda value: type(value) is int),
-    "float": ("a number", _is_number),
+_TABLE = _Range("a table, e.g. { key = 1 }", lambda value: isinstance(value, Mapping))
+_KINDS = {
+    "str": _Range("text", lambda value: isinstance(value, str)),
+    "bool": _FLAG,
+    "int": _Range("a whole number", lambda value: type(value) is int),
+    "float": _Range("a number", _is_number),
 }
 
 
@@ -265,9 +265,9 @@ def _problems(row: Row) -> Iterable[str]:
     """Yields a sentence for each problem with the row's values; the first is shown."""
     for f in dataclasses.fields(row):
         value = getattr(row, f.name)
-        kind, right = _KINDS.get(str(getattr(f.type, "__name__", "")), _TABLE)
-        if not right(value):
-            yield f"{f.name} must be {kind}, not {value!r}."
+        kind = _KINDS.get(str(getattr(f.type, "__name__", "")), _TABLE)
+        if not kind.right(value):
+            yield f"{f.name} must be {kind.expected}, not {value!r}."
     if not row.name or set(row.name) - NAME_CHARACTERS or len(row.name) > 40:
         yield f'name must be 1 to 40 letters, digits or "_", not {row.name!r}.'
     for key, known in (
@@ -292,12 +292,8 @@ def _option_problems(row: Row) -> Iterable[str]:
         known = OPTIMIZERS[row.optimizer]
         if key not in known:
             yield f'optimizer_options: {row.optimizer} has no option "{key}". {suggest(key, known)}'
-        elif key in FLAGS:
-            if not isinstance(value, bool):
-                yield f"optimizer_options: {key} must be true or false, not {value!r}."
-        elif not (_is_number(value) and 0 <= value < (math.inf if key == "epsilon" else 1)):
-            allowed = "a non-negative number" if key == "epsilon" else "at least 0 and less than 1"
-            yield f"optimizer_options: {key} must be {allowed}, not {value!r}."
+        elif not known[key].right(value):
+            yield f"optimizer_options: {key} must be {known[key].expected}, not {value!r}."
     for key, value in row.augmentation.items():
         if key not in AUGMENTATION:
             yield f'augmentation: "{key}" is not supported. {suggest(key, AUGMENTATION)}'
