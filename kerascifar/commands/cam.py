@@ -240,7 +240,8 @@ def choose(
             record = min((r for r in fitting if r.group == best[0].group), key=lambda r: r.seed)
             rows = {r.name for r in fitting}
             why = f"of {name}" if row or len(rows) == 1 else f"best validation accuracy of {name}"
-            trial = f"; a shortened trial of {record.epochs_trained} epochs, not a result" * record.shortened
+            epochs = f"{record.epochs_trained} epoch{'s' * (record.epochs_trained > 1)}"
+            trial = f"; a shortened trial of {epochs}, not a result" * record.shortened
             return record, f"{record.name}, seed {record.seed} ({why}: {_mean_accuracy(best):.2%}{trial})"
     available = [r for _, pool in usable for r in pool]
     if not available:

@@ -88,14 +88,13 @@ def _by_row(found: "Sequence[Record]") -> "pd.DataFrame":
     for r in found:
         rows.setdefault((selection.is_published(r), r.experiment, r.name), []).append(r)
     lines: list[dict[str, str]] = []
-    for (published, experiment, name), runs in rows.items():
+    for (published, _, name), runs in rows.items():
         shares = pd.Series([100 * r.results["test"]["accuracy"] for r in runs])
         lines.append(
             {
                 "row": name,
                 "seeds": _seeds([r.seed for r in runs]),
                 "whose": "published" if published else "yours",
-                "experiment": experiment,
                 "test accuracy (n)": tables.spread(shares.mean(), shares.std(), len(runs)),
                 "remarks": _remarks(runs[0]),
             }

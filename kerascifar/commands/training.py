@@ -133,7 +133,7 @@ def train_and_show(runs: "Sequence[Run]", options: Options) -> int:
         terminal.console(wide=True).print(tables.as_rich(tables.readable(table), title))
     else:
         console.print(tables.as_rich(tables.narrow(own, published), f"{title}, test accuracy (%)"))
-    for note in tables.notes(own, published):
+    for note in tables.notes(own, published if options.wide else []):
         terminal.note(console, note)
     # The files include all rows of the experiment, so that training one row does not remove the others from the table.
     names = {r.name for r in own}

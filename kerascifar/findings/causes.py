@@ -73,7 +73,7 @@ def remark(table: "pd.DataFrame") -> str:
         return ""
     model2, m6 = of[LIKE], of["M6"]
     text = (
-        f"C6: {LIKE} was trained for {model2['epochs']:.0f} epochs here (n = {model2['n']}), in the report for {STOP}. "
+        f"C6: {LIKE} was trained for {model2['epochs']:.0f} epochs here (n = {model2['n']}), in the original for {STOP}. "
         f"Stopped then, {LIKE} would have kept {model2['stopped early']:.2f} % on the validation images instead of "
         f"{model2['kept']:.2f}, M6 {m6['stopped early']:.2f} instead of {m6['kept']:.2f}. From epoch to epoch {LIKE}'s "
         f"validation loss goes up and down by {model2['variation']:.3f} nats, M6's by {m6['variation']:.3f}"

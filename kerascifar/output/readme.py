@@ -34,7 +34,7 @@ EFFECTS = (
 SUBSET = ("M1", "M4")  # the rows that README suggests to train first
 VERDICTS = (
     "By a written [rule](../statistics.md), which decides nothing with fewer than six seeds. *So far*: "
-    "where what is undecided points, from three seeds on; no verdict. The evidence: `python -m kerascifar findings`, "
+    "where what is undecided points, from three seeds on; no verdict. The evidence: `kerascifar findings --details`, "
     "or the page of `make report`."
 )
 INTRODUCTION = (
