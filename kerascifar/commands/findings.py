@@ -19,6 +19,7 @@ HELP = "decide which of the original's claims hold"
 EXAMPLES = """
 findings                                  according to the published runs
 findings --runs runs                      according to your runs
+findings --claims mine.toml               decide your own claims
 """
 # The analyses that stand beside the verdicts, and whether their tables are short enough for a terminal.
 BESIDE = {"clean-images": True, "classes": True, "causes": False}
@@ -27,6 +28,9 @@ BESIDE = {"clean-images": True, "classes": True, "causes": False}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     out = options.RUNS / "report"
     parser.add_argument("--runs", type=Path, metavar="DIR", help="use these runs (default: the published runs)")
+    parser.add_argument(
+        "--claims", type=Path, metavar="FILE", help="decide the claims in this file (default: the original's claims)"
+    )
     parser.add_argument(
         "--out", type=Path, default=out, metavar="DIR", help="folder for the tables (default: %(default)s)"
     )
@@ -38,7 +42,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.output import tables
     from kerascifar.runs import records
 
-    declared = claims.read()
+    declared = claims.read(arguments.claims or claims.CLAIMS)
     runs = records.current(records.list_records(arguments.runs or records.PUBLISHED))
     if not runs:
         where = f"finished run in {arguments.runs}" if arguments.runs else "published run yet"
@@ -60,7 +64,7 @@ def _explain(runs: "list[Record]", table: "pd.DataFrame", out: Path) -> None:
     from kerascifar.findings import analyses, claims
     from kerascifar.output import tables
 
-    Console().print(tables.wrapped(claims.verdicts(table, between="\n")))
+    Console().print(tables.wrapped(claims.verdicts(table)[["claim", "words", "verdict", "sentence"]]))
     load_keras_to_count()
     results = analyses.results(runs, *BESIDE)
     for result in results:

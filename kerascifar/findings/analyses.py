@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kerascifar.findings import causes, choices, claims, clean_images, sensitivity
+from kerascifar.findings import causes, choices, clean_images, faithfulness, sensitivity
 from kerascifar.focus import measuring
 from kerascifar.runs.records import Record
 
@@ -58,11 +58,11 @@ ANALYSES = (
     Analysis(
         "centred",
         "Compared with the centred spot",
-        claims.against_centred,
-        claims.AGAINST_CENTRED,
-        lambda records, table: claims.faithful(records),
+        faithfulness.against_centred,
+        faithfulness.AGAINST_CENTRED,
+        faithfulness.summary,
     ),
-    Analysis("classes", "Where the models look, by class", claims.by_class, claims.BY_CLASS),
+    Analysis("classes", "Where the models look, by class", faithfulness.by_class, faithfulness.BY_CLASS),
     Analysis(
         "causes",
         "The numbers behind the verdicts",

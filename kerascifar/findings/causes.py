@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerascifar.findings import claims
+from kerascifar.findings import metrics
 from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
                 "epochs": np.mean([r.epochs_trained for r in runs]),
                 "kept": 100 * np.mean([r.results["validation"]["accuracy"] for r in runs]),
                 "stopped early": 100 * np.mean([_kept_by(r, STOP) for r in runs]),
-                "gap": np.mean([claims.gap(r) for r in runs]),
-                "variation": np.mean([claims.variation(r) for r in runs]),
+                "gap": np.mean([metrics.gap(r) for r in runs]),
+                "variation": np.mean([metrics.variation(r) for r in runs]),
                 "worst rise": np.mean([max(c.max(initial=0), 0) for c in change]),
                 "last fall": np.mean([_fall(r) for r in runs]),
             }

@@ -8,7 +8,7 @@ import numpy as np
 
 from kerascifar.common import errors
 from kerascifar.common.errors import UserError
-from kerascifar.findings import claims
+from kerascifar.findings import metrics
 from kerascifar.runs import records
 from kerascifar.runs.records import Record
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NOTE = (
     "Means over seeds, accuracies in percent. Differences in test accuracy are from the first line, in pairs: the same "
     "seeds, the same test images. The 95 % interval is by Student's t over seeds and images, or from the images alone "
-    "with one seed. McNemar's exact p is given for each seed."
+    "with one seed."
 )
 
 
@@ -64,19 +64,13 @@ def table(groups: dict[str, list[Record]]) -> "pd.DataFrame":
             "epochs": float(np.mean([r.epochs_trained for r in runs])),
             "Valid_acc": 100 * float(np.mean([r.results["validation"]["accuracy"] for r in runs])),
             "Test_acc": 100 * float(np.mean([r.results["test"]["accuracy"] for r in runs])),
-            "gap": float(np.mean([claims.gap(r) for r in runs])),
+            "gap": float(np.mean([metrics.gap(r) for r in runs])),
             "shortened": any(r.shortened for r in runs),
         }
-        difference = claims.Comparison(name, "", "test_accuracy", "other", 0.0)
-        pair = claims.between(*_paired(runs, base), difference)
+        pair = metrics.difference(*_paired(runs, base), "test_accuracy")
         if runs is not base and pair is not None:
-            line |= {
-                "difference": pair.mean,
-                "low": pair.interval[0],
-                "high": pair.interval[1],
-                "pairs": len(pair.seeds),
-                "McNemar p by seed": "; ".join(f"{p:.2g}" for p in pair.mcnemar),
-            }
+            low, high = pair.estimate.interval
+            line |= {"difference": pair.estimate.mean, "low": low, "high": high, "pairs": len(pair.seeds)}
         lines.append(line)
     return pd.DataFrame(lines)
 

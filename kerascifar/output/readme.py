@@ -18,9 +18,8 @@ README = CHECKOUT / "README.md"
 RESULTS = CHECKOUT / "docs" / "results"
 START, END = "<!-- results -->\n", "<!-- /results -->"
 VERDICTS = (
-    "By a written rule (`kerascifar/findings/claims.py`), which decides nothing with fewer than six seeds. *So far*: "
-    "where what is undecided points, from three seeds on; no verdict. The evidence: `python -m kerascifar findings`, "
-    "or the page of `make report`."
+    "Each verdict follows from a written rule (`kerascifar/findings/claims.py`). The numbers "
+    "behind it: `python -m kerascifar findings`, or the page of `make report`."
 )
 LOOKING = (
     "Means over the test images; `random` and `centred` are maps that know nothing of the model. Higher is more "
@@ -38,7 +37,7 @@ def results(published: Sequence[records.Record]) -> str:
     parts: list[str] = []
     if published:
         verdicts = claims.verdicts(claims.table(published, claims.read()))
-        shown = verdicts.rename(columns={"words": "the report says"}).drop(columns="evidence")
+        shown = verdicts.rename(columns={"words": "the original says"}).drop(columns="evidence")
         parts += ["### Which findings hold", tables.plain_markdown(shown), VERDICTS]
         parts += [result.summary for result in analyses.results(published, "causes") if result.summary]
     for experiment, title in report.TITLES.items():
