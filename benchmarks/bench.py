@@ -1,7 +1,7 @@
 """Measures kerascifar against what a user would write without it, alternately side by side, and prints ratios.
 
-Writes `bench.json` (every single value, machine, versions), `bench.md`, and its table into README. PyTorch's lines
-appear where torch is installed. Wants a machine with nothing else to do; takes under 15 minutes on two cores.
+Writes `bench.json` (every single value, machine, versions), `bench.md`, and its table into docs/benchmarks.md.
+PyTorch's lines appear where torch is installed. Wants a machine with nothing else to do; takes under 15 minutes.
 """
 
 import argparse
@@ -348,11 +348,8 @@ def main() -> int:
             if section in arguments.only:
                 work()
                 write(arguments.out, about, table)
-    readme = ROOT / "README.md"
-    before, start, rest = readme.read_text(encoding="utf-8").partition("<!-- bench -->\n")
-    _, end, after = rest.partition("<!-- /bench -->")
-    if complete and start and end:
-        files.write_text(readme, before + start + (HERE / "bench.md").read_text(encoding="utf-8") + end + after)
+    if complete:
+        files.fill(ROOT / "docs" / "benchmarks.md", "bench", (HERE / "bench.md").read_text(encoding="utf-8"))
     print(f"\n{arguments.out / 'bench.md'}")
     return 0
 

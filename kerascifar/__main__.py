@@ -10,11 +10,13 @@ from kerascifar.common import errors
 
 COMMANDS = (
     "run",
+    "runs",
     "choices",
     "verify",
     "data",
     "models",
     "report",
+    "cam",
     "focus",
     "findings",
     "compare",
@@ -28,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m kerascifar",
         description="Reproduces a student report on small CNNs for CIFAR-10, and judges its claims.",
-        epilog="Focus maps: python -m kerascifar.cam --help. Exit status: 0 done; 1 a run's loss was not finite, or a "
+        epilog="Exit status: 0 done; 1 a run's loss was not finite, or a "
         "published run was not reproduced, or doctor found a problem; 2 a mistake that the message explains; "
         "130 interrupted.",
     )
@@ -40,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         command = subparsers.add_parser(
             name,
             help=module.HELP,
+            description=getattr(module, "NOTE", None),
             epilog="\n".join(["examples:", *examples]),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

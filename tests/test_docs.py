@@ -38,9 +38,21 @@ def test_the_glossary_is_alphabetical_and_has_each_term_once():
     assert len(terms) > 40 and terms == sorted(set(terms))
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md", "docs/glossary.md"])
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files(page):
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text(encoding="utf-8"))
-    assert links or page == "docs/glossary.md"
-    for link in links:
-        assert (ROOT / page).parent.joinpath(link).is_file(), link
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert page.parent.joinpath(link).exists(), link
+
+
+def test_every_page_is_reached_from_readme():
+    """Fails if a page in docs/ has no link that leads to it."""
+    reached, new = set(), {ROOT / "README.md"}
+    while new:
+        page = new.pop()
+        reached.add(page)
+        links = re.findall(r"\]\((?!https?:)([^)#]+\.md)", page.read_text(encoding="utf-8"))
+        new |= {(page.parent / link).resolve() for link in links} - reached
+    assert set((ROOT / "docs").glob("*.md")) <= reached

@@ -1,37 +1,54 @@
-"""`python -m kerascifar.cam`: draws focus maps of a trained model."""
+"""`python -m kerascifar cam`, also `python -m kerascifar.cam`: draws focus maps of a trained model."""
+
+from __future__ import annotations
 
 import argparse
 import math
 import re
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from kerascifar.common import drawing, errors
+from kerascifar.commands import options
+from kerascifar.common import errors
 from kerascifar.common.errors import UserError
-from kerascifar.common.load_keras import load_keras
-from kerascifar.focus import methods, pictures
-from kerascifar.images import cifar10
-from kerascifar.runs import records
 
-RUNS = Path("runs")
-EXAMPLES = """examples:
-  python -m kerascifar.cam --class airplane              the first validation image of an airplane, with your best row
-  python -m kerascifar.cam --class airplane --row M6     the same image, with row M6
-  python -m kerascifar.cam --all --row Model4 --seed 0   the ten classes on one sheet
-  python -m kerascifar.cam --class bird --method scorecam   with a method other than Grad-CAM
-  python -m kerascifar.cam --index 4711                  image 4711 of the 50,000, explained for its label
-  python -m kerascifar.cam --image photo.jpg             your own photo, explained for the predicted class
+if TYPE_CHECKING:
+    import numpy as np
 
-Without --index, a class is shown on its first validation image in the official order, so that images are not selected
-by how good their maps look. Test images are never shown.
+    from kerascifar.images import cifar10
+    from kerascifar.runs import records
+
+HELP = "draw where a trained model finds its evidence: image, focus map, and both"
+EXAMPLES = """
+cam --class airplane                      its first validation image, with the row of the best validation accuracy
+cam --class airplane --row M6             the same image, with row M6
+cam --all --row Model4-seed0              the ten classes on one sheet
+cam --class bird --method scorecam        with a method other than Grad-CAM
+cam --index 4711                          image 4711 of the 50,000, explained for its label
+cam --image photo.jpg                     your own photo, explained for the predicted class
 """
+NOTE = (
+    "Without --index, a class is shown on its first validation image in the official order, so that images are not "
+    "selected by how good their maps look. Test images are never shown."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command `python -m kerascifar.cam`."""
-    arguments = _parser().parse_args(argv)
+    parser = argparse.ArgumentParser(prog="python -m kerascifar.cam", description=f"{HELP.capitalize()}. {NOTE}")
+    add_arguments(parser)
+    return run(parser.parse_args(argv), [])
+
+
+def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
+    from kerascifar.common import drawing
+    from kerascifar.common.load_keras import load_keras
+    from kerascifar.focus import pictures
+    from kerascifar.images import cifar10
+    from kerascifar.runs import records
+
     _check_arguments(arguments)
     image = None
     if arguments.image is not None:
@@ -43,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if dataset is not None:
         _class_number(arguments.class_, dataset.class_names)
         _check_index(arguments.index, dataset)
-    record, why = choose(_pools(arguments.runs, dataset), arguments.row, arguments.seed)
+    pools = _pools(arguments.runs, dataset, arguments.published)
+    record, why = choose(pools, *_row_and_seed(arguments.row, arguments.seed))
     class_names = tuple(record.dataset["class_names"])
     wanted = _class_number(arguments.class_, class_names)
     out = arguments.out or arguments.runs / "report" / "cam" / _file_name(arguments, record, dataset)
@@ -64,34 +82,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m kerascifar.cam",
-        description="Draws where a trained model finds its evidence: image | focus map | masked image.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--class", dest="class_", metavar="NAME", help="the class to explain, such as airplane")
     parser.add_argument("--all", action="store_true", help="all ten classes on one sheet")
     parser.add_argument("--index", type=int, metavar="K", help="the image with official index K (0 … 49999)")
     parser.add_argument("--image", type=Path, metavar="FILE", help="your own photo, of any size")
-    parser.add_argument("--row", metavar="ROW", help="the row, such as Model4 (default: best validation accuracy)")
-    parser.add_argument("--seed", type=int, metavar="N", help="the run with this seed (default: the row's lowest)")
     parser.add_argument(
-        "--method", metavar="METHOD", default="gradcam", help=f"{', '.join(methods.METHODS)} (default: %(default)s)"
+        "--row",
+        metavar="ROW",
+        help="a row, such as Model4, or one of its runs, such as Model4-seed0 (default: the best)",
     )
+    parser.add_argument("--seed", type=int, metavar="N", help="the run with this seed (default: the row's lowest)")
+    parser.add_argument("--method", metavar="METHOD", default="gradcam", help="such as scorecam (default: %(default)s)")
     parser.add_argument("--layer", metavar="LAYER", help="the Conv2D layer to use (default: the last)")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="the picture to write (default: a file in RUNS/report/cam)"
     )
-    parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="your runs (default: %(default)s)")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="the folder that holds CIFAR-10")
-    return parser
+    options.add_published(parser)
+    options.add_runs(parser)
+    options.add_data(parser)
+
+
+def _row_and_seed(row: str | None, seed: int | None) -> tuple[str | None, int | None]:
+    """`--row M6-seed0` names a seed as `--seed 0` does."""
+    from kerascifar.runs import selection
+
+    if row is None:
+        return None, seed
+    name, of_row = selection.parse(row)
+    if None not in (seed, of_row) and seed != of_row:
+        raise UserError(f"--row {row} and --seed {seed} name different seeds.\nUse only one of them.")
+    return name, of_row if seed is None else seed
 
 
 def _check_arguments(arguments: argparse.Namespace) -> None:
     """Rejects wrong arguments before anything is loaded."""
+    from kerascifar.common import drawing
+    from kerascifar.focus import methods
+
     if arguments.all and arguments.class_ is not None:
         raise UserError("--all draws every class, but --class only one.\nUse only one of them.")
     methods.check_method(arguments.method, arguments.layer)
@@ -100,7 +128,7 @@ def _check_arguments(arguments: argparse.Namespace) -> None:
     if not arguments.all and arguments.class_ is None and arguments.image is None and arguments.index is None:
         raise UserError(
             "Choose what to draw.\nExpected one of: --class NAME (such as airplane), --all, --index K, --image "
-            "FILE. `python -m kerascifar.cam --help` shows examples."
+            "FILE. `kerascifar cam --help` shows examples."
         )
     if arguments.out is not None:
         if arguments.out.is_dir():
@@ -124,12 +152,15 @@ def _check_index(index: int | None, dataset: cifar10.Dataset) -> None:
         )
 
 
-def _pools(runs: Path, dataset: cifar10.Dataset | None) -> list[tuple[str, list[records.Record]]]:
-    """The user's records, then the published ones. With a `dataset`, only those trained on it.
+def _pools(runs: Path, dataset: cifar10.Dataset | None, published_only: bool) -> list[tuple[str, list[records.Record]]]:
+    """The user's records unless `published_only`, then the published ones. With a `dataset`, only those trained on it.
 
     Without one, runs on CIFAR-10 come first, then the user's runs on synthetic data.
     """
-    own, published = records.list_records(runs), records.list_records(records.PUBLISHED)
+    from kerascifar.runs import records
+
+    own = [] if published_only else records.list_records(runs)
+    published = records.list_records(records.PUBLISHED)
     if dataset is not None:
         own, published = (
             [r for r in pool if all(r.dataset[part] == dataset.fingerprint[part] for part in ("train", "test"))]
@@ -147,6 +178,10 @@ def _what_to_explain(
     arguments: argparse.Namespace, image: np.ndarray | None, dataset: cifar10.Dataset | None, wanted: int | None
 ) -> tuple[np.ndarray, list[int | None], list[str]]:
     """Images, uint8 (n, 32, 32, 3), the class to explain for each (None: the predicted one), and their descriptions."""
+    import numpy as np
+
+    from kerascifar.focus import pictures
+
     classes: list[int | None] = list(range(10)) if arguments.all else [wanted]
     if image is not None:
         name = arguments.image.name
@@ -205,7 +240,8 @@ def choose(
             record = min((r for r in fitting if r.group == best[0].group), key=lambda r: r.seed)
             rows = {r.name for r in fitting}
             why = f"of {name}" if row or len(rows) == 1 else f"best validation accuracy of {name}"
-            return record, f"{record.name}, seed {record.seed} ({why}: {_mean_accuracy(best):.2%})"
+            trial = f"; a shortened trial of {record.epochs_trained} epochs, not a result" * record.shortened
+            return record, f"{record.name}, seed {record.seed} ({why}: {_mean_accuracy(best):.2%}{trial})"
     available = [r for _, pool in usable for r in pool]
     if not available:
         raise UserError(
@@ -230,6 +266,8 @@ def choose(
 
 def _usable(pool: Sequence[records.Record]) -> list[records.Record]:
     """The runs that did not diverge and whose weights were kept (for published runs, only those of seed 0)."""
+    from kerascifar.runs import records
+
     return [r for r in pool if not _diverged(r) and (r.folder / records.MODEL).is_file()]
 
 
@@ -238,7 +276,7 @@ def _diverged(record: records.Record) -> bool:
 
 
 def _mean_accuracy(group: Sequence[records.Record]) -> float:
-    return float(np.mean([r.results["validation"]["accuracy"] for r in group]))
+    return statistics.fmean(r.results["validation"]["accuracy"] for r in group)
 
 
 def _rank(group: Sequence[records.Record]) -> tuple[object, ...]:

@@ -12,6 +12,7 @@ EXAMPLES = """
 choices                                   train the candidates, then rank them
 choices --jobs 2                          train two at once
 """
+SHOWN = ["candidate", "question", "like", "n", "epochs", "valid_acc", "log likelihood", "weight"]  # in a terminal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,11 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_jobs(parser)
     options.add_data(parser)
     options.add_runs(parser)
+    options.add_wide(parser)
     options.add_json(parser)
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.commands import training
+    from kerascifar.common import terminal
     from kerascifar.findings import choices
     from kerascifar.output import tables
     from kerascifar.runs import records
@@ -55,5 +58,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     if arguments.json:
         print(options.as_json(table))
     else:
-        print(f"\n{tables.plain_markdown(table)}\n\n{choices.NOTE}\n{path.with_suffix('.md')}")
+        console = terminal.console(wide=arguments.wide)
+        console.print(tables.as_rich(table if arguments.wide else table[SHOWN], choices.TITLE))
+        terminal.note(console, f"How they are ranked, and the whole table: {path.with_suffix('.md')}")
     return status or int(any(record.stop == records.NOT_FINITE for record in trained))

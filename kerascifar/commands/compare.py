@@ -8,31 +8,39 @@ from kerascifar.commands import options
 HELP = "show runs in one table, with paired differences from the first"
 EXAMPLES = """
 compare M6 Mine                           a published row and your own row
-compare runs/experiment1-M6-seed0-7eda230c M1 --json
+compare M6-seed0 M6-seed1                 two runs of one row
+compare M1 M6 --wide                      with all columns
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "names",
-        nargs="+",
-        metavar="RUN",
-        help="a run's folder or a row's name; your runs take precedence over published ones",
+        "names", nargs="+", metavar="RUN", help="a row, a row with a seed (M6-seed0), or a run's folder"
     )
+    options.add_published(parser)
     options.add_runs(parser)
+    options.add_wide(parser)
     options.add_json(parser)
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.common import drawing
+    from kerascifar.common import drawing, terminal
     from kerascifar.findings import compare
     from kerascifar.output import figures, tables
+    from kerascifar.runs import selection
 
-    runs = compare.find(arguments.names, arguments.runs)
+    runs = compare.find(arguments.names, arguments.runs, arguments.published)
     table = compare.table(runs)
     path = arguments.runs / "report" / "compare"
     tables.save_plain(table, path, "Compared: " + ", ".join(runs), [compare.NOTE])
     drawing.save(figures.compared(runs), path.with_suffix(".png"))
-    text = f"{tables.plain_markdown(table)}\n\n{compare.NOTE}\n\n{path.with_suffix('.png')}"
-    print(options.as_json(table) if arguments.json else text)
+    console = terminal.console(wide=arguments.wide, stderr=arguments.json)
+    if arguments.json:
+        print(options.as_json(table))
+    else:
+        shown = table if arguments.wide else tables.narrow_comparison(runs, table)
+        console.print(tables.as_rich(shown, "Test accuracy, %"))
+    terminal.note(console, compare.NOTE)
+    terminal.say(console, selection.described(run for group in runs.values() for run in group))
+    terminal.say(console, f"{path}.md, {path}.png")
     return 0

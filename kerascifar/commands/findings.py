@@ -1,8 +1,6 @@
 """`python -m kerascifar findings`: decides which of the original's claims hold."""
 
 import argparse
-import contextlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,23 +9,26 @@ from kerascifar.commands import options
 from kerascifar.common.errors import UserError
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from rich.console import Console
 
     from kerascifar.runs.records import Record
 
 HELP = "decide which of the original's claims hold"
 EXAMPLES = """
-findings                                  according to the published runs
-findings --runs runs                      according to your runs
+findings                                  one line per claim
+findings --details                        with the evidence
+findings --published                      without your own runs
 findings --claims mine.toml               decide your own claims
 """
-# The analyses that stand beside the verdicts, and whether their tables are short enough for a terminal.
-BESIDE = {"clean-images": True, "classes": True, "causes": False}
+# The analyses that stand beside the verdicts, and the columns of their tables that are shown in a terminal.
+BESIDE = {"clean-images": [], "classes": ["class", "measure", "M6", "Model4", "difference", "by a spot"], "causes": []}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     out = options.RUNS / "report"
-    parser.add_argument("--runs", type=Path, metavar="DIR", help="use these runs (default: the published runs)")
+    parser.add_argument("--details", action="store_true", help="show the evidence, and the analyses beside it")
+    options.add_published(parser)
+    options.add_runs(parser)
     parser.add_argument(
         "--claims", type=Path, metavar="FILE", help="decide the claims in this file (default: the original's claims)"
     )
@@ -38,40 +39,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
+    from kerascifar.common import terminal
     from kerascifar.findings import claims
     from kerascifar.output import tables
-    from kerascifar.runs import records
+    from kerascifar.runs import selection
 
     declared = claims.read(arguments.claims or claims.CLAIMS)
-    runs = records.current(records.list_records(arguments.runs or records.PUBLISHED))
+    runs = selection.by_row(arguments.runs, arguments.published, lambda run: not run.shortened and not run.is_synthetic)
     if not runs:
-        where = f"finished run in {arguments.runs}" if arguments.runs else "published run yet"
-        raise UserError(f"There is no {where}, so no claim can be decided.\nTo use your own runs: --runs DIR.")
+        raise UserError(
+            f"There is no full run on CIFAR-10, in {arguments.runs} or published, so no claim can be decided.\n"
+            "Train one: make experiment1. To use runs kept elsewhere: --runs DIR."
+        )
     table = claims.table(runs, declared)
     tables.save_plain(table, arguments.out / "findings", "Findings", [claims.RULE])
     if arguments.json:
         print(options.as_json(table))
-    with contextlib.redirect_stdout(sys.stderr if arguments.json else sys.stdout):
-        _explain(runs, table, arguments.out)
+    console = terminal.console(stderr=arguments.json)
+    verdicts, names = claims.verdicts(table, between="\n"), ["findings"]
+    if arguments.details:
+        parts = (verdicts[column] for column in ("words", "verdict", "sentence", "evidence"))
+        verdicts["evidence"] = [
+            f"{words}: {verdict}\n{sentence}\n{text}\n" for words, verdict, sentence, text in zip(*parts, strict=True)
+        ]
+        console.print(tables.as_rich(verdicts[["claim", "evidence"]]))
+        names += _beside(runs, arguments.out, console)
+    else:
+        short = verdicts[["claim", "words", "verdict"]].rename(columns={"words": "the original says"})
+        console.print(tables.as_rich(short, cut="the original says"))
+    counts = table.groupby("claim", sort=False)["verdict"].first().value_counts()
+    terminal.note(console, ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + ".")
+    terminal.note(console, selection.described(declared.counted(runs)))
+    more = "" if arguments.details else "The evidence: findings --details, or "
+    terminal.note(console, more + ", ".join(str(arguments.out / f"{name}.md") for name in names))
     return 0
 
 
-def _explain(runs: "list[Record]", table: "pd.DataFrame", out: Path) -> None:
-    """Prints the verdicts and the analyses beside them, and writes the tables of these."""
-    from rich.console import Console
-
+def _beside(runs: "list[Record]", out: Path, console: "Console") -> list[str]:
+    """Prints the analyses beside the verdicts and writes their tables; returns their names."""
+    from kerascifar.common import terminal
     from kerascifar.common.load_keras import load_keras_to_count
-    from kerascifar.findings import analyses, claims
+    from kerascifar.findings import analyses
     from kerascifar.output import tables
 
-    Console().print(tables.wrapped(claims.verdicts(table)[["claim", "words", "verdict", "sentence"]]))
     load_keras_to_count()
     results = analyses.results(runs, *BESIDE)
     for result in results:
         tables.save_plain(result.table, out / result.name, result.title, [result.text])
-        if BESIDE[result.name]:
-            print(f"{tables.plain_markdown(result.table)}\n")
+        if columns := BESIDE[result.name]:
+            console.print(tables.as_rich(result.table[columns], result.title))
         if result.summary:
-            print(f"{result.summary}\n")
-    for name in ("findings", *(result.name for result in results)):
-        print(out / f"{name}.md")
+            terminal.note(console, f"{result.summary}\n")
+    return [result.name for result in results]

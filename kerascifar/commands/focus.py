@@ -8,15 +8,21 @@ from kerascifar.common.errors import UserError
 
 HELP = "measure the focus maps of trained models on the test images"
 EXAMPLES = """
-focus --published --rows M6 Model4        the published runs of two rows
-focus --rows M6 --methods gradcam scorecam --images 1000
+focus --rows M6 Model4                    all measured runs of two rows
+focus --rows Mine --methods gradcam scorecam --images 1000
 """
 FEWEST = 100  # images
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--rows", nargs="+", metavar="ROW", default=("M6", "Model4"), help="default: M6 Model4")
+    add(
+        "--rows",
+        nargs="+",
+        metavar="ROW",
+        default=("M6", "Model4"),
+        help="rows, or runs such as M6-seed0 (default: M6 Model4)",
+    )
     add("--seeds", nargs="+", type=int, metavar="SEED", help="default: all with saved weights")
     add(
         "--methods",
@@ -26,9 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="such as gradcam scorecam (default: gradcam)",
     )
     add("--images", type=int, metavar="N", help="only the first N test images")
-    add("--published", action="store_true", help="measure the published runs instead of yours")
+    options.add_published(parser)
     options.add_data(parser)
     options.add_runs(parser)
+    options.add_wide(parser)
     options.add_json(parser)
 
 
@@ -38,21 +45,17 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.focus import measuring, methods
     from kerascifar.images import cifar10
     from kerascifar.output import tables
-    from kerascifar.runs import publish, records
+    from kerascifar.runs import publish, records, selection
 
     for method in arguments.methods:
         methods.check_method(method)
-    place = records.PUBLISHED if arguments.published else arguments.runs
-    selected = [
-        r
-        for r in records.current(records.list_records(place))
-        if r.name in arguments.rows and (arguments.seeds is None or r.seed in arguments.seeds)
-    ]
+    found = [run for name in arguments.rows for run in selection.find(name, arguments.runs, arguments.published)]
+    selected = [r for r in found if arguments.seeds is None or r.seed in arguments.seeds]
     with_weights = [r for r in selected if (r.folder / records.MODEL).is_file()]
     if not with_weights:
         raise UserError(
-            f"There is no trained model of {' or '.join(arguments.rows)} in {place}.\n"
-            "Train one (make experiment1 ROWS=M6), or measure the published ones: --published."
+            f"No weights are kept for {' or '.join(arguments.rows)} with these seeds.\n"
+            "Train such a run: make experiment1 ROWS=M6. `kerascifar runs --wide` lists what there is."
         )
     dataset = cifar10.load(arguments.data)
     if other := [r for r in with_weights if r.dataset["test"] != dataset.fingerprint["test"]]:
@@ -62,16 +65,23 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     if not FEWEST <= count <= len(labels):
         raise UserError(f"--images {count} is out of range. Expected {FEWEST} to {len(labels)}.")
     load_tensorflow("Focus maps")
-    if arguments.published:
-        publish.check_measuring(count, len(labels))
     scaled = cifar10.scale(images)
     kinds = (*arguments.methods, *measuring.BASELINES)
     work = [kind for record in with_weights for kind in measuring.missing(record, kinds, count)]
+    if any(map(selection.is_published, with_weights)) and work:
+        publish.check_measuring(count, len(labels))
     with terminal.counted(len(work) * len(list(measuring.parts(count)))) as tick:
         for record in with_weights:
             measuring.measure(record, scaled, labels, kinds, count, tick)
     table = measuring.table(selected)
     path = arguments.runs / "report" / "focus"
     tables.save_plain(table, path, "Where models look", [measuring.NOTE])
-    print(options.as_json(table) if arguments.json else f"{tables.plain_markdown(table)}\n\n{path.with_suffix('.md')}")
+    console = terminal.console(wide=arguments.wide, stderr=arguments.json)
+    if arguments.json:
+        print(options.as_json(table))
+    else:
+        narrow = table[["row", "map", "n", *(m for m in measuring.MEASURES if m not in ("border", "likeness"))]]
+        console.print(tables.as_rich(table if arguments.wide else narrow))
+    terminal.note(console, selection.described(selected))
+    terminal.note(console, f"What the measures are: {path.with_suffix('.md')}")
     return 0

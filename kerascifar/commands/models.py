@@ -2,21 +2,25 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from kerascifar.commands import options
 from kerascifar.common.errors import UserError, suggest
+from kerascifar.common.paths import EXPERIMENTS
 
 HELP = "list the layers, parameters and cost of each model"
 EXAMPLES = """
 models                                    all models
+models M6                                 the model of row M6, with the row's options
 models model4 --json                      one model, as input for another program
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", metavar="MODEL", help="only these models")
+    parser.add_argument("names", nargs="*", metavar="MODEL", help="only these models, or the models of these rows")
     options.add_json(parser)
 
 
@@ -24,22 +28,36 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.common.load_keras import load_keras_to_count
     from kerascifar.training import models
 
-    for name in arguments.names:
-        if name not in models.BUILDERS:
-            raise UserError(f'Model "{name}" is not known.\n{suggest(name, models.BUILDERS)}')
+    wanted = [_find(name) for name in arguments.names] or [(name, {}) for name in models.names()]
     load_keras_to_count()
-    described = [_describe(name) for name in arguments.names or models.names()]
+    described = [_describe(name, options) for name, options in wanted]
     print(json.dumps(described, indent=2) if arguments.json else "\n\n".join(map(_text, described)))
     return 0
 
 
-def _describe(name: str) -> dict[str, Any]:
+def _find(name: str) -> tuple[str, Mapping[str, Any]]:
+    """A model's name and options: of the model `name`, or of the row `name` of the experiments in this folder."""
+    from kerascifar.training import models, rows
+
+    if name in models.BUILDERS:
+        return name, {}
+    folder = Path("experiments") if Path("experiments").is_dir() else EXPERIMENTS
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.toml"))}
+    known = {row.name: row for path in texts if "[[row]]" in texts[path] for row in rows.read(path).rows}
+    if name not in known:
+        raise UserError(f'"{name}" is neither a model nor a row.\n{suggest(name, [*models.BUILDERS, *known])}')
+    options = ", ".join(f"{key} = {value}" for key, value in known[name].model_options.items()) or "its defaults"
+    print(f"Row {name}: {known[name].model} with {options}", file=sys.stderr)
+    return known[name].model, known[name].model_options
+
+
+def _describe(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     import keras
 
     from kerascifar.training import models
 
     keras.backend.clear_session()  # layer names start afresh, as in a run
-    network = models.build(name)
+    network = models.build(name, **options)
     trainable, total = models.parameters(network)
     last = models.last_convolution(network)
     return {

@@ -18,6 +18,18 @@ def add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="your runs (default: %(default)s)")
 
 
+def add_published(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--published",
+        action="store_true",
+        help="use the published runs (default: your runs of a row, or the published ones if you have none)",
+    )
+
+
+def add_wide(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--wide", action="store_true", help="print all columns")
+
+
 def add_jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs",

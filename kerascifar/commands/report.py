@@ -8,7 +8,7 @@ from pathlib import Path
 from kerascifar.commands import options
 from kerascifar.common.errors import UserError
 
-HELP = "make the tables, figures and page from your runs and the published ones; update README's tables"
+HELP = "make the tables, figures and page from your runs and the published ones; update README and docs/results"
 EXAMPLES = """
 report --out report                       the same as `make report`
 """
@@ -21,9 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
+    from kerascifar.common import terminal
     from kerascifar.common.load_keras import load_keras
     from kerascifar.images import cifar10
-    from kerascifar.runs import records
+    from kerascifar.runs import records, selection
 
     own = records.current(records.list_records(arguments.runs))
     published = records.current(records.list_records(records.PUBLISHED))
@@ -45,9 +46,9 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     out = arguments.out or arguments.runs / "report"
     written = report.write(own, published, out)
     pictures = [path for path in written if path.suffix == ".png"]
-    for path in [*written, page.write(own, published, pictures, dataset, out)]:
-        print(path)
+    written.append(page.write(own, published, pictures, dataset, out))
+    print(selection.described([*own, *published]))
+    print(f"{terminal.files_written(written)}; the page: {written[-1]}")
     if published and Path("README.md").resolve() == readme.README:  # only in a checkout
-        for path in readme.write_tables(published):
-            print(path)
+        print(f"README and {terminal.files_written(readme.write_tables(published))}")
     return 0

@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     options.add_data(parser)
     options.add_runs(parser)
+    options.add_wide(parser)
     options.add_json(parser)
 
 
@@ -71,6 +72,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
             data=arguments.data,
             command=command,
             json=arguments.json,
+            wide=arguments.wide,
             deterministic=arguments.deterministic,
             tensorboard=arguments.tensorboard,
             connect=connect,

@@ -1,7 +1,6 @@
 """Trains for the commands `run`, `choices` and `demo`: from a list of runs to their records and a table."""
 
 import functools
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ class Options:
         data: where CIFAR-10 is; None searches the usual places.
         command: the command line that resumes an interrupted training.
         json: print the table as JSON on standard output, and everything else on standard error.
+        wide: print all columns of the table.
         deterministic: see `device.prepare`.
         tensorboard: write logs for TensorBoard.
         connect: makes the executor; None trains in this process.
@@ -38,6 +38,7 @@ class Options:
     data: Path | None
     command: Sequence[str]
     json: bool = False
+    wide: bool = False
     deterministic: bool = False
     tensorboard: bool = False
     connect: "Callable[[], Executor] | None" = None
@@ -86,12 +87,9 @@ def train(runs: "Sequence[Run]", options: Options) -> Outcome:
     execute = options.connect() if options.connect else None
 
     load_keras()
-    from rich.console import Console
-
     from kerascifar.runs import experiment
 
-    # When writing to a file, leave room for the whole table.
-    console = Console(width=None if sys.stdout.isatty() else 160, stderr=options.json)
+    console = terminal.console(stderr=options.json)
     callbacks: dict[str, Any] = {}
     if options.tensorboard:
         from kerascifar.focus import tensorboard
@@ -128,13 +126,15 @@ def train_and_show(runs: "Sequence[Run]", options: Options) -> int:
     own, console, name = outcome.records, outcome.console, outcome.records[0].experiment
     everything = [] if outcome.dataset.is_synthetic else records.current(records.list_records(records.PUBLISHED))
     published = [r for r in everything if r.experiment == name]
-    table = tables.results(own, published)
+    table, title = tables.results(own, published), f"{name} on {outcome.dataset.name}"
     if options.json:
         print(as_json(table))
+    elif options.wide:
+        terminal.console(wide=True).print(tables.as_rich(tables.readable(table), title))
     else:
-        console.print(tables.as_rich(table, f"{name} on {outcome.dataset.name}"), soft_wrap=True)
+        console.print(tables.as_rich(tables.narrow(own, published), f"{title}, test accuracy (%)"))
     for note in tables.notes(own, published):
-        console.print(note, markup=False, highlight=False)
+        terminal.note(console, note)
     # The files include all rows of the experiment, so that training one row does not remove the others from the table.
     names = {r.name for r in own}
     others = [
@@ -148,7 +148,5 @@ def train_and_show(runs: "Sequence[Run]", options: Options) -> int:
         options.runs / "report",
         lambda text: console.print(text, markup=False),
     )
-    terminal.say(console, f"\nTables and figures: {options.runs / 'report'}")
-    for path in written:
-        terminal.say(console, f"  {path}")
+    terminal.say(console, f"\n{terminal.files_written(written)}. All columns: --wide.")
     return 1 if any(r.stop == records.NOT_FINITE for r in own) else 0

@@ -12,8 +12,8 @@ verify M3                                 train row M3, seed 0, again and compar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("row", metavar="ROW", help="the row, such as M3")
-    parser.add_argument("--seed", type=int, default=0, metavar="SEED", help="the seed (default: %(default)s)")
+    parser.add_argument("row", metavar="ROW", help="a row, such as M3, or one of its runs, such as M3-seed1")
+    parser.add_argument("--seed", type=int, metavar="SEED", help="the seed (default: 0)")
     options.add_data(parser)
     options.add_runs(parser)
 
@@ -25,9 +25,12 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     load_keras()
     from rich.console import Console
 
-    from kerascifar.runs import verify
+    from kerascifar.runs import selection, verify
 
-    theirs, spread = verify.published(arguments.row, arguments.seed)
+    row, of_row = selection.parse(arguments.row)
+    seed = next((seed for seed in (of_row, arguments.seed) if seed is not None), 0)
+    theirs, spread = verify.published(row, seed)
+    print(selection.described([theirs]), flush=True)
     dataset = cifar10.load(arguments.data)
     mine = verify.again(theirs, dataset, arguments.runs / "verify", Console(), command)
     if mine is None:

@@ -61,6 +61,23 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def fill(path: Path, name: str, text: str) -> bool:
+    """Puts `text` between the lines `<!-- name -->` and `<!-- /name -->` of a page.
+
+    Returns:
+        Whether the page changed. A page without these lines, or none at all, stays as it is.
+    """
+    start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    page = path.read_text(encoding="utf-8") if path.is_file() else ""
+    before, found, rest = page.partition(start)
+    _, ended, after = rest.partition(end)
+    updated = before + start + text + end + after
+    if not (found and ended) or updated == page:
+        return False
+    write_text(path, updated)
+    return True
+
+
 def write(path: Path, save: Callable[[Path], object]) -> None:
     """Calls `save` with a temporary path, then renames that file to `path`."""
     with replacing(path) as temporary:

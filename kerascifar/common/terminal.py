@@ -5,8 +5,10 @@ Training prints its own progress (`experiment.py`).
 
 import contextlib
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
@@ -21,6 +23,26 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def console(*, wide: bool = False, stderr: bool = False) -> Console:
+    """A console for tables: as wide as the terminal or COLUMNS; elsewhere, or if `wide`, with room for all columns."""
+    narrow = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if narrow and not wide else 1000 if wide else 160, stderr=stderr)
+
+
+def files_written(paths: Iterable[Path]) -> str:
+    """`12 tables and 31 figures in runs/report`: what a command wrote, without a line for each file."""
+    kinds = {"tables": {".md", ".csv"}, "figures": {".png", ".svg"}, "pages": {".html"}}
+    paths = list(paths)
+    counts = {kind: len({p.with_suffix("") for p in paths if p.suffix in suffixes}) for kind, suffixes in kinds.items()}
+    listed = [f"{count} {kind if count > 1 else kind[:-1]}" for kind, count in counts.items() if count]
+    return f"{' and '.join(listed)} in {os.path.commonpath([p.parent for p in paths])}"
+
+
+def note(console: Console, text: str) -> None:
+    """Prints a paragraph, wrapped at the console's width."""
+    console.print(text, highlight=False, markup=False)
 
 
 def say(console: Console, text: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kerascifar.findings import causes, choices, clean_images, faithfulness, sensitivity
+from kerascifar.findings import agreement, causes, choices, clean_images, faithfulness, sensitivity
 from kerascifar.focus import measuring
 from kerascifar.runs.records import Record
 
@@ -52,6 +52,7 @@ class Result:
 
 
 ANALYSES = (
+    Analysis("agreement", "Agreement with the original", agreement.table, agreement.NOTE),
     Analysis("choices-compared", choices.TITLE, choices.table, choices.NOTE),
     Analysis("sensitivity-compared", "Sensitivity", sensitivity.table, sensitivity.NOTE),
     Analysis("focus", "Where the models look, measured", measuring.table, measuring.NOTE),

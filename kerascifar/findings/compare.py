@@ -1,15 +1,15 @@
 """Any runs side by side, with paired differences from the first: what happens if I change this?"""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerascifar.common import errors
 from kerascifar.common.errors import UserError
 from kerascifar.findings import metrics
-from kerascifar.runs import records
+from kerascifar.runs import selection
 from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
@@ -22,30 +22,17 @@ NOTE = (
 )
 
 
-def find(names: Sequence[str], runs: Path) -> dict[str, list[Record]]:
-    """The records to compare, by name. A name is a run's folder, or a row, which stands for its runs with all seeds.
+def find(names: Sequence[str], runs: Path, published_only: bool = False) -> dict[str, list[Record]]:
+    """The records to compare, by name; see `selection`.
 
-    Args:
-        runs: the folder of the user's runs; a row that is not in it is looked up among the published runs.
     Raises:
-        UserError: a name is neither a run's folder nor a row, or the runs were tested on different images.
+        UserError: a name means no run, or the runs were tested on different images.
     """
-    own, published = (records.current(records.list_records(folder)) for folder in (runs, records.PUBLISHED))
     groups: dict[str, list[Record]] = {}
     for name in names:
-        if records.finished(Path(name)):
-            record = records.read(Path(name))
-            groups[f"{record.label} ({Path(name)})" if record.label in groups else record.label] = [record]
-            continue
-        of_row = [r for r in own if r.name == name] or [r for r in published if r.name == name]
-        if not of_row:
-            known = {r.name for r in [*own, *published]}
-            raise UserError(
-                f'"{errors.printable(name)}" is neither the folder of a finished run '
-                f"nor a row in {runs} or among the published runs.\n"
-                f"{errors.suggest(name, known)}"
-            )
-        groups[name] = of_row
+        found = selection.find(name, runs, published_only)
+        title = name if selection.parse(name) == (found[0].name, None) else found[0].label
+        groups[f"{title} ({found[0].folder})" if title in groups else title] = found
     if len({run.dataset["test"] for group in groups.values() for run in group}) > 1:
         raise UserError("These runs were tested on different images, so they cannot be compared.")
     return groups
@@ -64,6 +51,9 @@ def table(groups: dict[str, list[Record]]) -> "pd.DataFrame":
             "epochs": float(np.mean([r.epochs_trained for r in runs])),
             "Valid_acc": 100 * float(np.mean([r.results["validation"]["accuracy"] for r in runs])),
             "Test_acc": 100 * float(np.mean([r.results["test"]["accuracy"] for r in runs])),
+            "Test_acc sd": 100 * float(np.std([r.results["test"]["accuracy"] for r in runs], ddof=1))
+            if len(runs) > 1
+            else math.nan,
             "gap": float(np.mean([metrics.gap(r) for r in runs])),
             "shortened": any(r.shortened for r in runs),
         }

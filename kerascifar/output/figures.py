@@ -7,6 +7,7 @@ import importlib.util
 import itertools
 import math
 import shutil
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,30 +118,35 @@ def compared(groups: "Mapping[str, Sequence[Record]]") -> Figure:
     return figure
 
 
-def validation_overview(runs: "Sequence[Record]") -> Figure:
-    """Validation accuracy of every row: a dot per seed, and the reported accuracy as a cross with its 95 % interval.
+def accuracy_overview(runs: "Sequence[Record]") -> Figure:
+    """Test accuracy of each row: a dot per seed, a bar at their mean, and the original's figure as a cross.
 
-    The interval is ±1.96 √(p (1 − p) / n) around the reported share p of n = 10,000 images. Another sample of images
-    would move a single run's accuracy by less than that, except one time in twenty.
+    Below each row's name stands what distinguishes it from its experiment's first row.
     """
-    rows = list(dict.fromkeys((run.experiment, run.name) for run in runs))
-    figure = Figure(figsize=(8, 1.2 + 0.38 * len(rows)), layout="constrained")
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for run in runs:
+        groups.setdefault((run.experiment, run.name), []).append(run)
+    first: dict[str, Record] = {}
+    figure = Figure(figsize=(8, 1.1 + 0.5 * len(groups)), layout="constrained")
     axes = figure.subplots()
-    for place, (experiment, name) in enumerate(rows):
-        group = [run for run in runs if (run.experiment, run.name) == (experiment, name)]
-        shares = [100 * run.results["validation"]["accuracy"] for run in group]
-        axes.plot(shares, [place] * len(shares), "o", color=TRAINING, alpha=0.6, label="a seed" if not place else None)
+    labels = []
+    for place, ((experiment, name), group) in enumerate(groups.items()):
+        base = first.setdefault(experiment, group[0]).row
+        shares = [100 * run.results["test"]["accuracy"] for run in group]
+        axes.plot(shares, [place] * len(shares), "o", color=TRAINING, alpha=0.5, label="here, a seed")
+        axes.plot(np.mean(shares), place, "|", color=TRAINING, markersize=16, markeredgewidth=2, label="here, the mean")
         line = original.row_of(group[0])
-        if line:
-            share = float(line["valid_acc"])
-            half = 1.96 * math.sqrt(share * (100 - share) / 10_000)
-            label = "reported, ± what 10,000 images blur" if not place else None
-            axes.errorbar(share, place, xerr=half, fmt="x", color=VALIDATION, markersize=8, capsize=3, label=label)
-    axes.set_yticks(range(len(rows)), [name for _, name in rows])
-    axes.set_ylim(len(rows) - 0.5, -0.5)  # the first row at the top, with space around the outer rows
-    axes.set_xlabel("validation accuracy (%)")
-    axes.grid(axis="x", alpha=0.3)
-    figure.legend(fontsize=9, ncols=2, loc="outside upper right")  # inside, it would hide dots
+        if line and original.settings_of(group[0].row) == original.settings(line):
+            axes.plot(float(line["test_acc"]), place, "X", color=VALIDATION, markersize=9, label="original")
+        what = textwrap.shorten(tables.differing(group[0].row, base), 46, placeholder=" …")
+        labels.append(f"{name}\n{what}")
+    axes.set_yticks(range(len(groups)), labels, fontsize=8)
+    axes.set_ylim(len(groups) - 0.5, -0.5)  # the first row at the top, with space around the outer rows
+    axes.set_xlabel("test accuracy (%)")
+    axes.grid(alpha=0.3)
+    handles, names = axes.get_legend_handles_labels()
+    kinds = dict(zip(names, handles, strict=True))
+    figure.legend(kinds.values(), kinds.keys(), fontsize=9, ncols=3, loc="outside upper right")
     _mark_synthetic(figure, list(runs))
     return figure
 

@@ -1,25 +1,45 @@
-"""Published records → README's results, between two marks, and the tables and figures in `docs/results/`."""
+"""Published records → the generated parts of README and of pages in `docs/`, and all of `docs/results/`."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from kerascifar.common import drawing, files
 from kerascifar.common.paths import CHECKOUT
-from kerascifar.findings import analyses, claims
-from kerascifar.focus import measuring
+from kerascifar.findings import agreement, analyses, claims, compare, faithfulness
+from kerascifar.focus import measuring, methods
 from kerascifar.output import report, tables
-from kerascifar.runs import records
+from kerascifar.runs import original, records
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 README = CHECKOUT / "README.md"
-RESULTS = CHECKOUT / "docs" / "results"
-START, END = "<!-- results -->\n", "<!-- /results -->"
+DOCS = CHECKOUT / "docs"
+RESULTS = DOCS / "results"
+# The choices whose effect README shows: the row without, the row with it, and its words.
+EFFECTS = (
+    ("M1", "M5", "augmentation"),
+    ("M7", "M6", "Adam instead of RMSprop"),
+    ("M8", "M6", "Adam instead of SGD"),
+    ("M4", "M1", "a learning rate of 0.001 instead of 0.01"),
+    ("M6", "Model4", "Model4 instead of Model1"),
+    ("Model2", "Model3", "removing all BatchNormalization"),
+    ("Model4", "Model5", "removing Dropout"),
+)
+SUBSET = ("M1", "M4")  # the rows that README suggests to train first
 VERDICTS = (
-    "Each verdict follows from a written rule (`kerascifar/findings/claims.py`). The numbers "
-    "behind it: `python -m kerascifar findings`, or the page of `make report`."
+    "Each verdict follows from a written [rule](../statistics.md). The numbers behind it: "
+    "`python -m kerascifar findings`, or the page of `make report`."
+)
+INTRODUCTION = (
+    "Every figure here is read from the records in `experiments/results/`, which also hold each run's history and "
+    "predictions, and the weights of seed 0. Training curves, architecture diagrams and the tables as CSV are in this "
+    "folder. Do not edit it: `kerascifar publish` and `kerascifar report` write it."
 )
 LOOKING = (
     "Means over the test images; `random` and `centred` are maps that know nothing of the model. Higher is more "
@@ -29,49 +49,192 @@ LOOKING = (
     "`kerascifar/focus/measuring.py`."
 )
 COMPARISONS = ("choices-compared", "sensitivity-compared")  # analyses that stand beside the two experiments
-SHOWN = ("validation.png", "augmentation.png", "classes.png", "confusion-*.png")
+SHOWN = ("accuracy.png", "augmentation.png", "classes.png", "confusion-*.png")
+
+
+def findings(published: Sequence[records.Record]) -> str:
+    """README's answer to "What came out?": five bullets and a figure, as Markdown; empty while nothing is published."""
+    runs = [r for r in published if r.experiment in records.ORIGINALS]
+    if not runs:
+        return ""
+    bullets = (_agreement(runs), _best(runs), _effects(runs), _verdicts(published), _focus(published))
+    hours = sum(sum(r.seconds) for r in runs) / 3600
+    return (
+        "\n".join(f"- {bullet}" for bullet in bullets if bullet)
+        + "\n\n![Test accuracy of each row, original and here](docs/results/accuracy.png)\n\n"
+        + f"*Test accuracy of each row: {len(runs)} runs here, {hours:.0f} hours in all; one run of each row in the "
+        + "original.*\n"
+    )
+
+
+def _agreement(runs: Sequence[records.Record]) -> str:
+    table = agreement.table(runs)
+    known = table[table["agrees"] != agreement.UNKNOWN]
+    accuracy, epochs = (known[known["metric"] == metric] for metric in agreement.METRICS)
+    other, other_epochs = (lines[lines["agrees"] == agreement.DIFFERS] for lines in (accuracy, epochs))
+    differing = ", ".join(f"{row} ({d:+.1f} points)" for row, d in zip(other["row"], other["difference"], strict=True))
+    unknown = [row for row in table["row"].unique() if row not in set(known["row"])]
+    return (
+        f"**{len(accuracy) - len(other)} of {len(accuracy)} rows agree with the original**: its test accuracy is what "
+        "one would expect of another run here. "
+        + (f"Different: {differing}. " if differing else "")
+        + (f"Too few runs to say: {', '.join(unknown)}. " if unknown else "")
+        + f"Training stops after a different number of epochs in {len(other_epochs)} of {len(epochs)} rows."
+    )
+
+
+def _best(runs: Sequence[records.Record]) -> str:
+    table = tables.results([], runs)
+    here = table[table["source"] == "published"]
+    ours = here.loc[here["Valid_acc"].idxmax()]
+    theirs = max(original.rows().values(), key=lambda line: float(line["valid_acc"]))
+    same = here[here["row"] == theirs["row"]]
+
+    def accuracy(line: "pd.Series") -> str:
+        spread = "" if math.isnan(line["Test_acc sd"]) else f" ± {line['Test_acc sd']:.2f}"
+        return f"{line['Test_acc']:.2f}{spread} % (n = {line['n']:.0f})"
+
+    text = f"**The original's best model is {theirs['row']}, with {float(theirs['test_acc']):.2f} % test accuracy.** "
+    if ours["row"] == theirs["row"]:
+        return text + f"It is the best here, too, with {accuracy(ours)}."
+    other = f"; {theirs['row']} has {accuracy(same.iloc[0])}" if len(same) else ""
+    return text + f"Here, the best is {ours['row']} with {accuracy(ours)}{other}."
+
+
+def _effects(runs: Sequence[records.Record]) -> str:
+    """The effect of each of `EFFECTS` on the test accuracy, by whether it agrees with the original's."""
+    same: list[str] = []
+    opposite: list[str] = []
+    unclear: list[str] = []
+    for base, changed, words in EFFECTS:
+        groups = {name: [r for r in runs if r.name == name] for name in (base, changed)}
+        if not all(groups.values()):
+            continue
+        line = compare.table(groups).iloc[1]
+        effect, half = line["difference"], line["high"] - line["difference"]
+        reported = float(original.rows()[changed]["test_acc"]) - float(original.rows()[base]["test_acc"])
+        kind = unclear if not abs(effect) > half else same if effect * reported > 0 else opposite
+        kind.append(f"{words} {effect:+.1f} ± {half:.1f} ({reported:+.1f})")
+    if not same + opposite + unclear:
+        return ""
+    return (
+        f"**{len(same)} of {len(same + opposite + unclear)} choices clearly have the effect that they have in the "
+        "original**, in points of test accuracy with a 95 % interval (the original's in brackets): "
+        + "; ".join(same or ["none"])
+        + (f". **The opposite effect:** {'; '.join(opposite)}" if opposite else "")
+        + (f". Not clear yet: {'; '.join(unclear)}" if unclear else "")
+        + "."
+    )
+
+
+def _verdicts(published: Sequence[records.Record]) -> str:
+    verdict_of = claims.table(published, claims.read()).groupby("claim", sort=False)["verdict"].first()
+    groups = {verdict: verdict_of[verdict_of == verdict].index for verdict in verdict_of.value_counts().index}
+    order = sorted(groups, key=claims.VERDICTS.index)
+    counts = "; ".join(f"{len(groups[verdict])} {verdict} ({', '.join(groups[verdict])})" for verdict in order)
+    rule = "by a written [rule](docs/statistics.md)"
+    return f"**Verdicts on the original's {len(verdict_of)} claims**, {rule}: {counts}."
+
+
+def _focus(published: Sequence[records.Record]) -> str:
+    table = faithfulness.against_centred(published)
+    if not len(table):
+        return ""
+    counts = []
+    for line in table[table["map"] == methods.title("gradcam")].to_dict("records"):
+        better = [m for m, sign in faithfulness.FAITHFUL.items() if sign * line[m] > line[f"{m} ±"]]
+        counts.append(f"{line['row']}'s by {len(better)} of {len(faithfulness.FAITHFUL)} measures")
+    return (
+        "**Are Grad-CAM's maps more faithful than a spot in the middle of every image, which knows nothing of the "
+        f"model?** {' and '.join(counts)}. Do not believe a map that is not ([when to believe one](docs/gradcam.md))."
+    )
+
+
+def subset(published: Sequence[records.Record]) -> str:
+    """README's shortest real experiment, with its duration and result; empty unless both of its rows are published."""
+    line = {name: [r for r in published if r.name == name and r.experiment == "experiment1"] for name in SUBSET}
+    if not all(line.values()):
+        return ""
+    minutes = sum(np.mean([sum(r.seconds) for r in runs]) for runs in line.values()) / 60
+    accuracies = [100 * np.mean([r.results["test"]["accuracy"] for r in runs]) for runs in line.values()]
+    first, second = SUBSET
+    return (
+        f'```sh\nmake experiment1 ROWS="{first} {second}"\n```\n\n'
+        f"downloads CIFAR-10 (170 MB) once and trains two rows that differ only in their learning rate, in about "
+        f"{minutes:.0f} minutes on two cores. Expect a test accuracy of about {accuracies[0]:.0f} % for {first} and "
+        f"{accuracies[1]:.0f} % for {second}. If you stop it, the same command resumes it.\n"
+    )
+
+
+def times(published: Sequence[records.Record]) -> str:
+    """How long one seed of each of the original's experiments took, and where, in one sentence."""
+    parts = []
+    for experiment, title in report.TITLES.items():
+        names = dict.fromkeys(r.name for r in published if r.experiment == experiment)
+        of_rows = [[sum(r.seconds) for r in published if (r.experiment, r.name) == (experiment, n)] for n in names]
+        parts += [f"{title} took {sum(map(np.mean, of_rows)) / 3600:.1f} hours"] if of_rows else []
+    devices = {", ".join(filter(None, map(r.environment.get, ("device", "processor")))) for r in published}
+    where = "; ".join(sorted(devices))
+    return f"With one seed, {' and '.join(parts)} ({where}).\n" if parts else ""
+
+
+def rows(published: Sequence[records.Record]) -> str:
+    """README's table of the original's rows, as Markdown; empty while nothing is published."""
+    runs = [r for r in published if r.experiment in records.ORIGINALS]
+    return tables.plain_markdown(tables.narrow([], runs)) + "\n" if runs else ""
 
 
 def results(published: Sequence[records.Record]) -> str:
-    """README's results of the published runs, as Markdown; empty while there are none."""
-    parts: list[str] = []
+    """The page of all result tables, `docs/results/README.md`, as Markdown."""
+    parts = ["# Results", INTRODUCTION]
     if published:
         verdicts = claims.verdicts(claims.table(published, claims.read()))
         shown = verdicts.rename(columns={"words": "the original says"}).drop(columns="evidence")
-        parts += ["### Which findings hold", tables.plain_markdown(shown), VERDICTS]
+        parts += ["## Verdicts on the claims", tables.plain_markdown(shown), VERDICTS]
         parts += [result.summary for result in analyses.results(published, "causes") if result.summary]
+    for result in analyses.results(published, "agreement"):
+        parts += [f"## {result.title}", tables.plain_markdown(result.table), result.note]
     for experiment, title in report.TITLES.items():
         if runs := [r for r in published if r.experiment == experiment]:
-            parts += [f"### {title}", tables.as_markdown(tables.results([], runs)), *tables.notes([], runs)]
+            parts += [f"## {title}", tables.as_markdown(tables.results([], runs)), *tables.notes([], runs)]
     for result in analyses.results(published, *COMPARISONS):
-        parts += [f"### {result.title}", tables.plain_markdown(result.table), result.note]
+        parts += [f"## {result.title}", tables.plain_markdown(result.table), result.note]
     if len(measured := measuring.table(published)):
-        parts += ["### Where the models look, measured", tables.plain_markdown(measured), LOOKING]
+        parts += ["## Where the models look, measured", tables.plain_markdown(measured), LOOKING]
         for result in analyses.results(published, "centred"):
             parts += [tables.plain_markdown(result.table), result.note, result.summary]
     drawn = [path for name in SHOWN for path in sorted(RESULTS.glob(name))]
-    parts += [f"![{path.stem}](docs/results/{path.name})" for path in drawn]
-    return "\n\n".join(parts) + "\n" if parts else ""
+    parts += ["## Figures"] if drawn else []
+    parts += [f"![{path.stem}]({path.name})" for path in drawn]
+    return "\n\n".join(parts) + "\n"
 
 
 def write_tables(published: Sequence[records.Record]) -> list[Path]:
-    """Writes the tables in `docs/results/` and README's results; returns the paths written."""
+    """Writes the tables in `docs/results/` and the generated parts of README and docs; returns the paths written."""
     written = report.write_tables([], published, RESULTS)
     for result in analyses.results(published, *COMPARISONS):
         tables.save_plain(result.table, RESULTS / result.name, result.title, [result.text])
         written += [RESULTS / f"{result.name}.csv", RESULTS / f"{result.name}.md"]
-    page = README.read_text(encoding="utf-8")
-    before, start, rest = page.partition(START)
-    _, end, after = rest.partition(END)
-    updated = before + START + results(published) + END + after
-    if start and end and updated != page:
-        files.write_text(README, updated)
-        written.append(README)
-    return written
+    files.write_text(RESULTS / "README.md", results(published))
+    written.append(RESULTS / "README.md")
+    filled = [path for path, name, text in parts(published) if files.fill(path, name, text)]
+    return list(dict.fromkeys(written + filled))
+
+
+def parts(published: Sequence[records.Record]) -> list[tuple[Path, str, str]]:
+    """The generated parts of hand-written pages: the page, the part's name in its two marks, and its text."""
+    return [
+        (README, "findings", findings(published)),
+        (README, "subset", subset(published)),
+        (README, "rows", rows(published)),
+        (README, "times", times([r for r in published if r.experiment in records.ORIGINALS])),
+        (DOCS / "statistics.md", "rule", f"{claims.RULE}\n"),
+        (DOCS / "focus-measures.md", "measures", f"{measuring.NOTE}\n"),
+    ]
 
 
 def write(published: Sequence[records.Record], focus: Callable[[records.Record], "Figure"]) -> list[Path]:
-    """Writes tables, figures and README's results; returns the paths written.
+    """Writes tables, figures and the generated parts of pages; returns the paths written.
 
     Args:
         published: records, as returned by `records.current`.

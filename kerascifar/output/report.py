@@ -27,7 +27,7 @@ def write(
 
     - `<experiment>.csv` and `.md`: the result tables;
     - `curves/<experiment>-<row>.png`: training statistics of each row, over its seeds;
-    - `validation.png`: validation accuracy beside the reported one, without candidates and sensitivity rows;
+    - `accuracy.png`: test accuracy beside the original's, without candidates and sensitivity rows;
     - `classes.png`, `confusion-<row>.png`: accuracy by class and confusion matrices of M6 and Model4;
     - `augmentation.png`: the original's comparison of M1 and M5, if both have runs;
     - `architecture/<model>.png`: a diagram per model.
@@ -50,7 +50,7 @@ def write_figures(shown: Sequence[records.Record], out: Path, say: Callable[[str
         curves = over_seeds if len(runs) > 1 else partial(figures.training_statistics, runs[0])
         drawings.append((out / "curves" / f"{experiment}-{name}.png", curves))
     if len(rows) > 1:
-        drawings.append((out / "validation.png", partial(figures.validation_overview, main)))
+        drawings.append((out / "accuracy.png", partial(figures.accuracy_overview, main)))
     explained = [rows[key] for key in EXPLAINED if key in rows]
     drawings += [(out / f"confusion-{runs[0].name}.png", partial(figures.confusion, runs)) for runs in explained]
     if explained:

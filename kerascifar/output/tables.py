@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerascifar.common import files
 from kerascifar.runs import original, records
+from kerascifar.training import models
 from kerascifar.training.rows import Row
 
 if TYPE_CHECKING:
@@ -20,17 +22,7 @@ SETTINGS = ["aug", "loss", "opt", "bs", "lr"]
 MEASURES = ["use epoch", "Train_loss", "Train_acc", "Valid_loss", "Valid_acc", "Test_acc"]
 _REPORTED_KEYS = ["epochs", "train_loss", "train_acc", "valid_loss", "valid_acc", "test_acc"]
 BEST = "◀ best Valid_acc"
-
-
-def settings(row: Row) -> list[Any]:
-    """A row's settings in the original's words and order."""
-    return [
-        row.augment,
-        "ce",
-        original.OPTIMIZERS[row.optimizer],
-        row.batch_size,
-        float(row.learning_rate),
-    ]
+SHORT = 20  # characters: a text up to this length stays on one line in a terminal
 
 
 def measures(record: records.Record) -> list[float]:
@@ -68,11 +60,11 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
             "experiment": experiment,
             "row": name,
             "model": first.row.model,
-            **dict(zip(SETTINGS, settings(first.row), strict=True)),
+            **dict(zip(SETTINGS, original.settings_of(first.row), strict=True)),
         }
         averages = {}
         line = original.row_of(first)
-        if line and settings(first.row) == original.settings(line):
+        if line and original.settings_of(first.row) == original.settings(line):
             averages["reported"] = [float(line[key]) for key in _REPORTED_KEYS]
             lines.append(
                 {**head, "source": "reported", "n": 1, **dict(zip(MEASURES, averages["reported"], strict=True))}
@@ -178,7 +170,9 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
         minutes = sum(sum(r.seconds) for r in shown) / 60
         took = f"{minutes / 60:.1f} hours" if minutes >= 60 else f"{minutes:.1f} minutes"
         lines.append(f"Trained on: {'; '.join(sorted(devices))}; {took} in all.")
-    other = {r.name for r in shown if (line := original.row_of(r)) and settings(r.row) != original.settings(line)}
+    other = {
+        r.name for r in shown if (line := original.row_of(r)) and original.settings_of(r.row) != original.settings(line)
+    }
     if other:
         lines.append(f"Settings differ from the original's, so not compared with it: {', '.join(sorted(other))}.")
     if any(r.shortened for r in shown):
@@ -194,30 +188,122 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
     return lines
 
 
-def as_rich(table: "pd.DataFrame", title: str) -> "rich.table.Table":
-    """The readable table for a terminal."""
+def differing(row: Row, base: Row) -> str:
+    """The values in which a row differs from `base`, in a few words; for `base` itself, its main settings and model."""
+    words = {
+        "model": _about(row.model),
+        "optimizer": original.OPTIMIZERS[row.optimizer].replace("RMSp", "RMSprop"),
+        "learning_rate": f"lr {row.learning_rate:g}",
+        "batch_size": f"batch {row.batch_size}",
+        "augment": "augmented" if row.augment else "not augmented",
+    }
+    chosen = [text for key, text in words.items() if row is base or getattr(row, key) != getattr(base, key)]
+    for key in ("model_options", "optimizer_options", "augmentation", "monitor", "patience", "precision"):
+        value, like = getattr(row, key), getattr(base, key)
+        if key == "model_options" and row.model != base.model:
+            continue
+        options = value if isinstance(value, Mapping) else {key: value}
+        others = like if isinstance(like, Mapping) else {key: like}
+        chosen += [f"{k.replace('_', ' ')} {v}" for k, v in options.items() if others.get(k) != v]
+    return ", ".join(chosen) or "nothing"
+
+
+def _about(model: str) -> str:
+    """A model's name and what its builder's docstring says first."""
+    builder = models.BUILDERS.get(model)
+    first = (builder.__doc__ or "").strip().partition("\n")[0] if builder else ""
+    about = re.split(r"[;(.]", re.sub(r"^Experiment \d: ", "", first).replace('"', ""))[0].strip()
+    return f"{model}: {about}" if about else model
+
+
+def spread(mean: float, deviation: float, count: int, digits: int = 2) -> str:
+    """`73.57 ± 0.89 (6)`: the mean of `count` runs and their standard deviation, if there are several."""
+    plus_minus = "" if math.isnan(deviation) else f" ± {deviation:.{digits}f}"
+    return f"{mean:.{digits}f}{plus_minus} ({count})"
+
+
+def narrow(own: Sequence[records.Record], published: Sequence[records.Record]) -> "pd.DataFrame":
+    """The result table for 80 columns: test accuracy of each row, original and here, as text.
+
+    Columns: row, what differs (from the experiment's first row), original, here ± sd (n), difference. *Here* are the
+    runs of `own`, or of `published` if `own` is empty.
+    """
+    import pandas as pd
+
+    lines = []
+    full = results(own, published)
+    for experiment, rows in full.groupby("experiment", sort=False):
+        shown = {r.name: r.row for r in own or published if r.experiment == experiment}
+        base = next(iter(shown.values()))
+        for name, group in rows.groupby("row", sort=False):
+            line = {str(values["source"]): values for values in group.to_dict("records")}
+            here = line["yours" if own else "published"]
+            difference = line.get(f"{here['source']} - reported")
+            lines.append(
+                {
+                    "row": name,
+                    "what differs": differing(shown[str(name)], base),
+                    "original": f"{line['reported']['Test_acc']:.2f}" if "reported" in line else "",
+                    "here ± sd (n)": spread(here["Test_acc"], here["Test_acc sd"], int(here["n"]))
+                    + (" shortened" if here["shortened"] is True else ""),
+                    "difference": f"{difference['Test_acc']:+.2f}" if difference else "",
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def narrow_comparison(groups: "Mapping[str, Sequence[records.Record]]", compared: "pd.DataFrame") -> "pd.DataFrame":
+    """The table of `compare`, for 80 columns, as text: like `narrow`, with differences from the first line."""
+    import pandas as pd
+
+    base = next(iter(groups.values()))[0].row
+    lines = []
+    for (name, runs), line in zip(groups.items(), compared.to_dict("records"), strict=True):
+        reported = original.row_of(runs[0])
+        same = reported and original.settings_of(runs[0].row) == original.settings(reported)
+        difference, high = line.get("difference", math.nan), line.get("high", math.nan)
+        interval = "" if math.isnan(high) else f" ± {high - difference:.2f}"
+        lines.append(
+            {
+                "row": name,
+                "what differs": differing(runs[0].row, base),
+                "original": f"{float(reported['test_acc']):.2f}" if reported and same else "",
+                "here ± sd (n)": spread(line["Test_acc"], line["Test_acc sd"], len(runs))
+                + " shortened" * line["shortened"],
+                "difference": "" if math.isnan(difference) else f"{difference:+.2f}{interval}",
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def as_rich(table: "pd.DataFrame", title: str = "", *, cut: str = "") -> "rich.table.Table":
+    """A table of texts and numbers for a terminal.
+
+    The first column and short texts are never cut or wrapped. Long texts wrap, except in the column `cut`, where they
+    end in "…" if the terminal is too narrow.
+    """
     import rich.box
     import rich.table
     from rich.text import Text
 
-    text = readable(table)
-    drawn = rich.table.Table(title=Text(title), box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in text.columns:
-        drawn.add_column(column, justify="left" if column in ("row", "source", "") else "right", no_wrap=column != "")
-    for line in text.itertuples(index=False):
-        drawn.add_row(*[Text(cell) for cell in line], style="bold" if line[-1] else None)
-    return drawn
-
-
-def wrapped(table: "pd.DataFrame") -> "rich.table.Table":
-    """A table of texts for a terminal; long cells are wrapped over several lines."""
-    import rich.box
-    import rich.table
-    from rich.text import Text
-
-    drawn = rich.table.Table(*table.columns, box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), leading=1)
-    for line in table.itertuples(index=False):
-        drawn.add_row(*map(Text, line))
+    title_text = Text(title) if title else None
+    drawn = rich.table.Table(
+        title=title_text, box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), expand=bool(cut)
+    )
+    texts = table.map(cell)
+    for place, column in enumerate(texts.columns):
+        numbers = all(re.fullmatch(r"([+-]?[\d,.]+.*)?", text) for text in texts[column])
+        longest = max([len(column), *map(len, texts[column])])
+        short = place == 0 or longest <= SHORT
+        drawn.add_column(
+            column,
+            justify="right" if numbers else "left",
+            no_wrap=short or numbers or column == cut,
+            min_width=longest if short else None,
+            ratio=1 if column == cut else None,  # takes the width that the others leave
+        )
+    for line in texts.itertuples(index=False):
+        drawn.add_row(*map(Text, line), style="bold" if BEST in line else None)
     return drawn
 
 
@@ -241,15 +327,16 @@ def number(value: float) -> str:
     return f"{value:,.2f}" if value == 0 or abs(value) >= 0.1 else f"{value:#.2g}"
 
 
+def cell(value: Any) -> str:
+    """A cell's text: numbers as `number` writes them, and nothing for missing values."""
+    if isinstance(value, float):
+        return number(value)
+    return "" if value is None else str(value)
+
+
 def plain_markdown(table: "pd.DataFrame") -> str:
-    """A table as Markdown: numbers as `number` writes them, and nothing for missing values."""
-
-    def text(value: Any) -> str:
-        if isinstance(value, float):
-            return number(value)
-        return "" if value is None else str(value)
-
-    return str(table.map(text).to_markdown(index=False, disable_numparse=True))
+    """A table as Markdown; see `cell`."""
+    return str(table.map(cell).to_markdown(index=False, disable_numparse=True))
 
 
 def save(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str]) -> None:

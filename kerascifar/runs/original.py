@@ -6,6 +6,7 @@ from typing import Any
 
 from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.runs.records import Record
+from kerascifar.training.rows import Row
 
 OPTIMIZERS = {"adam": "Adam", "rmsprop": "RMSp", "sgd": "SGD"}  # the original's names
 
@@ -21,6 +22,11 @@ def row_of(record: Record) -> dict[str, str] | None:
     """The reported figures for the record's row, found by name only. None for other rows and for synthetic data."""
     row = None if record.is_synthetic else rows().get(record.name)
     return row if row and record.experiment == f"experiment{row['experiment']}" else None
+
+
+def settings_of(row: Row) -> list[Any]:
+    """A row's settings in the original's words and order, as `settings` gives the original's."""
+    return [row.augment, "ce", OPTIMIZERS[row.optimizer], row.batch_size, float(row.learning_rate)]
 
 
 def settings(row: dict[str, str]) -> list[Any]:

@@ -117,7 +117,7 @@ def test_a_run_leaves_a_whole_record_and_says_what_it_does(trained, shapes):
             == np.fromfile(shapes / "cifar-10-batches-bin" / "test_batch.bin", "uint8").reshape(-1, 3073)[:, 0]
         )
     assert right.mean() == pytest.approx(record.results["test"]["accuracy"])
-    for words in ("rows A; seeds 0", "0 of 1 finished already", "SYNTHETIC DATA", "left about", "(shortened)"):
+    for words in ("rows A; seeds 0", "0 of 1 finished already", "SYNTHETIC DATA", "left about", "(1) shortened"):
         assert words in printed
     assert environment_of(record)["earlier"] == []
     for name in ("mine.csv", "mine.md", "curves/mine-A.png"):
@@ -152,7 +152,10 @@ def test_focus_measures_a_run_once_and_shows_the_table(trained, shapes, tmp_path
     words = ("focus", "--rows", "A", "--methods", "saliency", "--data", shapes)
     first = command(*words, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
-    assert re.search(r"\A\| row .*\n.*\n\| A +\| Saliency +\| 1 +\| 100 ", first.stdout) and "| centred" in first.stdout
+    assert (
+        re.search(r"^ row .*\n.*\n A +Saliency +1 ", first.stdout, re.M)
+        and "A (yours, a shortened trial)" in first.stdout
+    )
     told = [line for line in first.stderr.splitlines() if "parts" in line]  # no bar: this is no terminal
     assert re.fullmatch(r"A seed 0, saliency: 1 of 3 parts", told[0])
     assert re.fullmatch(r"A seed 0, centred: 3 of 3 parts; about 0 s left", told[-1])
@@ -170,7 +173,8 @@ def test_focus_measures_a_run_once_and_shows_the_table(trained, shapes, tmp_path
         (("run", "mine.toml", "--epochs", 2, "--data"), "row", "A"),
         (("data", "--data"), "class", "circle"),
         (("focus", "--rows", "A", "--data"), "map", "Grad-CAM"),
-        (("findings", "--runs", "runs", "--out", "out"), "claim", "C1"),
+        (("findings", "--out", "out"), "claim", "C1"),
+        (("runs",), "run", "A-seed0"),
         (("compare", "A"), "run", "A"),
         (("models", "model4"), "trainable parameters", 42_314),
         (("doctor", "--data"), "what", "Python"),
@@ -189,7 +193,8 @@ def test_tables_are_json_where_it_is_asked_for(trained, shapes, words, key, valu
     "words, answer",
     [
         (("--methods", "gradcan"), 'method "gradcan" is not known.*\n.*Did you mean "gradcam"'),
-        (("--rows", "B"), "There is no trained model of B in runs.*\nTrain one"),
+        (("--rows", "B"), '"B" is neither the folder of a finished run nor a row in runs'),
+        (("--rows", "A", "--seeds", 7), "No weights are kept for A with these seeds.*\nTrain such a run"),
         (("--rows", "A", "--images", 5), "--images 5 is out of range. Expected 100 to 100"),
     ],
 )
@@ -239,19 +244,18 @@ def test_adding_a_model_is_one_function_and_adding_a_row_one_block(tmp_path, sha
     """In a copy of the package, as a user would in a clone; the README's own example is what is added."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     function = re.search(r"```python\n(@model.*?)```", readme, re.S)[1]
-    block = re.search(r"```toml\n(.*?)```", readme, re.S)[1].replace("M9", "Mine") + 'model = "mine"\n'
+    block = re.search(r"```toml\n(.*?)```", readme, re.S)[1]
     for name in ("kerascifar", "experiments"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
     with open(tmp_path / "kerascifar" / "training" / "models.py", "a", encoding="utf-8") as file:
         file.write("\n\n" + function)
     text = (ROOT / "experiments" / "experiment1.toml").read_text(encoding="utf-8")
-    # The defaults' options are Model1's.
-    (tmp_path / "experiment1.toml").write_text(f"{text}\n{block}model_options = {{ width = 8 }}\n", encoding="utf-8")
+    (tmp_path / "experiment1.toml").write_text(f"{text}\n{block}", encoding="utf-8")
     words = ("run", "experiment1.toml", "--rows", "Mine", "--epochs", 1, "--data", shapes)
     result = ended(process(*words, cwd=tmp_path, source=tmp_path))
     assert result.returncode == 0, result.stderr
     (record,) = records.list_records(tmp_path / "runs")
-    assert record.row.model == "mine" and record.row.model_options == {"width": 8}
+    assert record.row.model == "mine" and record.row.model_options == {"width": 64}
     listing = ended(process("models", "mine", cwd=tmp_path, source=tmp_path)).stdout
     assert "trainable parameters 1,226" in listing  # 32 × (27 + 1) + 32 × 10 + 10
 
@@ -270,6 +274,7 @@ def test_adding_a_model_is_one_function_and_adding_a_row_one_block(tmp_path, sha
         (["run", "broken.toml"], "not valid TOML"),
         (["run", "."], "folder"),
         (["models", "modell4"], 'Did you mean "model4"'),
+        (["compare", "M6-seed99"], '"M6-seed99" is neither'),
         (["publish", "nowhere"], "holds no record.json"),
         (["data", "--data", "nowhere"], "nowhere"),
     ],
@@ -418,7 +423,9 @@ def test_a_damaged_record_hides_no_other_run(trained, tmp_path, monkeypatch):
     monkeypatch.setenv("KERASCIFAR_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     result = command("report", cwd=tmp_path / "here")
-    assert result.returncode == 0 and "runs/report/mine.csv" in result.stdout and "README" not in result.stdout
+    assert result.returncode == 0 and "README" not in result.stdout
+    assert "A (yours, a shortened trial); M1 (published)" in result.stdout
+    assert (tmp_path / "here" / "runs" / "report" / "mine.csv").is_file()
     assert "bad/record.json has schema 99; this version of kerascifar reads 1 to 1" in result.stderr
 
 

@@ -26,7 +26,7 @@ from kerascifar.findings.claims import (
 )
 from kerascifar.findings.metrics import Difference
 from kerascifar.findings.statistics import Estimate
-from kerascifar.runs import original
+from kerascifar.runs import original, records
 from kerascifar.training.rows import read as read_experiment
 
 
@@ -247,6 +247,7 @@ def test_findings_judges_the_runs_of_a_folder(tmp_path, capsys):
     assert " C1 " not in printed and "pending" in printed
 
 
-def test_findings_without_a_run_says_what_to_do(tmp_path, capsys):
+def test_findings_without_a_run_says_what_to_do(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(records, "PUBLISHED", tmp_path)
     assert main(["findings", "--runs", str(tmp_path)]) == 2
     assert "no claim can be decided" in capsys.readouterr().err

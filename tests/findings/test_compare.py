@@ -1,5 +1,7 @@
 """Runs are compared with the first one named, paired by seed; what is no run is told."""
 
+import re
+
 import factories
 import numpy as np
 import pytest
@@ -64,5 +66,8 @@ def test_what_is_no_run_is_told(runs, tmp_path):
 def test_the_command_writes_a_table_and_a_figure(runs, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["compare", "B", "A", "--runs", str(runs)]) == 0
-    assert "| B " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert re.search(r"^ B +model1: .* 57\.50 ± 3\.54 \(2\) +$", printed, re.M), printed
+    assert re.search(r"^ A +nothing +50\.00 ± 0\.00 \(2\) +-7\.50 ± [\d.]+ $", printed, re.M), printed
+    assert "Runs used: B, A (yours)." in printed
     assert (runs / "report" / "compare.csv").is_file() and (runs / "report" / "compare.png").is_file()

@@ -1,18 +1,23 @@
 """README and its pictures show what was measured, not what somebody typed."""
 
+import os
 import re
-import shutil
+import shlex
+import subprocess
 
+import numpy as np
 import pytest
 from factories import HISTORY, ROOT, record, run
 from matplotlib.figure import Figure
 from PIL import Image
 
+from kerascifar import __main__
 from kerascifar.common import drawing
-from kerascifar.focus import measuring
-from kerascifar.output import figures, readme, tables
+from kerascifar.output import figures, readme
 from kerascifar.runs import records
 
+# As in a terminal: the variables of the `make test` that these tests may run in are not theirs.
+ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -21,20 +26,47 @@ def published():
 
 
 def test_the_table_of_speeds_is_the_benchmarks():
-    """Fails if a figure in README is not the one in benchmarks/bench.md, which `make bench` writes."""
-    shown = re.search(r"<!-- bench -->\n(.*)<!-- /bench -->", README, re.S)[1]
-    measured = ROOT / "benchmarks" / "bench.md"
-    assert shown == (measured.read_text(encoding="utf-8") if measured.is_file() else "")
+    """Fails if a figure in docs/benchmarks.md is not the one in benchmarks/bench.md, which `make bench` writes."""
+    shown = re.search(r"<!-- bench -->\n(.*)<!-- /bench -->", (readme.DOCS / "benchmarks.md").read_text("utf-8"), re.S)[
+        1
+    ]
+    assert shown == (ROOT / "benchmarks" / "bench.md").read_text(encoding="utf-8")
 
 
-def test_the_results_are_those_of_the_records():
-    shown = re.search(f"{readme.START}(.*){readme.END}", README, re.S)[1]
-    assert shown == readme.results(published())
+def test_the_generated_parts_are_those_of_the_records():
+    """Fails if a number in README was typed or a record changed: `kerascifar report` writes these parts."""
+    for path, name, text in readme.parts(published()):
+        found = re.findall(f"<!-- {name} -->\n(.*?)<!-- /{name} -->", path.read_text(encoding="utf-8"), re.S)
+        assert found == [text], (path, name)
 
 
-def test_it_shows_where_the_published_models_look():
-    table = measuring.table(published())
-    assert len(table) and tables.plain_markdown(table) in README
+def test_readme_can_be_read_in_one_sitting():
+    assert len(README.splitlines()) <= 150
+
+
+def test_no_result_in_readme_is_typed():
+    """Fails if a percentage or a difference stands outside the generated parts, where no record can correct it."""
+    written = re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", README, flags=re.S)
+    assert not re.findall(r"\d+(?:\.\d+)? %(?! interval)| [+−-]\d+\.\d|\d ± \d", written)
+
+
+def commands():
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", README, re.S) for line in block.splitlines()]
+    return [*lines, *re.findall(r"^\| `([^`]+)`", README, re.M)]
+
+
+@pytest.mark.parametrize("line", commands())
+def test_commands_can_be_pasted(line):
+    """Fails if an option is misspelt, a target is gone, or a placeholder such as <this> remains."""
+    assert "<" not in line and "…" not in line
+    program, *words = shlex.split(line)
+    if program == ".venv/bin/kerascifar":
+        assert __main__._parser().parse_args(words).command == words[0]
+    elif program == "make":
+        made = subprocess.run(["make", "-n", *words], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
+        assert made.returncode == 0, made.stderr
+    else:
+        assert program == "git"
 
 
 def test_every_published_run_can_be_read():
@@ -48,7 +80,7 @@ def test_published_tables_and_figures_are_those_of_the_records(tmp_path, monkeyp
     if not published():
         pytest.skip("nothing is published yet")
     kept, made = readme.RESULTS, tmp_path / "results"
-    monkeypatch.setattr(readme, "README", shutil.copy(readme.README, tmp_path / "README.md"))  # it is written to
+    monkeypatch.setattr(readme, "parts", lambda published: [])  # they are tested above
     monkeypatch.setattr(readme, "RESULTS", made)
     readme.write(published(), lambda run: Figure())
     # Graphviz's pictures differ from version to version; focus maps are drawn by the models, not from the records.
@@ -70,24 +102,57 @@ def test_the_results_hold_both_tables_and_what_a_reader_must_know():
     line = next(line for line in text.splitlines() if "published " in line)
     assert "60.50 ± 0.71" in line and "60.00 … 61.00" in line and "nan" not in text
     assert "| C1 " in text and "Adam is better" in text
-    assert "### Experiment 1" in text and "### Experiment 2" not in text and "Trained on: CPU, 2 cores" in text
+    assert "## Experiment 1" in text and "## Experiment 2" not in text and "Trained on: CPU, 2 cores" in text
 
 
 def accuracies(share):
     return {split: {"loss": 1.0, "accuracy": share} for split in ("train", "validation", "test")}
 
 
+def of_row(name, shares, experiment="experiment1", **row):
+    """Runs of a row, one per seed, with these shares of 2,000 test images right, the same ones with each seed."""
+    runs = []
+    for seed, share in enumerate(shares):
+        made = record(seed=seed, experiment=experiment, results=accuracies(share), row={"name": name, **row})
+        made.__dict__["predictions"] = {
+            "test_label": np.zeros(2000, "uint8"),
+            "test_predicted": (np.arange(2000) >= share * 2000).astype("uint8"),
+        }
+        runs.append(made)
+    return runs
+
+
+def test_the_bullets_say_what_the_records_say():
+    """Fails if the best model, an agreeing row or an effect is not that of the runs. The original: M1 67.97, M5 70.74.
+
+    By hand: three runs with 67, 68 and 69 % have sd 1, so one more lies within 4.303 · 1 · √(4/3) = 4.97 points of
+    their mean, 68: 67.97 agrees. 80, 81 and 82 % have the mean 81, and 70.74 is further away.
+    """
+    without = of_row("M1", (0.67, 0.68, 0.69))
+    text = readme.findings([*without, *of_row("M5", (0.80, 0.81, 0.82), augment=True)])
+    first, best, effects, *_ = text.splitlines()
+    assert first.startswith("- **1 of 2 rows agree with the original**") and "Different: M5 (+10.3 points)." in first
+    assert best.endswith("test accuracy.** Here, the best is M5 with 81.00 ± 1.00 % (n = 3).")
+    assert (
+        effects.startswith("- **1 of 1 choices clearly") and "augmentation +13.0 ± " in effects and "(+2.8)" in effects
+    )
+    worse = readme.findings([*without, *of_row("M5", (0.50, 0.51, 0.52), augment=True)]).splitlines()[2]
+    assert worse.startswith("- **0 of 1 choices clearly") and "**The opposite effect:** augmentation -17.0 ± " in worse
+    assert readme.findings([]) == ""
+
+
 def test_published_runs_reach_readme_and_pictures(tmp_path, monkeypatch):
     page, made = tmp_path / "README.md", tmp_path / "docs" / "results"
-    page.write_text(f"before\n{readme.START}stale{readme.END}after\n", encoding="utf-8")
+    page.write_text("before\n<!-- rows -->\nstale<!-- /rows -->\nafter\n", encoding="utf-8")
     monkeypatch.setattr(readme, "README", page)
+    monkeypatch.setattr(readme, "DOCS", tmp_path / "docs")
     monkeypatch.setattr(readme, "RESULTS", made)
     runs = [run(tmp_path / f"M6-{seed}", row={"name": "M6"}, seed=seed) for seed in (1, 0)]
     drawn = []
     written = readme.write(runs, lambda record: drawn.append(record.label) or Figure())
     text = page.read_text(encoding="utf-8")
     assert drawn == ["M6 seed 0"] and "stale" not in text and text.startswith("before\n") and text.endswith("after\n")
-    assert "### Experiment 1" in text and "![confusion-M6](docs/results/confusion-M6.png)" in text
+    assert "| M6 " in text and "![confusion-M6](confusion-M6.png)" in (made / "README.md").read_text(encoding="utf-8")
     assert {made / "experiment1.csv", made / "focus-M6.png", page} <= set(written)
     assert "M6 · 2 seeds" in Image.open(made / "curves" / "experiment1-M6.png").text["Description"]
     assert page not in readme.write_tables(runs)  # nothing new, so nothing is touched

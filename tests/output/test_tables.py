@@ -1,5 +1,6 @@
 """Reported, published and own figures side by side."""
 
+import dataclasses
 import math
 
 import factories
@@ -83,3 +84,32 @@ def test_saved_tables_have_the_same_figures(runs, tmp_path):
     tables.save(table, tmp_path / "t", "Experiment 1", ["A note."])
     assert pd.read_csv(tmp_path / "t.csv")["Test_acc"].tolist() == pytest.approx(table["Test_acc"].tolist())
     assert "| 70.00 ± 1.41 |" in (tmp_path / "t.md").read_text(encoding="utf-8")
+
+
+def test_the_narrow_table_has_the_row_what_differs_and_the_difference(runs):
+    """By hand, as above. The second row is named by its one change, the first by its settings."""
+    first, second = tables.narrow(runs, []).to_dict("records")
+    assert first["what differs"].endswith("Adam, lr 0.001, batch 256, not augmented")
+    assert (second["row"], second["what differs"]) == ("M2", "lr 0.003")
+    assert list(first.values())[2:] == ["67.97", "70.00 ± 1.41 (2)", "+2.03"]
+    assert list(second.values())[2:] == ["68.12", "75.00 (1)", "+6.88"]
+
+
+def test_what_differs_names_changed_options(runs):
+    base = runs[0].row
+    changed = dataclasses.replace(base, model_options={"padding": "valid"}, monitor="val_accuracy", augment=True)
+    assert tables.differing(changed, base) == "augmented, padding valid, monitor val_accuracy"
+    assert tables.differing(dataclasses.replace(base, name="Same"), base) == "nothing"
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_terminals_table_never_cuts_a_rows_name(runs, width):
+    import io
+
+    from rich.console import Console
+
+    out = io.StringIO()
+    name = "A_row_with_a_name_of_forty_letters_______"[:34]
+    table = tables.narrow(runs, []).replace("M2", name)
+    Console(file=out, width=width).print(tables.as_rich(table))
+    assert name in out.getvalue()

@@ -1,4 +1,4 @@
-"""README's recipe for MLflow, where MLflow is installed (it is no dependency)."""
+"""The recipe in docs/tracking.md for MLflow, where MLflow is installed (it is no dependency)."""
 
 import re
 
@@ -12,7 +12,9 @@ mlflow = pytest.importorskip("mlflow")
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's own
 def test_the_recipe_logs_what_the_record_holds(shapes, tmp_path, monkeypatch):
-    (recipe,) = re.findall(r"```python\n(import mlflow\n.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    (recipe,) = re.findall(
+        r"```python\n(import mlflow\n.*?)```", (ROOT / "docs" / "tracking.md").read_text("utf-8"), re.DOTALL
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERASCIFAR_DATA", str(shapes))
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # so that MLflow's small package serves too

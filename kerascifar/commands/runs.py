@@ -1,0 +1,115 @@
+"""`python -m kerascifar runs`: lists finished runs, yours and the published ones."""
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kerascifar.commands import options
+from kerascifar.common import errors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kerascifar.runs.records import Record
+
+HELP = "list finished runs, yours and the published ones, with their short names"
+EXAMPLES = """
+runs                                      one line per row
+runs --wide                               one line per run, with its folder
+"""
+NOTE = (
+    "Other commands take a row (M6: all its seeds), a row with a seed (M6-seed0) or a run's folder. A name means your "
+    "runs, or the published ones if you have none; with --published, it means the published ones."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    options.add_published(parser)
+    options.add_runs(parser)
+    options.add_wide(parser)
+    options.add_json(parser)
+
+
+def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
+    from kerascifar.common import terminal
+    from kerascifar.output import tables
+    from kerascifar.runs import records, selection
+
+    found = [run for pool in selection.pools(arguments.runs, arguments.published) for run in pool]
+    whole = arguments.wide or arguments.json
+    shown = found if whole else [run for run in found if run.experiment != records.CHOICES]
+    table = _each(found) if whole else _by_row(shown)
+    if arguments.json:
+        print(options.as_json(table))
+        return 0
+    console = terminal.console(wide=arguments.wide)
+    if found:
+        console.print(tables.as_rich(table))
+    else:
+        print(f"There is no finished run in {arguments.runs}, and none is published.", file=sys.stderr)
+    if left_out := len(found) - len(shown):
+        terminal.note(console, f"{left_out} runs of candidates for open choices are left out: runs --wide.")
+    terminal.note(console, NOTE)
+    return 0
+
+
+def _each(found: "Sequence[Record]") -> "pd.DataFrame":
+    """One line per run."""
+    import pandas as pd
+
+    from kerascifar.runs import records, selection
+
+    lines = [
+        {
+            "run": selection.short_name(r),
+            "whose": "published" if selection.is_published(r) else "yours",
+            "experiment": r.experiment,
+            "epochs": r.epochs_trained,
+            # Candidates are ranked without test figures.
+            "Test_acc": math.nan if r.experiment == records.CHOICES else 100 * r.results["test"]["accuracy"],
+            "remarks": _remarks(r),
+            "folder": errors.printable(str(r.folder)),
+        }
+        for r in found
+    ]
+    return pd.DataFrame(lines)
+
+
+def _by_row(found: "Sequence[Record]") -> "pd.DataFrame":
+    """One line per row and owner, as text."""
+    import pandas as pd
+
+    from kerascifar.output import tables
+    from kerascifar.runs import selection
+
+    rows: dict[tuple[bool, str, str], list[Record]] = {}
+    for r in found:
+        rows.setdefault((selection.is_published(r), r.experiment, r.name), []).append(r)
+    lines: list[dict[str, str]] = []
+    for (published, experiment, name), runs in rows.items():
+        shares = pd.Series([100 * r.results["test"]["accuracy"] for r in runs])
+        lines.append(
+            {
+                "row": name,
+                "seeds": _seeds([r.seed for r in runs]),
+                "whose": "published" if published else "yours",
+                "experiment": experiment,
+                "test accuracy (n)": tables.spread(shares.mean(), shares.std(), len(runs)),
+                "remarks": _remarks(runs[0]),
+            }
+        )
+    table = pd.DataFrame(lines)
+    return table if any(line["remarks"] for line in lines) else table.drop(columns="remarks", errors="ignore")
+
+
+def _seeds(seeds: list[int]) -> str:
+    """`0, 2` or, if none is missing between them, `0 … 5`."""
+    whole = len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1))
+    return f"{seeds[0]} … {seeds[-1]}" if whole else ", ".join(map(str, seeds))
+
+
+def _remarks(record: "Record") -> str:
+    marks = {"shortened trial": record.shortened, "synthetic data": record.is_synthetic}
+    return ", ".join(mark for mark, applies in marks.items() if applies)

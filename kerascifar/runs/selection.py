@@ -1,0 +1,82 @@
+"""Which runs does a name mean? One rule for every command: your runs, or the published ones if you have none.
+
+A name is a row (`M6`: all of its seeds), a row with a seed (`M6-seed0`), or a run's folder. `--published` means the
+published runs even where you have trained the same row.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from kerascifar.common import errors
+from kerascifar.common.errors import UserError
+from kerascifar.runs import records
+from kerascifar.runs.records import Record
+
+
+def is_published(record: Record) -> bool:
+    return record.folder.parent == records.PUBLISHED
+
+
+def pools(runs: Path, published_only: bool = False) -> list[list[Record]]:
+    """Your current runs, then the published ones: the first pool that has what a name means is used."""
+    folders = [records.PUBLISHED] if published_only else [runs, records.PUBLISHED]
+    return [records.current(records.list_records(folder)) for folder in folders]
+
+
+def parse(name: str) -> tuple[str, int | None]:
+    """`M6-seed0` → ("M6", 0); `M6` → ("M6", None)."""
+    row, seed = re.fullmatch(r"(.*?)(?:-seed(\d+))?", name, re.S).groups()  # type: ignore[union-attr]
+    return row, None if seed is None else int(seed)
+
+
+def short_name(record: Record) -> str:
+    return f"{record.name}-seed{record.seed}"
+
+
+def find(name: str, runs: Path, published_only: bool = False) -> list[Record]:
+    """The runs that `name` means.
+
+    Raises:
+        UserError: it is neither a row with runs nor the folder of a finished run.
+    """
+    for folder in (Path(name), runs / name, records.PUBLISHED / name):
+        if records.finished(folder):
+            return [records.read(folder)]
+    row, seed = parse(name)
+    known: set[str] = set()
+    for pool in pools(runs, published_only):
+        if found := [r for r in pool if r.name == row and seed in (None, r.seed)]:
+            return found
+        known |= {r.name for r in pool} if seed is None else {short_name(r) for r in pool}
+    where = "the published runs" if published_only else f"{runs} or among the published runs"
+    raise UserError(
+        f'"{errors.printable(name)}" is neither the folder of a finished run nor a row in {where}.\n'
+        f"{errors.suggest(name, known)}"
+    )
+
+
+def by_row(runs: Path, published_only: bool = False, usable: Callable[[Record], bool] = bool) -> list[Record]:
+    """The runs of every row: for each row, yours that are usable, or the published ones if you have none."""
+    chosen: dict[tuple[str, str], list[Record]] = {}
+    for pool in pools(runs, published_only):
+        of_rows: dict[tuple[str, str], list[Record]] = {}
+        for record in filter(usable, pool):
+            of_rows.setdefault((record.experiment, record.name), []).append(record)
+        chosen = of_rows | chosen
+    return records.in_order(r for group in chosen.values() for r in group)
+
+
+def described(chosen: Iterable[Record]) -> str:
+    """Says whose runs are used: `Runs used: M6 (yours); M1, M7 (published); M9 (yours, a shortened trial).`"""
+    kinds: dict[str, list[str]] = {}
+    for record in chosen:
+        kind = "published" if is_published(record) else f"yours{', a shortened trial' * record.shortened}"
+        if record.name not in kinds.setdefault(kind, []):
+            kinds[kind].append(record.name)
+    return f"Runs used: {'; '.join(f'{_listed(names)} ({kind})' for kind, names in kinds.items())}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    """At most a line of names."""
+    return ", ".join(names) if len(names) <= 13 else f"{', '.join(names[:12])} and {len(names) - 12} more rows"

@@ -1,0 +1,63 @@
+"""A name means the user's runs, or the published ones if there are none; `--published` means the published ones."""
+
+import factories
+import pytest
+
+from kerascifar.common.errors import UserError
+from kerascifar.runs import records, selection
+
+# Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The user's M1 with seeds 0 and 7, and a shortened trial of Mine; all of the original's rows are published."""
+    folder = tmp_path_factory.mktemp("runs")
+    for seed in (0, 7):
+        factories.run(folder / f"experiment1-M1-seed{seed}-1", seed=seed)
+    factories.run(folder / "own-Mine-seed0-1", row={"name": "Mine"}, experiment="own", shortened=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "name, published_only, whose, seeds",
+    [
+        ("M1", False, "yours", [0, 7]),
+        ("M1", True, "published", range(6)),
+        ("M1-seed7", False, "yours", [7]),
+        ("M1-seed1", False, "published", [1]),
+        ("M2", False, "published", range(6)),
+        ("own-Mine-seed0-1", True, "yours", [0]),
+    ],
+)
+def test_a_name_means_the_users_runs_or_else_the_published_ones(runs, name, published_only, whose, seeds):
+    found = selection.find(name, runs, published_only)
+    if whose == "yours":
+        assert {r.folder.parent for r in found} == {runs} and [r.seed for r in found] == list(seeds)
+    else:
+        assert {r.folder.parent for r in found} == {records.PUBLISHED}
+        assert {r.seed for r in found} <= set(range(100)) and len(found) >= 1
+
+
+def test_an_unknown_name_is_answered_with_known_ones(runs):
+    with pytest.raises(UserError, match='"Min" is neither .*\n.*Did you mean "Mine"'):
+        selection.find("Min", runs)
+    with pytest.raises(UserError, match="nor a row in the published runs.\n"):
+        selection.find("Mine", runs, published_only=True)
+
+
+def test_each_row_is_the_users_or_the_published_one(runs):
+    """Fails if runs of both stand in one row, or if a trial hides a published run where only full runs count."""
+    chosen = selection.by_row(runs, usable=lambda run: not run.shortened)
+    assert {r.folder.parent for r in chosen if r.name == "M1"} == {runs}
+    assert {r.folder.parent for r in chosen if r.name == "M2"} == {records.PUBLISHED}
+    assert "Mine" not in {r.name for r in chosen}
+
+
+def test_the_sentence_says_whose_runs_are_used(runs):
+    chosen = [*selection.find("M1", runs), *selection.find("M2", runs), *selection.find("Mine", runs)]
+    told = "Runs used: M1 (yours); M2 (published); Mine (yours, a shortened trial)."
+    assert selection.described(chosen) == told
