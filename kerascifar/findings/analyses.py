@@ -54,6 +54,7 @@ class Result:
 ANALYSES = (
     Analysis("agreement", "Agreement with the original", agreement.table, agreement.NOTE),
     Analysis("choices-compared", choices.TITLE, choices.table, choices.NOTE),
+    Analysis("readings", "How to read the original's tables", choices.readings, choices.READINGS_NOTE),
     Analysis("sensitivity-compared", "Sensitivity", sensitivity.table, sensitivity.NOTE),
     Analysis("focus", "Where the models look, measured", measuring.table, measuring.NOTE),
     Analysis(

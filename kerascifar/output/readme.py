@@ -48,7 +48,7 @@ LOOKING = (
     "more than by chance. n: the models measured; maps of another n are of other models, too. What each measure is: "
     "`kerascifar/focus/measuring.py`."
 )
-COMPARISONS = ("choices-compared", "sensitivity-compared")  # analyses that stand beside the two experiments
+COMPARISONS = ("choices-compared", "readings", "sensitivity-compared")  # analyses that stand beside the two experiments
 SHOWN = ("accuracy.png", "augmentation.png", "classes.png", "confusion-*.png")
 
 
