@@ -1,36 +1,7 @@
 """Measures where a trained run looks on the test images (`measures.py`), and stores the result beside its record.
 
-Each kind of map (the methods of `methods.py`, and two baselines that do not depend on the model) is measured on each
-test image:
-
-- road: remove and debias, (LeRF − MoRF) / 2. Higher is more faithful; chance is 0.
-- deletion, insertion: areas under the label's probability. Lower deletion and higher insertion are more faithful.
-- drop, increase, gain: what happens to the label's probability when the image is multiplied by its map: the share lost
-  (lower is better), whether it rises, and the share of the rest won (higher is better).
-- complexity: the mean of the map relative to its maximum. sparseness: the Gini index of its pixels.
-- coherency: how much the map resembles that of the image multiplied by it, 0..1. A baseline has 1, being independent of
-  the image.
-- adcc: the harmonic mean of coherency, 1 − complexity and 1 − drop. Higher is better.
-- border: the share of the evidence in the outermost four pixels. A constant map has 0.4375. A constant map on the cells
-  of Model4's last convolution has 0.148, as none of them lies at the image's edges. So compare border between maps of
-  one row, but not between rows.
-- pointing: the share of a mosaic's evidence in the label's quarter. Chance is 0.25.
-- background: whether the label is still predicted after the half of the image with the least evidence is replaced by
-  that of an image of another class.
-- likeness: the rank correlation with the map of the same model with random weights. Beside it, *by chance* is the
-  correlation of two noise maps on the same cells; it is above 0 where all maps are empty at the image's edges. A map
-  that shows what the model has learned should not exceed it. smooth likeness: the same, with maps averaged over noisy
-  copies of the image, so that noise in a map does not pass for a difference.
-- other class: the rank correlation with the map for another class. A map that explains the class should be unlike it.
-- sensitivity: the largest relative change of the map under noise of at most 0.02. Lower is more stable.
-
-`mosaic_right`, measured once per run, says whether the label is predicted on the mosaic. All measures are for the true
-label, whether it is predicted or not. Smooth likeness and sensitivity need many maps, so they are measured on the first
-1,000 images. Maps are not normalised. They are placed on the image where their layer's cells
-lie. Maps with finer cells are averaged to cells of 4×4 pixels, as all models here have them, so that rows and methods
-can be compared. For an empty map, without any evidence, a share is NaN. Mosaics and backgrounds are the same for all
-models and kinds of map. n is the number of runs that were measured: kinds of map with different n were measured on
-different models, too.
+Each kind of map is measured on each test image: the methods of `methods.py`, and two baselines that do not depend on the
+model. docs/focus-measures.md says what each measure asks, and how it can be fooled.
 """
 
 import json
@@ -63,7 +34,14 @@ SANITY = {"likeness": 1, "smooth_likeness": 1, "other_class": 1, "sensitivity": 
 MEASURES = FAITHFULNESS | SIMPLICITY | PLACE | SANITY
 COPIES = 4  # noisy copies of each image
 RADIUS, SMOOTHING = 0.02, 0.2  # of the noise for sensitivity and for smooth likeness
-NOTE = (__doc__ or "").partition("\n\n")[2].strip()
+NOTE = (
+    "Means over the test images. `random` and `centred` are maps that know nothing of the model. Higher is better for "
+    "road (chance is 0), insertion, increase, gain, coherency, adcc, pointing (chance is 25) and background; lower for "
+    "deletion, drop, complexity, likeness (beyond what it is by chance), other_class and sensitivity. Compare border "
+    "between maps of one row, not between rows: Model4's last convolution has no cells at the image's edges. n: the "
+    "models measured; kinds of map with another n were measured on other models, too. docs/focus-measures.md explains "
+    "each measure."
+)
 
 
 def missing(record: Record, kinds: Sequence[str], count: int) -> list[str]:

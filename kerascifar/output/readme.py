@@ -41,13 +41,6 @@ INTRODUCTION = (
     "predictions, and the weights of seed 0. Training curves, architecture diagrams and the tables as CSV are in this "
     "folder. Do not edit it: `kerascifar publish` and `kerascifar report` write it."
 )
-LOOKING = (
-    "Means over the test images; `random` and `centred` are maps that know nothing of the model. Higher is more "
-    "faithful for road (chance is 0) and insertion, lower for deletion. Border compares maps of one row, not rows: "
-    "Model4's last convolution has no cells at the image's edges. Likeness to the maps of random weights is what it is "
-    "more than by chance. n: the models measured; maps of another n are of other models, too. What each measure is: "
-    "`kerascifar/focus/measuring.py`."
-)
 COMPARISONS = ("choices-compared", "readings", "sensitivity-compared")  # analyses that stand beside the two experiments
 SHOWN = ("accuracy.png", "augmentation.png", "classes.png", "confusion-*.png")
 
@@ -200,7 +193,7 @@ def results(published: Sequence[records.Record]) -> str:
     for result in analyses.results(published, *COMPARISONS):
         parts += [f"## {result.title}", tables.plain_markdown(result.table), result.note]
     if len(measured := measuring.table(published)):
-        parts += ["## Where the models look, measured", tables.plain_markdown(measured), LOOKING]
+        parts += ["## Where the models look, measured", tables.plain_markdown(measured), measuring.NOTE]
         for result in analyses.results(published, "centred"):
             parts += [tables.plain_markdown(result.table), result.note, result.summary]
     drawn = [path for name in SHOWN for path in sorted(RESULTS.glob(name))]
@@ -229,7 +222,6 @@ def parts(published: Sequence[records.Record]) -> list[tuple[Path, str, str]]:
         (README, "rows", rows(published)),
         (README, "times", times([r for r in published if r.experiment in records.ORIGINALS])),
         (DOCS / "statistics.md", "rule", f"{claims.RULE}\n"),
-        (DOCS / "focus-measures.md", "measures", f"{measuring.NOTE}\n"),
     ]
 
 
