@@ -42,6 +42,7 @@ TAKES_test-lowest := DATA
 TAKES_soak        := KILLS
 TAKES_bench       := DATA
 TAKES_lock        := UPGRADE=1
+TAKES_address     := URL=https://...
 # Variables of all targets: for setup, for running tests in parallel, and make's own.
 TAKES_all         := PYTHON VENV PARALLEL SHELL MAKEFLAGS
 
@@ -58,7 +59,7 @@ endif
 endif
 
 .PHONY: help setup experiment1 experiment2 choices verify demo report serve dashboard notebooks \
-	test quick test-lowest soak bench docs lock clean
+	test quick test-lowest soak bench docs lock address clean
 
 help:
 	@echo 'make setup         install everything in $(VENV); the targets below do this when necessary'
@@ -78,6 +79,7 @@ help:
 	@echo 'make bench         compare speed with plain Keras and PyTorch, 15 min  $(TAKES_bench)'
 	@echo 'make docs          build the API documentation in site/'
 	@echo 'make lock          update the lock files from requirements.txt         $(TAKES_lock)'
+	@echo 'make address       write your repository address into all files        $(TAKES_address)'
 	@echo 'make clean         remove $(VENV), caches and build files, but not runs, output, results or data'
 	@echo
 	@echo 'Variables: ROWS="M1 M6"   only these rows           SEEDS="0 1"   these seeds'
@@ -207,6 +209,14 @@ lock: $(READY)
 LOCK = $(PY) -m uv pip compile pyproject.toml --extra dev --extra cluster --extra dashboard --extra notebooks \
 	--universal --python $(PY) --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url --quiet $(if $(UPGRADE),--upgrade)
+
+# pyproject.toml has the address; other files repeat it, so that their commands can be pasted.
+ADDRESS   = $(shell sed -n 's/^Repository = "\([^"]*\)".*/\1/p' pyproject.toml)
+ADDRESSED = pyproject.toml CITATION.cff README.md docs/install.md $(wildcard notebooks/*.ipynb)
+address:
+	@case '$(URL)' in https://?*) ;; *) echo 'Give an address: make address URL=https://example.org/kerascifar.git'; exit 2;; esac
+	@for file in $(ADDRESSED); do sed 's|$(ADDRESS)|$(URL)|g' "$$file" >"$$file.new" && mv "$$file.new" "$$file"; done
+	@echo 'The address is now $(URL), in: $(ADDRESSED)'
 
 clean:
 	rm -rf $(VENV) $(VENV)-lowest build dist kerascifar.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,5 +1,7 @@
 """The public API: load, build, train, evaluate, focus_maps. Other modules may change without notice.
 
+Import it before Keras or TensorFlow: it then keeps TensorFlow's start-up messages out of your program's output.
+
 >>> from kerascifar.api import Row, load, train
 >>> dataset = load()                                                              # doctest: +SKIP
 >>> record = train(my_model, Row("Mine", "my_model", epochs=5), dataset)[0]       # doctest: +SKIP
@@ -12,8 +14,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 from rich.console import Console
+
+from kerascifar.common.load_keras import load_keras
+
+load_keras()  # before anything imports Keras, which would print TensorFlow's start-up messages
+
+# ruff: noqa: E402
+import keras
 
 from kerascifar.common.errors import UserError
 from kerascifar.focus.methods import METHODS, focus_maps

@@ -1,10 +1,14 @@
 """The package as a library: any model, any row, and the record that commands make."""
 
 import doctest
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
+from factories import ROOT
 from rich.console import Console
 
 from kerascifar import api
@@ -47,6 +51,28 @@ def test_any_model_is_trained_and_leaves_records(trained, dataset):
     assert [(r.name, r.seed, r.epochs_trained, r.row.model) for r in found] == [("Mine", s, 2, "mine") for s in (0, 1)]
     assert found[0].results != found[1].results
     assert list(compare.find(["Mine"], folder)) == ["Mine"]
+
+
+@pytest.mark.slow
+def test_a_script_prints_only_its_own_lines(shapes, tmp_path):
+    """Fails if TensorFlow's messages reach a program that trains and draws: about drivers, oneDNN, CPU features."""
+    code = """if True:
+        from rich.console import Console
+        from kerascifar.api import Row, build, focus_maps, load, train
+        dataset = load(%r)
+        record = train("model1", Row("A", "model1", epochs=1, batch_size=100), dataset, console=Console(quiet=True))[0]
+        images = dataset.images[:2].astype("float32") / 255
+        print(record.name, focus_maps(build("model1"), images, dataset.labels[:2]).shape)
+    """
+    environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-c", code % str(shapes)],
+        cwd=tmp_path,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == ("A (2, 32, 32)\n", "")
 
 
 def test_a_model_is_copied_with_new_weights_for_each_seed(trained, dataset, tmp_path):

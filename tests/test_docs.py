@@ -1,12 +1,18 @@
 """The pages about the library are built without a warning; docs/ names what is there."""
 
+import os
 import re
+import shlex
+import subprocess
 
+import numpy as np
 import pdoc
 import pytest
 from factories import ROOT
 
-from kerascifar import api
+from kerascifar import __main__, api
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 # Docstrings of Keras and NumPy are not ours to mend.
@@ -32,13 +38,43 @@ def test_the_architecture_names_every_module():
     assert set(re.findall(r"^\| `(\w+)/`", text, re.M)) == folders
 
 
+def test_the_example_of_grad_cam_gives_its_map(capsys):
+    """Fails if the code in docs/gradcam.md does not run, or prints something other than what stands below it."""
+    text = (ROOT / "docs" / "gradcam.md").read_text(encoding="utf-8")
+    (code,), (shown,) = (re.findall(rf"```{language}\n(.*?)```", text, re.S) for language in ("python", "text"))
+    names = {}
+    exec(compile(code, "docs/gradcam.md", "exec"), names)
+    assert capsys.readouterr().out == shown
+    by_hand = np.zeros((8, 8))
+    by_hand[1:4, 1:4] = 2 / 64
+    np.testing.assert_allclose(names["focus_map"], by_hand, atol=1e-7)
+
+
+def commands(page):
+    blocks = re.findall(r"^ *```sh\n(.*?)^ *```", page.read_text(encoding="utf-8"), re.M | re.S)
+    lines = [line.partition(" #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [*lines, *re.findall(r"^\| `([^`]+)`", page.read_text(encoding="utf-8"), re.M)]
+
+
+@pytest.mark.parametrize(
+    "line", [line for page in PAGES for line in commands(page) if line.startswith((".venv/bin/kerascifar ", "make "))]
+)
+def test_commands_can_be_pasted(line):
+    """Fails if an option is misspelt, a target is gone, or a placeholder such as <this> remains."""
+    assert not re.search(r"<|…|\.\.\.", line)
+    program, *words = shlex.split(line)
+    if program == "make":
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+        made = subprocess.run(["make", "-n", *words], cwd=ROOT, env=clean, capture_output=True, text=True)
+        assert made.returncode == 0, made.stderr
+    else:
+        assert __main__._parser().parse_args(words).command == words[0]
+
+
 def test_the_glossary_is_alphabetical_and_has_each_term_once():
     text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     _, *terms = [term.lower() for term in re.findall(r"^\| ([^|]+) \| [^-]", text, re.M)]  # without the heading
     assert len(terms) > 40 and terms == sorted(set(terms))
-
-
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -44,6 +45,27 @@ def test_a_variable_that_the_target_does_not_take_stops_make(words, answer):
 def test_a_variable_that_a_target_takes_is_taken(words):
     result = make(*words)
     assert result.returncode == 0, result.stderr
+
+
+def test_a_fork_changes_the_address_everywhere(tmp_path):
+    """Fails if a page, a notebook or the citation keeps an address that differs from the one in pyproject.toml."""
+    old, new = "https://example.org/kerascifar.git", "https://example.com/fork.git"
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    pages = [name for name in tracked if name.endswith((".md", ".ipynb", ".cff", ".toml")) or name == "Makefile"]
+    showing = [name for name in pages if old in (ROOT / name).read_text(encoding="utf-8")]
+    assert len(showing) >= 8  # four notebooks among them
+    for name in showing:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    words = ["make", "address", f"URL={new}"]
+    subprocess.run(words, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, check=True)
+    texts = {name: (tmp_path / name).read_text(encoding="utf-8") for name in showing if name != "Makefile"}
+    assert all(new in text and old not in text for text in texts.values()), texts.keys()
+    refused = subprocess.run(words[:2], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
+    assert refused.returncode == 2 and "Give an address" in refused.stdout
 
 
 def test_help_shows_the_variables():

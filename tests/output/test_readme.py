@@ -1,9 +1,6 @@
 """README and its pictures show what was measured, not what somebody typed."""
 
-import os
 import re
-import shlex
-import subprocess
 
 import numpy as np
 import pytest
@@ -11,13 +8,10 @@ from factories import HISTORY, ROOT, record, run
 from matplotlib.figure import Figure
 from PIL import Image
 
-from kerascifar import __main__
 from kerascifar.common import drawing
 from kerascifar.output import figures, readme
 from kerascifar.runs import records
 
-# As in a terminal: the variables of the `make test` that these tests may run in are not theirs.
-ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -48,25 +42,6 @@ def test_no_result_in_readme_is_typed():
     """Fails if a percentage or a difference stands outside the generated parts, where no record can correct it."""
     written = re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", README, flags=re.S)
     assert not re.findall(r"\d+(?:\.\d+)? %(?! interval)| [+−-]\d+\.\d|\d ± \d", written)
-
-
-def commands():
-    lines = [line for block in re.findall(r"```sh\n(.*?)```", README, re.S) for line in block.splitlines()]
-    return [*lines, *re.findall(r"^\| `([^`]+)`", README, re.M)]
-
-
-@pytest.mark.parametrize("line", commands())
-def test_commands_can_be_pasted(line):
-    """Fails if an option is misspelt, a target is gone, or a placeholder such as <this> remains."""
-    assert "<" not in line and "…" not in line
-    program, *words = shlex.split(line)
-    if program == ".venv/bin/kerascifar":
-        assert __main__._parser().parse_args(words).command == words[0]
-    elif program == "make":
-        made = subprocess.run(["make", "-n", *words], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
-        assert made.returncode == 0, made.stderr
-    else:
-        assert program == "git"
 
 
 def test_every_published_run_can_be_read():
