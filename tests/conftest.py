@@ -14,9 +14,15 @@ LONGEST = (
     *("test_storage.py", "test_backends.py"),
 )
 # What `make quick` leaves out: these files, of the commands only those in processes of their own, and the browser.
-SLOW = {*LONGEST, "test_tensorboard.py", "test_environment.py", "test_page.py", "test_readme.py", "test_wheel.py"} - {
-    "test_commands.py"
-}
+SLOW = {
+    *LONGEST,
+    "test_tensorboard.py",
+    "test_environment.py",
+    "test_page.py",
+    "test_readme.py",
+    "test_wheel.py",
+    "test_contributing.py",
+} - {"test_commands.py"}
 SLOW_FIXTURES = {"process", "browser"}
 
 

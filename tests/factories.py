@@ -1,11 +1,13 @@
 """For tests: records of a finished run on CIFAR-10 as far as they tell, in memory or as a folder; a planted model."""
 
+import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from kerascifar.images import cifar10
-from kerascifar.runs import records
+from kerascifar.runs import measurements, records
 from kerascifar.training import models
 from kerascifar.training.rows import Row
 
@@ -17,7 +19,15 @@ PREDICTIONS = {"test_label": np.array([0, 1, 1], "uint8"), "test_predicted": np.
 SHAPES = {"name": "synthetic shapes", "class_names": ["x"] * 10, "train": "0", "test": "0"}
 
 
-def record(folder=Path(), history=None, **changes):
+@dataclass(frozen=True)
+class InMemory(records.Record):
+    """A record whose history and predictions are not read from its folder."""
+
+    history: dict = dataclasses.field(default_factory=dict)
+    predictions: dict = dataclasses.field(default_factory=dict)
+
+
+def record(folder=Path(), history=None, predictions=None, **changes):
     """Row M1 of experiment 1, seed 0; `row` changes only those of the row's values that it names."""
     values = {
         "schema": 1,
@@ -49,10 +59,9 @@ def record(folder=Path(), history=None, **changes):
     }
     settings = {"name": "M1", "model": "model1", "augment": False, "batch_size": 256}
     values["row"] = Row(**settings | changes.get("row", {}))
-    made = records.Record(**values, folder=folder)
-    if history is not None:
-        made.__dict__["history"] = history  # a cached property: nothing is read from disk
-    return made
+    if history is None and predictions is None:
+        return records.Record(**values, folder=folder)
+    return InMemory(**values, folder=folder, history=history or {}, predictions=predictions or {})
 
 
 def run(folder, network=None, predictions=PREDICTIONS, **changes):
@@ -61,6 +70,35 @@ def run(folder, network=None, predictions=PREDICTIONS, **changes):
     network = network or models.build(made.row.model)
     records.write(made, HISTORY, predictions, network)
     return made
+
+
+def answering(row, seed, share=0.7, epochs=50, images=2000):
+    """A run with a share of the images right: the same ones whatever its row, and a few drawn anew for each seed."""
+    correct = np.random.default_rng(0).permutation(images) < round(share * images)
+    swapped = np.random.default_rng(seed).integers(0, images, 40)
+    correct[swapped] = ~correct[swapped]
+    predictions = {"test_label": np.zeros(images, "uint8"), "test_predicted": (~correct).astype("uint8")}
+    results = {s: {"loss": 1.0, "accuracy": float(correct.mean())} for s in ("train", "validation", "test")}
+    return record(seed=seed, row={"name": row}, results=results, epochs_trained=epochs, predictions=predictions)
+
+
+def measured(folder, made, values):
+    """The record with these measurements in its folder."""
+    made = dataclasses.replace(made, folder=folder / made.label)
+    made.folder.mkdir(exist_ok=True)
+    np.savez(made.folder / measurements.FOCUS, of=np.array(measurements.identity(made)), **values)
+    return made
+
+
+def looking(folder, row, seed, border, images=300):
+    """A run whose maps have this share of their evidence at the border, ten points more for class 0."""
+    label = (np.arange(images) % 10).astype("uint8")
+    wrong = np.arange(images) // 10 % 5 == seed % 5  # other images in each seed
+    predictions = {"test_label": label, "test_predicted": np.where(wrong, 99, label).astype("uint8")}
+    made = dataclasses.replace(answering(row, seed), predictions=predictions)
+    shares = border + 0.1 * (label == 0) + np.random.default_rng([seed, ord(row)]).normal(0, 0.01, images)
+    shares = np.where(wrong, 9.0, shares).astype("float16")
+    return measured(folder, made, {"gradcam/border": shares, "gradcam/pointing": shares})
 
 
 def planted():

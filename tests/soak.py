@@ -1,6 +1,6 @@
 """Kills the real command at random moments, starts it again, and compares what it leaves with an undisturbed run.
 
-`make soak` runs it with 500 kills; the tests with 50, of processes that are forked after TensorFlow's import, which
+`make soak` runs it with 500 kills; the tests with 30, of processes that are forked after TensorFlow's import, which
 would take most of the time. Needs no data: it trains on drawn shapes.
 """
 

@@ -18,6 +18,7 @@ EXAMPLES = """
 findings                                  one line per claim
 findings --details                        with the evidence
 findings --published                      without your own runs
+findings --claims mine.toml               decide your own claims
 """
 # The analyses that stand beside the verdicts, and the columns of their tables that are shown in a terminal.
 BESIDE = {"clean-images": [], "classes": ["class", "measure", "M6", "Model4", "difference", "by a spot"], "causes": []}
@@ -28,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--details", action="store_true", help="show the evidence, and the analyses beside it")
     options.add_published(parser)
     options.add_runs(parser)
+    parser.add_argument(
+        "--claims", type=Path, metavar="FILE", help="decide the claims in this file (default: the original's claims)"
+    )
     parser.add_argument(
         "--out", type=Path, default=out, metavar="DIR", help="folder for the tables (default: %(default)s)"
     )
@@ -40,7 +44,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.output import tables
     from kerascifar.runs import selection
 
-    declared = claims.read()
+    declared = claims.read(arguments.claims or claims.CLAIMS)
     runs = selection.by_row(arguments.runs, arguments.published, lambda run: not run.shortened and not run.is_synthetic)
     if not runs:
         raise UserError(
@@ -54,16 +58,19 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     console = terminal.console(stderr=arguments.json)
     verdicts, names = claims.verdicts(table, between="\n"), ["findings"]
     if arguments.details:
-        parts = (verdicts[column] for column in ("words", "verdict", "evidence"))
-        verdicts["evidence"] = [f"{words}: {verdict}\n{text}\n" for words, verdict, text in zip(*parts, strict=True)]
+        parts = (verdicts[column] for column in ("words", "verdict", "sentence", "evidence"))
+        verdicts["evidence"] = [
+            f"{words}: {verdict}\n{sentence}\n{text}\n" for words, verdict, sentence, text in zip(*parts, strict=True)
+        ]
         console.print(tables.as_rich(verdicts[["claim", "evidence"]]))
         names += _beside(runs, arguments.out, console)
     else:
         short = verdicts[["claim", "words", "verdict"]].rename(columns={"words": "the original says"})
         console.print(tables.as_rich(short, cut="the original says"))
-    counts = table.groupby("claim", sort=False)["verdict"].first().value_counts()
-    terminal.note(console, ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + ".")
-    terminal.note(console, selection.described(claims.counted(runs)))
+    found = table.groupby("claim", sort=False)["verdict"].first().tolist()
+    counts = [f"{found.count(verdict)} {verdict}" for verdict in claims.VERDICTS if verdict in found]
+    terminal.note(console, f"{', '.join(counts)}.")
+    terminal.note(console, selection.described(declared.counted(runs)))
     more = "" if arguments.details else "The evidence: findings --details, or "
     terminal.note(console, more + ", ".join(str(arguments.out / f"{name}.md") for name in names))
     return 0

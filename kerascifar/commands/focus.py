@@ -2,16 +2,21 @@
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from kerascifar.commands import options
 from kerascifar.common.errors import UserError
 
+if TYPE_CHECKING:
+    from kerascifar.runs.records import Record
+
 HELP = "measure the focus maps of trained models on the test images"
 EXAMPLES = """
-focus --rows M6 Model4                    all measured runs of two rows
+focus --rows M6 Model4                    measures your runs, or shows the published measurements
 focus --rows Mine --methods gradcam scorecam --images 1000
 """
 FEWEST = 100  # images
+SHOWN = ["row", "map", "n", "road", "deletion", "insertion", "pointing", "background"]  # in a terminal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,24 +46,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.common import terminal
-    from kerascifar.common.load_keras import load_tensorflow
+    from kerascifar.common.load_keras import load_keras
     from kerascifar.focus import measuring, methods
-    from kerascifar.images import cifar10
     from kerascifar.output import tables
-    from kerascifar.runs import publish, records, selection
+    from kerascifar.runs import records, selection
 
     for method in arguments.methods:
         methods.check_method(method)
     found = [run for name in arguments.rows for run in selection.find(name, arguments.runs, arguments.published)]
     selected = [r for r in found if arguments.seeds is None or r.seed in arguments.seeds]
-    with_weights = [r for r in selected if (r.folder / records.MODEL).is_file()]
-    if not with_weights:
+    mine = [r for r in selected if arguments.published or not selection.is_published(r)]
+    with_weights = [r for r in mine if (r.folder / records.MODEL).is_file()]
+    if not selected or (mine and not with_weights):
         raise UserError(
             f"No weights are kept for {' or '.join(arguments.rows)} with these seeds.\n"
             "Train such a run: make experiment1 ROWS=M6. `kerascifar runs --wide` lists what there is."
         )
+    if with_weights:
+        _measure(with_weights, arguments)
+    else:
+        load_keras()
+    table = measuring.table(selected)
+    if table.empty:
+        raise UserError("These published runs have not been measured.\nMeasure them: --published.")
+    path = arguments.runs / "report" / "focus"
+    tables.save_plain(table, path, "Where models look", [measuring.NOTE])
+    console = terminal.console(wide=arguments.wide, stderr=arguments.json)
+    if arguments.json:
+        print(options.as_json(table))
+    else:
+        console.print(tables.as_rich(table if arguments.wide else table[SHOWN]))
+    terminal.note(console, selection.described(selected))
+    if any(map(selection.is_published, selected)) and not arguments.published:
+        terminal.note(console, "The published runs' measurements are shown as they are; --published adds missing ones.")
+    terminal.note(console, f"What the measures are: {path.with_suffix('.md')}")
+    return 0
+
+
+def _measure(runs: "list[Record]", arguments: argparse.Namespace) -> None:
+    """Measures what is missing for these runs."""
+    from kerascifar.common import terminal
+    from kerascifar.common.load_keras import load_tensorflow
+    from kerascifar.focus import measuring
+    from kerascifar.images import cifar10
+    from kerascifar.runs import publish
+
     dataset = cifar10.load(arguments.data)
-    if other := [r for r in with_weights if r.dataset["test"] != dataset.fingerprint["test"]]:
+    if other := [r for r in runs if r.dataset["test"] != dataset.fingerprint["test"]]:
         raise UserError(f"{other[0].folder} was trained on different images from those in {dataset.source}.")
     images, labels = cifar10.test_split(dataset)
     count = len(labels) if arguments.images is None else arguments.images
@@ -67,21 +101,9 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     load_tensorflow("Focus maps")
     scaled = cifar10.scale(images)
     kinds = (*arguments.methods, *measuring.BASELINES)
-    work = [kind for record in with_weights for kind in measuring.missing(record, kinds, count)]
-    if any(map(selection.is_published, with_weights)) and work:
+    work = [kind for record in runs for kind in measuring.missing(record, kinds, count)]
+    if arguments.published:
         publish.check_measuring(count, len(labels))
     with terminal.counted(len(work) * len(list(measuring.parts(count)))) as tick:
-        for record in with_weights:
+        for record in runs:
             measuring.measure(record, scaled, labels, kinds, count, tick)
-    table = measuring.table(selected)
-    path = arguments.runs / "report" / "focus"
-    tables.save_plain(table, path, "Where models look", [measuring.NOTE])
-    console = terminal.console(wide=arguments.wide, stderr=arguments.json)
-    if arguments.json:
-        print(options.as_json(table))
-    else:
-        narrow = table[["row", "map", "n", *(m for m in measuring.MEASURES if m not in ("border", "likeness"))]]
-        console.print(tables.as_rich(table if arguments.wide else narrow))
-    terminal.note(console, selection.described(selected))
-    terminal.note(console, f"What the measures are: {path.with_suffix('.md')}")
-    return 0

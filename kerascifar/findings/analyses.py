@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kerascifar.findings import agreement, causes, choices, claims, clean_images, sensitivity
+from kerascifar.findings import agreement, causes, choices, clean_images, faithfulness, sensitivity
 from kerascifar.focus import measuring
 from kerascifar.runs.records import Record
 
@@ -54,16 +54,17 @@ class Result:
 ANALYSES = (
     Analysis("agreement", "Agreement with the original", agreement.table, agreement.NOTE),
     Analysis("choices-compared", choices.TITLE, choices.table, choices.NOTE),
+    Analysis("readings", "How to read the original's tables", choices.readings, choices.READINGS_NOTE),
     Analysis("sensitivity-compared", "Sensitivity", sensitivity.table, sensitivity.NOTE),
     Analysis("focus", "Where the models look, measured", measuring.table, measuring.NOTE),
     Analysis(
         "centred",
         "Compared with the centred spot",
-        claims.against_centred,
-        claims.AGAINST_CENTRED,
-        lambda records, table: claims.faithful(records),
+        faithfulness.against_centred,
+        faithfulness.AGAINST_CENTRED,
+        faithfulness.summary,
     ),
-    Analysis("classes", "Where the models look, by class", claims.by_class, claims.BY_CLASS),
+    Analysis("classes", "Where the models look, by class", faithfulness.by_class, faithfulness.BY_CLASS),
     Analysis(
         "causes",
         "The numbers behind the verdicts",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerascifar.findings import claims
+from kerascifar.findings import metrics
 from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
                 "epochs": np.mean([r.epochs_trained for r in runs]),
                 "kept": 100 * np.mean([r.results["validation"]["accuracy"] for r in runs]),
                 "stopped early": 100 * np.mean([_kept_by(r, STOP) for r in runs]),
-                "gap": np.mean([claims.gap(r) for r in runs]),
-                "variation": np.mean([claims.variation(r) for r in runs]),
+                "gap": np.mean([metrics.gap(r) for r in runs]),
+                "variation": np.mean([metrics.variation(r) for r in runs]),
                 "worst rise": np.mean([max(c.max(initial=0), 0) for c in change]),
                 "last fall": np.mean([_fall(r) for r in runs]),
             }
@@ -73,10 +73,11 @@ def remark(table: "pd.DataFrame") -> str:
         return ""
     model2, m6 = of[LIKE], of["M6"]
     text = (
-        f"C6: {LIKE} was trained for {model2['epochs']:.0f} epochs here (n = {model2['n']}), in the original for {STOP}. "
-        f"Stopped then, {LIKE} would have kept {model2['stopped early']:.2f} % on the validation images instead of "
-        f"{model2['kept']:.2f}, M6 {m6['stopped early']:.2f} instead of {m6['kept']:.2f}. From epoch to epoch {LIKE}'s "
-        f"validation loss goes up and down by {model2['variation']:.3f} nats, M6's by {m6['variation']:.3f}"
+        f"C6: {LIKE} was trained for {model2['epochs']:.0f} epochs here (n = {model2['n']}), in the original for "
+        f"{STOP}. Stopped then, {LIKE} would have kept {model2['stopped early']:.2f} % on the validation images "
+        f"instead of {model2['kept']:.2f}, M6 {m6['stopped early']:.2f} instead of {m6['kept']:.2f}. From epoch to "
+        f"epoch {LIKE}'s validation loss goes up and down by {model2['variation']:.3f} nats, M6's by "
+        f"{m6['variation']:.3f}"
     )
     if fast := of.get(f"{LIKE}_momentum"):
         text += f", with BatchNormalization momentum 0.9 by {fast['variation']:.3f}, which keeps {fast['kept']:.2f} %"

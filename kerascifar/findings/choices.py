@@ -24,7 +24,6 @@ import math
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +43,12 @@ TITLE = "Open choices: what did the original most probably do?"
 NOTE = (
     "Figures: means over seeds, as the original's table would have given them by the most probable reading. Weight: "
     "the probability of a candidate, were one of them right and all equally likely at first "
-    "(kerascifar/findings/choices.py). No test figure enters."
+    "(kerascifar/findings/choices.py); also with half and twice the assumed difference between the original's images "
+    "and ours. No test figure enters."
+)
+READINGS_NOTE = (
+    "The probability that the original's table shows the kept or the last epoch's figures, and that EarlyStopping "
+    "watched the loss or the accuracy, by the runs of each question. All four were equally likely at first."
 )
 PATIENCE = 10  # epochs, as in the original
 DEGREES = 40  # of freedom of SPREAD and CORRELATION
@@ -60,7 +64,7 @@ CORRELATION = np.array(
     ]
 )
 FLOOR = np.array([0.05, 0.02, 0.7, 0.02, 0.7])
-SCALE = np.outer(SPREAD, SPREAD) * CORRELATION + np.diag(FLOOR**2)
+FACTORS = (0.5, 2.0)  # of FLOOR, which is a judgement: the table also has the weights with these
 
 
 @dataclass(frozen=True)
@@ -177,12 +181,20 @@ def original_figures(row: str) -> np.ndarray:
     return np.array([math.log(values[0]), *values[1:]])
 
 
-def log_likelihood(values: np.ndarray, reported: np.ndarray) -> float:
-    """Log-likelihood of the original's figures `reported` (5,) under a candidate whose seeds gave `values` (n, 5)."""
+def scale(factor: float = 1.0) -> np.ndarray:
+    """The scale of the distribution of one run's figures, float64 (5, 5), with a factor for `FLOOR`."""
+    return np.outer(SPREAD, SPREAD) * CORRELATION + np.diag((factor * FLOOR) ** 2)
+
+
+def log_likelihood(values: np.ndarray, reported: np.ndarray, factor: float = 1.0) -> float:
+    """Log-likelihood of the original's figures `reported` (5,) under a candidate whose seeds gave `values` (n, 5).
+
+    factor: of `FLOOR`.
+    """
     from scipy import stats
 
-    scale = SCALE * (1 + 1 / len(values))
-    return float(stats.multivariate_t(values.mean(axis=0), scale, df=DEGREES).logpdf(reported))
+    of_mean = scale(factor) * (1 + 1 / len(values))
+    return float(stats.multivariate_t(values.mean(axis=0), of_mean, df=DEGREES).logpdf(reported))
 
 
 def score(question: Question, recorded: Iterable[Record]) -> "pd.DataFrame":
@@ -190,38 +202,23 @@ def score(question: Question, recorded: Iterable[Record]) -> "pd.DataFrame":
 
     Columns: question, candidate, like, n (seeds), `FIGURES` (means over seeds, by the most probable reading), the
     log-likelihood by each reading (of all the candidate's rows together), "log likelihood" (averaged over the readings)
-    and "weight" (of the candidate). Empty while no candidate has a run for each of its rows.
+    and "weight" (of the candidate), also with `FACTORS`. Empty while no candidate has a run for each of its rows.
     """
     import pandas as pd
     from scipy import special
 
-    by_row: dict[str, list[Record]] = {}
-    for record in recorded:
-        if record.experiment == records.CHOICES and not record.shortened and record.stop != records.NOT_FINITE:
-            by_row.setdefault(_key(record.row), []).append(record)
-    values_of: dict[str, dict[Reading, list[np.ndarray]]] = {}
-    for name, rows in question.rows.items():
-        runs = [by_row.get(_key(row), []) for row in rows]
-        if all(runs):
-            values_of[name] = {
-                reading: [np.array([figures(run.history, reading) for run in each]) for each in runs]
-                for reading in READINGS
-            }
-    originals = [original_figures(name) for name in question.like]
-    likelihood = np.array(
-        [
-            [
-                sum(starmap(log_likelihood, zip(values_of[name][reading], originals, strict=True)))
-                for reading in READINGS
-            ]
-            for name in values_of
-        ]
-    )
-    if not len(likelihood):
+    values_of = _values(question, recorded)
+    if not values_of:
         return pd.DataFrame()
+    likelihood = _likelihood(question, values_of)
     by_candidate = special.logsumexp(likelihood, axis=1) - math.log(len(READINGS))
     best = READINGS[int(special.logsumexp(likelihood, axis=0).argmax())]
-    weights = special.softmax(by_candidate)
+    weights = {"weight": special.softmax(by_candidate)} | {
+        f"weight, floor × {factor:g}": special.softmax(
+            special.logsumexp(_likelihood(question, values_of, factor), axis=1)
+        )
+        for factor in FACTORS
+    }
     lines: list[dict[str, Any]] = []
     for place in np.argsort(-by_candidate, kind="stable"):
         name = list(values_of)[place]
@@ -231,9 +228,65 @@ def score(question: Question, recorded: Iterable[Record]) -> "pd.DataFrame":
                 {"question": question.name, "candidate": name, "like": like, "n": len(values)}
                 | dict(zip(FIGURES, [math.exp(means[0]), *means[1:]], strict=True))
                 | {str(reading): value for reading, value in zip(READINGS, likelihood[place], strict=True)}
-                | {"log likelihood": by_candidate[place], "weight": weights[place]}
+                | {"log likelihood": by_candidate[place]}
+                | {title: values[place] for title, values in weights.items()}
             )
     return pd.DataFrame(lines)
+
+
+def _values(question: Question, recorded: Iterable[Record]) -> dict[str, dict[Reading, list[np.ndarray]]]:
+    """For each candidate with a run for each of its rows: by reading, the `figures` of each row's runs."""
+    by_row: dict[str, list[Record]] = {}
+    for record in recorded:
+        if record.experiment == records.CHOICES and not record.shortened and record.stop != records.NOT_FINITE:
+            by_row.setdefault(_key(record.row), []).append(record)
+    values: dict[str, dict[Reading, list[np.ndarray]]] = {}
+    for name, rows in question.rows.items():
+        runs = [by_row.get(_key(row), []) for row in rows]
+        if all(runs):
+            values[name] = {
+                reading: [np.array([figures(run.history, reading) for run in each]) for each in runs]
+                for reading in READINGS
+            }
+    return values
+
+
+def _likelihood(
+    question: Question, values: Mapping[str, Mapping[Reading, Sequence[np.ndarray]]], factor: float = 1.0
+) -> np.ndarray:
+    """The log-likelihood of each candidate by each reading, float64 (candidates, 4)."""
+    reported = [original_figures(name) for name in question.like]
+    return np.array(
+        [
+            [
+                sum(log_likelihood(*pair, factor) for pair in zip(by_reading[reading], reported, strict=True))
+                for reading in READINGS
+            ]
+            for by_reading in values.values()
+        ]
+    )
+
+
+def readings(recorded: Iterable[Record], questions: "Sequence[Question] | None" = None) -> "pd.DataFrame":
+    """The probability of each reading, by question, and by all questions that have runs, taken as independent.
+
+    Columns: reading, and one per question and "all". Each candidate was equally likely at first.
+    """
+    import pandas as pd
+    from scipy import special
+
+    recorded = list(recorded)
+    columns = {}
+    for question in read() if questions is None else questions:
+        if values := _values(question, recorded):
+            columns[question.name] = special.logsumexp(_likelihood(question, values), axis=0) - math.log(len(values))
+    if not columns:
+        return pd.DataFrame()
+    columns["all"] = np.sum(list(columns.values()), axis=0)
+    return pd.DataFrame(
+        {"reading": [str(reading) for reading in READINGS]}
+        | {name: special.softmax(values) for name, values in columns.items()}
+    )
 
 
 def _key(row: Row) -> str:

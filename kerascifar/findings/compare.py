@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascifar.common.errors import UserError
-from kerascifar.findings import claims
+from kerascifar.findings import metrics
 from kerascifar.runs import selection
 from kerascifar.runs.records import Record
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NOTE = (
     "Means over seeds, accuracies in percent. Differences in test accuracy are from the first line, in pairs: the same "
     "seeds, the same test images. The 95 % interval is by Student's t over seeds and images, or from the images alone "
-    "with one seed. McNemar's exact p is given for each seed."
+    "with one seed."
 )
 
 
@@ -54,19 +54,13 @@ def table(groups: dict[str, list[Record]]) -> "pd.DataFrame":
             "Test_acc sd": 100 * float(np.std([r.results["test"]["accuracy"] for r in runs], ddof=1))
             if len(runs) > 1
             else math.nan,
-            "gap": float(np.mean([claims.gap(r) for r in runs])),
+            "gap": float(np.mean([metrics.gap(r) for r in runs])),
             "shortened": any(r.shortened for r in runs),
         }
-        difference = claims.Comparison(name, "", "test_accuracy", "other", 0.0)
-        pair = claims.between(*_paired(runs, base), difference)
+        pair = metrics.difference(*_paired(runs, base), "test_accuracy")
         if runs is not base and pair is not None:
-            line |= {
-                "difference": pair.mean,
-                "low": pair.interval[0],
-                "high": pair.interval[1],
-                "pairs": len(pair.seeds),
-                "McNemar p by seed": "; ".join(f"{p:.2g}" for p in pair.mcnemar),
-            }
+            low, high = pair.estimate.interval
+            line |= {"difference": pair.estimate.mean, "low": low, "high": high, "pairs": len(pair.seeds)}
         lines.append(line)
     return pd.DataFrame(lines)
 

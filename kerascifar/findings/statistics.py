@@ -50,6 +50,10 @@ class Estimate:
         """One-sided p of the hypothesis that the true mean is at least `edge`: small p, mean below `edge`."""
         return Estimate(-self.mean, self.error, self.degrees).p_above(-edge)
 
+    def p_other(self) -> float:
+        """Two-sided p of the hypothesis that the true mean is 0."""
+        return min(1.0, 2 * min(self.p_above(), self.p_below()))
+
 
 def of_seeds(differences: Sequence[float] | np.ndarray) -> Estimate:
     """The estimate for a metric that is one number per run, e.g. its epochs: Student's t over seeds.
@@ -114,3 +118,20 @@ def holm(p: Sequence[float]) -> list[float]:
         so_far = max(so_far, min(1.0, (len(p) - rank) * p[place]))
         adjusted[place] = so_far
     return adjusted
+
+
+def power(distance: float, by_seed: Sequence[float], image_error: float, n: int, level: float) -> float:
+    """The probability that n seeds show a difference on the right side of an edge, by a one-sided t test.
+
+    Args:
+        distance: of the true mean from the edge; the power is at most `level` if it is not positive.
+        by_seed: differences of earlier seeds; their standard deviation is taken as the true one.
+        image_error: the mean's standard error from the images, which more seeds do not reduce.
+        level: of the test, after a correction for a family of tests.
+    """
+    from scipy import stats
+
+    error = math.sqrt(float(np.var(by_seed, ddof=1)) / n + image_error**2)
+    if error == 0:
+        return float(distance > 0)
+    return float(stats.nct.sf(stats.t.isf(level, n - 1), n - 1, distance / error))

@@ -147,6 +147,88 @@ def deletion_and_insertion(
     return deletion, insertion
 
 
+def drop_increase_gain(
+    predict: Predict, images: np.ndarray, labels: np.ndarray, maps: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What happens to the label's probability when the image is multiplied by its map: three (n,), 0..1.
+
+    Drop is the share that is lost (lower is better), gain the share of the rest that is won (higher is better), and
+    increase says whether any is won. Maps must not be negative; each is divided by its maximum. Sources: Chattopadhay
+    et al. 2018, arXiv:1710.11063, for drop and increase; Zhang et al. 2024, arXiv:2301.07002, for gain.
+    """
+    whole = probability(predict, images, labels)
+    shown = probability(predict, masked(images, maps), labels)
+    change = shown - whole
+    return np.maximum(-change, 0) / whole, change > 0, np.maximum(change, 0) / np.maximum(1 - whole, 1e-12)
+
+
+def masked(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """The images multiplied by their maps, each divided by its maximum: float32."""
+    return (images * _relative(maps)[..., None]).astype("float32")
+
+
+def _relative(maps: np.ndarray) -> np.ndarray:
+    """Each map divided by its maximum; an empty map stays empty."""
+    highest = maps.max(axis=(1, 2), keepdims=True)
+    return np.divide(maps, highest, out=np.zeros(maps.shape, "float32"), where=highest > 0)
+
+
+def complexity(maps: np.ndarray) -> np.ndarray:
+    """The mean of each map relative to its maximum, (n,), 0..1; lower is simpler. 0 for an empty map.
+
+    Source: Poppi et al. 2021, arXiv:2104.10252.
+    """
+    return np.asarray(_relative(maps).mean(axis=(1, 2), dtype="float64"))
+
+
+def sparseness(maps: np.ndarray) -> np.ndarray:
+    """The Gini index of each map's pixels, (n,): 0 if all are equal, near 1 if few hold all evidence; NaN if empty.
+
+    Maps must not be negative. Source: Chalasani et al. 2020, arXiv:1810.06583.
+    """
+    flat = np.sort(maps.reshape(len(maps), -1).astype("float64"), axis=1)
+    size = flat.shape[1]
+    weights = 2 * (size - np.arange(1, size + 1) + 0.5) / size
+    whole = flat.sum(axis=1)
+    return 1 - np.divide(flat @ weights, whole, out=np.full(len(maps), np.nan), where=whole > 0)
+
+
+def coherency(maps: np.ndarray, again: np.ndarray) -> np.ndarray:
+    """Pearson's correlation of each map with that of the image multiplied by it (`masked`), on a scale of 0..1, (n,).
+
+    Higher is better: what the map shows is what the model looks at when it sees nothing beside it. NaN if a map is
+    constant. Source: Poppi et al. 2021, arXiv:2104.10252.
+    """
+    return (1 + _correlation(*(m.reshape(len(m), -1).astype("float64") for m in (maps, again)))) / 2
+
+
+def adcc(coherency: np.ndarray, complexity: np.ndarray, drop: np.ndarray) -> np.ndarray:
+    """The harmonic mean of coherency, 1 − complexity and 1 − drop, (n,), 0..1; higher is better.
+
+    It is 0 if one of them is. Source: Poppi et al. 2021, arXiv:2104.10252.
+    """
+    parts = np.array([coherency, 1 - complexity, 1 - drop])
+    return np.where(parts.min(axis=0) > 0, stats.hmean(np.maximum(parts, 1e-300), axis=0), parts.min(axis=0))
+
+
+def noisy(images: np.ndarray, radius: float, seed: int) -> np.ndarray:
+    """The images with uniform noise of at most `radius` added to each pixel, within 0..1: float32."""
+    noise = np.random.default_rng(seed).uniform(-radius, radius, images.shape)
+    return np.clip(images + noise, 0, 1).astype("float32")
+
+
+def sensitivity(maps: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
+    """The largest relative change of each map under small noise, (n,); lower is more stable. NaN for an empty map.
+
+    `others` are the maps of `noisy` copies of the images; the change is the Euclidean distance relative to the map's
+    own length. Source: Yeh et al. 2019, arXiv:1901.09392.
+    """
+    flat = maps.reshape(len(maps), -1)
+    change = [np.linalg.norm(other.reshape(flat.shape) - flat, axis=1) for other in others]
+    own = np.linalg.norm(flat, axis=1)
+    return np.divide(np.max(change, axis=0), own, out=np.full(len(maps), np.nan), where=own > 0)
+
+
 def mosaics(images: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Each image at half its size in one quarter of a mosaic, with images of other classes in the other three.
 
@@ -199,10 +281,15 @@ def pointing(maps: np.ndarray, quarter: np.ndarray) -> np.ndarray:
 def likeness(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Spearman's rank correlation of each map with another map of the same image, (n,); NaN if either is constant.
 
-    For the sanity check of Adebayo et al. 2018, arXiv:1810.03292: the maps of a model with random weights should not
-    resemble those of the trained model.
+    For the sanity checks: the maps of a model with random weights should not resemble those of the trained model
+    (Adebayo et al. 2018, arXiv:1810.03292), nor the maps of one class those of another (Sixt et al. 2020,
+    arXiv:1912.09818).
     """
-    a, b = (stats.rankdata(m.reshape(len(m), -1), axis=1) for m in (maps, others))
+    return _correlation(*(stats.rankdata(m.reshape(len(m), -1), axis=1) for m in (maps, others)))
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Pearson's correlation of each row (n, m) with the same row of the other array, (n,); NaN if one is constant."""
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     size = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    return np.divide((a * b).sum(axis=1), size, out=np.full(len(maps), np.nan), where=size > 0)
+    return np.divide((a * b).sum(axis=1), size, out=np.full(len(a), np.nan), where=size > 0)

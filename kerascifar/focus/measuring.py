@@ -1,26 +1,7 @@
 """Measures where a trained run looks on the test images (`measures.py`), and stores the result beside its record.
 
-Each kind of map (the methods of `methods.py`, and two baselines that do not depend on the model) is measured on each
-test image:
-
-- road: remove and debias, (LeRF − MoRF) / 2. Higher is more faithful; chance is 0.
-- deletion, insertion: areas under the label's probability. Lower deletion and higher insertion are more faithful.
-- border: the share of the evidence in the outermost four pixels. A constant map has 0.4375. A constant map on the cells
-  of Model4's last convolution has 0.148, as none of them lies at the image's edges. So compare border between maps of
-  one row, but not between rows.
-- pointing: the share of a mosaic's evidence in the label's quarter. Chance is 0.25.
-- background: whether the label is still predicted after the half of the image with the least evidence is replaced by
-  that of an image of another class.
-- likeness: the rank correlation with the map of the same model with random weights. Beside it, *by chance* is the
-  correlation of two noise maps on the same cells; it is above 0 where all maps are empty at the image's edges. A map
-  that shows what the model has learned should not exceed it.
-
-`mosaic_right`, measured once per run, says whether the label is predicted on the mosaic. All measures are for the true
-label, whether it is predicted or not. Maps are not normalised. They are placed on the image where their layer's cells
-lie. Maps with finer cells are averaged to cells of 4×4 pixels, as all models here have them, so that rows and methods
-can be compared. For an empty map, without any evidence, a share is NaN. Mosaics and backgrounds are the same for all
-models and kinds of map. n is the number of runs that were measured: kinds of map with different n were measured on
-different models, too.
+Each kind of map is measured on each test image: the methods of `methods.py`, and two baselines that know nothing of the
+model. docs/focus-measures.md says what each measure asks, and how it can be fooled.
 """
 
 import json
@@ -45,14 +26,36 @@ CELL = 4  # pixels
 AT_ONCE = 1000  # images: limits the memory, and progress is shown after each batch
 BASELINES: dict[str, Callable[[int], np.ndarray]] = {"random": measures.random_maps, "centred": measures.centred_maps}
 KINDS = (*methods.METHODS, *BASELINES)
-MEASURES = ("road", "deletion", "insertion", "border", "pointing", "background", "likeness")
-NOTE = (__doc__ or "").partition("\n\n")[2].strip()
+# The measures and the factor by which the table multiplies them, to show shares in percent.
+FAITHFULNESS = {"road": 1, "deletion": 100, "insertion": 100, "drop": 100, "increase": 100, "gain": 100}
+SIMPLICITY = {"complexity": 100, "sparseness": 100, "coherency": 100, "adcc": 100}
+PLACE = {"border": 100, "pointing": 100, "background": 100}
+SANITY = {"likeness": 1, "smooth_likeness": 1, "other_class": 1, "sensitivity": 1}  # not of baselines
+MEASURES = FAITHFULNESS | SIMPLICITY | PLACE | SANITY
+COPIES = 4  # noisy copies of each image
+RADIUS, SMOOTHING = 0.02, 0.2  # of the noise for sensitivity and for smooth likeness
+NOTE = (
+    "Means over the test images. `random` and `centred` are maps that know nothing of the model. Higher is better for "
+    "road (chance is 0), insertion, increase, gain, coherency, adcc, pointing (chance is 25) and background; lower for "
+    "deletion, drop, complexity, likeness (beyond what it is by chance), other_class and sensitivity. Compare border "
+    "between maps of one row, not between rows: Model4's last convolution has no cells at the image's edges. n: the "
+    "models measured; kinds of map with another n were measured on other models, too. docs/focus-measures.md explains "
+    "each measure."
+)
 
 
 def missing(record: Record, kinds: Sequence[str], count: int) -> list[str]:
     """The kinds of map that have not yet been measured on `count` images."""
     measured = measurements.read(record)
-    return [kind for kind in kinds if len(measured.get(f"{kind}/road", ())) < count]
+    return [
+        kind
+        for kind in kinds
+        if any(
+            len(measured.get(f"{kind}/{measure}", ())) < count
+            for measure in MEASURES
+            if kind not in BASELINES or measure not in SANITY
+        )
+    ]
 
 
 def measure(
@@ -111,22 +114,57 @@ def _measured(
     results: dict[str, list[np.ndarray]] = {}
     for part in parts(len(shown.images)):
         x, y, mosaics, quarter, behind = (values[part] for values in shown)
-        found_maps = _maps(network, x, y, kind)
+        maps = _maps(network, x, y, kind)
         values = {
-            "road": measures.road(predict, x, y, found_maps),
-            "border": measures.border_share(found_maps),
+            "road": measures.road(predict, x, y, maps),
+            "complexity": measures.complexity(maps),
+            "sparseness": measures.sparseness(maps),
+            "coherency": measures.coherency(maps, _maps(network, measures.masked(x, maps), y, kind)),
+            "border": measures.border_share(maps),
             "pointing": measures.pointing(_maps(network, mosaics, y, kind), quarter),
-            "background": predict(measures.with_background(x, behind, found_maps)).argmax(axis=1) == y,
+            "background": predict(measures.with_background(x, behind, maps)).argmax(axis=1) == y,
         }
-        values["deletion"], values["insertion"] = measures.deletion_and_insertion(predict, x, y, found_maps)
+        values["deletion"], values["insertion"] = measures.deletion_and_insertion(predict, x, y, maps)
+        values["drop"], values["increase"], values["gain"] = measures.drop_increase_gain(predict, x, y, maps)
+        values["adcc"] = measures.adcc(values["coherency"], values["complexity"], values["drop"])
         if kind in methods.METHODS:
-            values["likeness"] = measures.likeness(found_maps, _maps(fresh, x, y, kind))
+            values |= _sanity(network, fresh, x, y, kind, maps, noise=part.start == 0)
         values = {f"{kind}/{name}": value for name, value in values.items()}
         values["mosaic_right"] = predict(mosaics).argmax(axis=1) == y
         for name, value in values.items():
             results.setdefault(name, []).append(value)
         tick()
     return {name: np.concatenate(values) for name, values in results.items()}
+
+
+def _sanity(
+    network: "keras.Sequential",
+    fresh: "keras.Sequential",
+    images: np.ndarray,
+    labels: np.ndarray,
+    kind: str,
+    maps: np.ndarray,
+    *,
+    noise: bool,
+) -> dict[str, np.ndarray]:
+    """The measures in `SANITY`; those that need noisy copies are NaN without `noise`."""
+    others = (labels + np.random.default_rng(0).integers(1, 10, len(labels))) % 10
+    unknown = np.full(len(images), np.nan)
+    values = {
+        "likeness": measures.likeness(maps, _maps(fresh, images, labels, kind)),
+        "other_class": measures.likeness(maps, _maps(network, images, others, kind)),
+        "smooth_likeness": unknown,
+        "sensitivity": unknown,
+    }
+    if noise:
+
+        def copies(model: "keras.Sequential", radius: float) -> list[np.ndarray]:
+            return [_maps(model, measures.noisy(images, radius, seed), labels, kind) for seed in range(COPIES)]
+
+        smooth = [np.mean(copies(model, SMOOTHING), axis=0) for model in (network, fresh)]
+        values["smooth_likeness"] = measures.likeness(*smooth)
+        values["sensitivity"] = measures.sensitivity(maps, copies(network, RADIUS))
+    return values
 
 
 def _maps(network: "keras.Sequential", images: np.ndarray, labels: np.ndarray, kind: str) -> np.ndarray:
@@ -171,7 +209,7 @@ def _with_random_weights(network: "keras.Sequential") -> "keras.Sequential":
 def table(trained: Sequence[Record]) -> "pd.DataFrame":
     """For each row and kind of map, the mean of every measure over images and seeds.
 
-    In percent, except road and likeness. All of a row's kinds are compared on the same images.
+    In percent, except road and the measures in `SANITY`. All of a row's kinds are compared on the same images.
     """
     import pandas as pd
 
@@ -192,12 +230,11 @@ def table(trained: Sequence[Record]) -> "pd.DataFrame":
 
             line: dict[str, Any] = {"row": name, "map": methods.title(kind) if kind in methods.METHODS else kind}
             line |= {"n": len(measured), "images": count}
-            for measure in MEASURES:
-                line[measure] = (1 if measure in ("road", "likeness") else 100) * mean(f"{kind}/{measure}")
+            line |= {measure: factor * mean(f"{kind}/{measure}") for measure, factor in MEASURES.items()}
             line["by chance"] = _by_chance(row, kind)
             for column, value in (("empty", "border"), ("empty on mosaics", "pointing")):
                 empty = [np.isnan(run[f"{kind}/{value}"][:count]).mean() for run in measured]
                 line[column] = 100 * float(np.mean(empty))
             line["mosaics right"] = 100 * mean("mosaic_right")
             lines.append(line)
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines).dropna(axis=1, how="all")

@@ -1,4 +1,4 @@
-"""Where a model finds evidence for a class: Grad-CAM, the original's method, and five others, by tf-keras-vis."""
+"""Where a model finds evidence for a class: Grad-CAM, the original's method, and six others, by tf-keras-vis."""
 
 import contextlib
 import io
@@ -20,6 +20,7 @@ SMOOTH = 20  # noisy copies of each image for SmoothGrad, with tf-keras-vis's no
 METHODS = {
     "gradcam": "Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391)",
     "gradcam++": "Grad-CAM++ (Chattopadhay et al. 2018, arXiv:1710.11063)",
+    "contrast": "Contrastive Grad-CAM (after Prabhushankar et al. 2020, arXiv:2008.00178)",
     "layercam": "Layer-CAM (Jiang et al. 2021, doi:10.1109/TIP.2021.3089943)",
     "scorecam": "Score-CAM (Wang et al. 2020, arXiv:1910.01279)",
     "saliency": "Saliency (Simonyan et al. 2013, arXiv:1312.6034)",
@@ -71,6 +72,7 @@ def focus_maps(
     labels: np.ndarray,
     layer: str | None = None,
     method: str = "gradcam",
+    against: np.ndarray | None = None,
 ) -> np.ndarray:
     """Focus maps for display: `evidence`, placed on the image and stretched.
 
@@ -79,7 +81,9 @@ def focus_maps(
         images. All zero if there is no evidence for the class, or the same evidence everywhere.
     """
     # Stretched before as well: a map that is constant on the layer's grid becomes a patch once it is on the image.
-    return _stretched(on_image(model, _stretched(evidence(model, images, labels, layer, method)), layer, method))
+    return _stretched(
+        on_image(model, _stretched(evidence(model, images, labels, layer, method, against)), layer, method)
+    )
 
 
 def on_image(
@@ -95,6 +99,7 @@ def evidence(
     labels: np.ndarray,
     layer: str | None = None,
     method: str = "gradcam",
+    against: np.ndarray | None = None,
 ) -> np.ndarray:
     """The evidence for each image's label at each cell or pixel, in the model's own units; Grad-CAM's eqs. 1 and 2.
 
@@ -106,7 +111,9 @@ def evidence(
         images: float32 (n, 32, 32, 3), scaled to 0..1 as in training.
         labels: int64 (n,), 0..9: the class to explain, which need not be the predicted one.
         layer: name of the `Conv2D` to look at; the last one by default. Not for methods of pixels.
-        method: one of `METHODS`.
+        method: one of `METHODS`. "contrast" explains the label's logit minus that of another class: why this class and
+            not the other?
+        against: int64 (n,), the other class of each image for "contrast"; by default the strongest other class.
     Returns:
         float32 (n, grid, grid), not negative; the grid is the layer's, or the image's for methods of pixels. All zero
         if the method finds no evidence or cannot be computed.
@@ -128,11 +135,17 @@ def evidence(
 
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
+    if method == "contrast":
+        against = _strongest_other(clone, images, labels) if against is None else against
     with _fixed_random_numbers():
         make, options = _maker(clone, name, method)
         parts = [
-            make(_score(labels[start : start + BATCH]), images[start : start + BATCH], **options)
-            for start in range(0, len(images), BATCH)
+            make(
+                _score(labels[part], None if against is None else against[part]),
+                images[part],
+                **options,
+            )
+            for part in (slice(start, start + BATCH) for start in range(0, len(images), BATCH))
         ]
     maps = np.concatenate([np.asarray(part, np.float32) for part in parts])
     lost = ~np.isfinite(maps).all(axis=(1, 2))
@@ -166,19 +179,34 @@ def _maker(model: "keras.Sequential", layer: str, method: str) -> tuple[Any, dic
     }
     if method == "scorecam":
         options["batch_size"] = BATCH
-    kinds = {"gradcam": Gradcam, "gradcam++": GradcamPlusPlus, "layercam": Layercam, "scorecam": Scorecam}
+    kinds = {
+        "gradcam": Gradcam,
+        "contrast": Gradcam,
+        "gradcam++": GradcamPlusPlus,
+        "layercam": Layercam,
+        "scorecam": Scorecam,
+    }
     return _quietly(kinds[method](model)), options
 
 
-def _score(labels: np.ndarray) -> Any:
-    """The score to explain: each image's logit for its label.
+def _score(labels: np.ndarray, against: np.ndarray | None = None) -> Any:
+    """The score to explain: each image's logit for its label, minus that for the class in `against` if there is one.
 
     tf-keras-vis's `CategoricalScore` returns the same, but image by image: more than half of Grad-CAM's time.
     """
     import tensorflow as tf
 
-    indices = labels.astype("int64")  # `gather` does not take smaller integers
-    return lambda logits: tf.gather(logits, indices, axis=1, batch_dims=1)
+    def logit(logits: Any, classes: np.ndarray) -> Any:
+        return tf.gather(logits, classes.astype("int64"), axis=1, batch_dims=1)  # it does not take smaller integers
+
+    return lambda logits: logit(logits, labels) - (0 if against is None else logit(logits, against))
+
+
+def _strongest_other(model: "keras.Sequential", images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """For each image, the class with the highest logit besides its label, int64 (n,)."""
+    logits = np.array(model.predict(images, batch_size=BATCH, verbose=0))
+    np.put_along_axis(logits, labels[:, None].astype("int64"), -np.inf, axis=1)
+    return np.asarray(logits.argmax(axis=1))
 
 
 def _quietly(make: Any) -> Any:

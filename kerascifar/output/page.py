@@ -64,8 +64,7 @@ def write(
     page = environment.get_template("page.html").render(
         synthetic=any(r.is_synthetic for r in shown),
         verdicts=verdicts.to_dict("records"),
-        counts={v: int((verdicts["verdict"] == v).sum()) for v in (claims.HOLDS, claims.NOT, claims.UNDECIDED)},
-        so_far={way: int((verdicts["so far"] == way).sum()) for way in claims.SO_FAR.values()},
+        counts={v: count for v in claims.VERDICTS if (count := int((verdicts["verdict"] == v).sum()))},
         by="the published" if published else "your own",
         rule=_markdown(claims.RULE),
         judged=_html(judged.drop(columns=["words", "note"])),

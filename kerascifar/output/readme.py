@@ -9,7 +9,7 @@ import numpy as np
 
 from kerascifar.common import drawing, files
 from kerascifar.common.paths import CHECKOUT
-from kerascifar.findings import agreement, analyses, claims, compare
+from kerascifar.findings import agreement, analyses, claims, compare, faithfulness
 from kerascifar.focus import measuring, methods
 from kerascifar.output import report, tables
 from kerascifar.runs import original, records
@@ -33,23 +33,15 @@ EFFECTS = (
 )
 SUBSET = ("M1", "M4")  # the rows that README suggests to train first
 VERDICTS = (
-    "By a written [rule](../statistics.md), which decides nothing with fewer than six seeds. *So far*: "
-    "where what is undecided points, from three seeds on; no verdict. The evidence: `kerascifar findings --details`, "
-    "or the page of `make report`."
+    "Each verdict follows from a written [rule](../statistics.md). The numbers behind it: "
+    "`kerascifar findings --details`, or the page of `make report`."
 )
 INTRODUCTION = (
     "Every figure here is read from the records in `experiments/results/`, which also hold each run's history and "
     "predictions, and the weights of seed 0. Training curves, architecture diagrams and the tables as CSV are in this "
     "folder. Do not edit it: `kerascifar publish` and `kerascifar report` write it."
 )
-LOOKING = (
-    "Means over the test images; `random` and `centred` are maps that know nothing of the model. Higher is more "
-    "faithful for road (chance is 0) and insertion, lower for deletion. Border compares maps of one row, not rows: "
-    "Model4's last convolution has no cells at the image's edges. Likeness to the maps of random weights is what it is "
-    "more than by chance. n: the models measured; maps of another n are of other models, too. What each measure is: "
-    "`kerascifar/focus/measuring.py`."
-)
-COMPARISONS = ("choices-compared", "sensitivity-compared")  # analyses that stand beside the two experiments
+COMPARISONS = ("choices-compared", "readings", "sensitivity-compared")  # analyses that stand beside the two experiments
 SHOWN = ("accuracy.png", "augmentation.png", "classes.png", "confusion-*.png")
 
 
@@ -131,20 +123,20 @@ def _effects(runs: Sequence[records.Record]) -> str:
 def _verdicts(published: Sequence[records.Record]) -> str:
     verdict_of = claims.table(published, claims.read()).groupby("claim", sort=False)["verdict"].first()
     groups = {verdict: verdict_of[verdict_of == verdict].index for verdict in verdict_of.value_counts().index}
-    order = sorted(groups, key=lambda verdict: verdict == claims.UNDECIDED)
+    order = sorted(groups, key=claims.VERDICTS.index)
     counts = "; ".join(f"{len(groups[verdict])} {verdict} ({', '.join(groups[verdict])})" for verdict in order)
-    rule = "by a [rule](docs/statistics.md) written down first"
+    rule = "by a written [rule](docs/statistics.md)"
     return f"**Verdicts on the original's {len(verdict_of)} claims**, {rule}: {counts}."
 
 
 def _focus(published: Sequence[records.Record]) -> str:
-    table = claims.against_centred(published)
+    table = faithfulness.against_centred(published)
     if not len(table):
         return ""
     counts = []
     for line in table[table["map"] == methods.title("gradcam")].to_dict("records"):
-        better = [m for m, sign in claims.FAITHFUL.items() if sign * line[m] > line[f"{m} ±"]]
-        counts.append(f"{line['row']}'s by {len(better)} of {len(claims.FAITHFUL)} measures")
+        better = [m for m, sign in faithfulness.FAITHFUL.items() if sign * line[m] > line[f"{m} ±"]]
+        counts.append(f"{line['row']}'s by {len(better)} of {len(faithfulness.FAITHFUL)} measures")
     return (
         "**Are Grad-CAM's maps more faithful than a spot in the middle of every image, which knows nothing of the "
         f"model?** {' and '.join(counts)}. Do not believe a map that is not ([when to believe one](docs/gradcam.md))."
@@ -201,7 +193,7 @@ def results(published: Sequence[records.Record]) -> str:
     for result in analyses.results(published, *COMPARISONS):
         parts += [f"## {result.title}", tables.plain_markdown(result.table), result.note]
     if len(measured := measuring.table(published)):
-        parts += ["## Where the models look, measured", tables.plain_markdown(measured), LOOKING]
+        parts += ["## Where the models look, measured", tables.plain_markdown(measured), measuring.NOTE]
         for result in analyses.results(published, "centred"):
             parts += [tables.plain_markdown(result.table), result.note, result.summary]
     drawn = [path for name in SHOWN for path in sorted(RESULTS.glob(name))]
@@ -230,7 +222,6 @@ def parts(published: Sequence[records.Record]) -> list[tuple[Path, str, str]]:
         (README, "rows", rows(published)),
         (README, "times", times([r for r in published if r.experiment in records.ORIGINALS])),
         (DOCS / "statistics.md", "rule", f"{claims.RULE}\n"),
-        (DOCS / "focus-measures.md", "measures", f"{measuring.NOTE}\n"),
     ]
 
 

@@ -164,7 +164,17 @@ def test_focus_measures_a_run_once_and_shows_the_table(trained, shapes, tmp_path
     again = command(*words, cwd=tmp_path)
     assert again.returncode == 0 and path.stat().st_mtime_ns == before
     table = (tmp_path / "runs" / "report" / "focus.md").read_text(encoding="utf-8")
-    assert "LeRF" in table and "| A " in table
+    assert "Means over the test images" in table and "| A " in table
+
+
+def test_published_measurements_are_shown_without_images_and_stay_as_they_are(tmp_path, monkeypatch):
+    """Fails if a row that the user has not trained is measured: that would write into the published runs."""
+    monkeypatch.setenv("KERASCIFAR_DATA", "nowhere")
+    before = {path: path.stat().st_mtime_ns for path in records.PUBLISHED.glob("*-M6-*/focus.npz")}
+    result = command("focus", "--rows", "M6-seed0", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"^ M6 +Grad-CAM +1 ", result.stdout, re.M) and "M6 (published)" in result.stdout
+    assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
 @pytest.mark.parametrize(

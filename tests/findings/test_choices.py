@@ -47,15 +47,20 @@ def test_the_likelihood_is_students_with_the_scale_of_n_seeds():
     """Of one figure vector at the centre, by the density's formula; three seeds are narrower than one."""
     centre = np.array([4.0, 0.6, 78.0, 1.0, 68.0])
     for n in (1, 3):
-        scale = choices.SCALE * (1 + 1 / n)
+        scale = choices.scale() * (1 + 1 / n)
         v, d = choices.DEGREES, 5
         top = math.lgamma((v + d) / 2) - math.lgamma(v / 2) - d / 2 * math.log(v * math.pi)
         expected = top - np.linalg.slogdet(scale)[1] / 2
         assert choices.log_likelihood(np.tile(centre, (n, 1)), centre) == pytest.approx(expected)
     off = centre + [0, 0, 0, 0.1, 0]
     distance = off - centre
-    expected = stats.multivariate_t.logpdf(distance, np.zeros(5), choices.SCALE * 2, df=40)
+    expected = stats.multivariate_t.logpdf(distance, np.zeros(5), choices.scale() * 2, df=40)
     assert choices.log_likelihood(centre[None], off) == pytest.approx(expected)
+
+
+def test_a_wider_floor_adds_to_the_variances_alone():
+    added = choices.scale(2.0) - choices.scale()
+    assert added == pytest.approx(np.diag(3 * choices.FLOOR**2))
 
 
 def question(*names, seeds=(100, 101, 102)):
@@ -91,6 +96,17 @@ def test_the_closest_in_training_and_validation_ranks_first_whatever_the_test_fi
     tests = {"far": 0.6797, "near": 0.1, "exact": math.nan}
     other = choices.score(asked, [run(asked, name, shift, test=tests[name]) for name, shift in shifts.items()])
     assert other.equals(plain)
+
+
+def test_a_reading_is_the_likelier_the_closer_its_figures():
+    """The original's figures are those of the kept epoch by accuracy. The last epoch has another training accuracy, and
+    by validation loss, training would have stopped early."""
+    asked = question((1, "exact"))
+    made = run(asked, "exact", 0.0)
+    later = made.history | {"accuracy": [0.7855] * 60 + [0.85] * 10}
+    table = choices.readings([dataclasses.replace(made, history=later)], [asked]).set_index("reading")["all"]
+    assert table.sum() == pytest.approx(1)
+    assert table["kept epoch, watching val_accuracy"] > 0.99
 
 
 def test_the_best_quarter_is_trained_again_when_all_have_been_trained_once():

@@ -152,3 +152,50 @@ def test_baselines_are_what_they_say():
     assert random.shape == (400, 32, 32) and np.ptp(random.mean(axis=0)) < 0.15
     assert np.unravel_index(centred[0].argmax(), (32, 32)) in [(15, 15), (15, 16), (16, 15), (16, 16)]
     assert (centred[0] == centred[0].T).all() and (centred[0] == centred[0][::-1]).all()
+
+
+def test_drop_increase_and_gain_of_planted_evidence():
+    """Label 3 has the logit log 9 while the spot keeps its brightness, and 0 otherwise: 9/18 or 1/10."""
+
+    def predict(pictures):
+        logits = np.zeros((len(pictures), 10))
+        logits[:, 3] = np.log(9) * (pictures[:, SPOT == 1].mean(axis=(1, 2)) == 0.5)
+        return logits
+
+    images, labels = np.full((2, 32, 32, 3), 0.5, "float32"), np.array([3, 4])
+    drop, increase, gain = measures.drop_increase_gain(predict, images, labels, np.stack([1 - SPOT] * 2))
+    assert drop == pytest.approx([(1 / 2 - 1 / 10) / (1 / 2), 0]) and increase.tolist() == [False, True]
+    assert gain == pytest.approx([0, (1 / 10 - 1 / 18) / (17 / 18)])
+    assert measures.drop_increase_gain(predict, images, labels, np.stack([7 * SPOT] * 2))[0] == pytest.approx(0)
+
+
+def test_complexity_and_sparseness_of_level_maps_and_spots():
+    maps = np.stack([np.full((32, 32), 3.0), 5 * SPOT, np.zeros((32, 32))]).astype("float32")
+    assert measures.complexity(maps) == pytest.approx([1, 64 / 1024, 0])
+    gini = measures.sparseness(maps)
+    assert gini[:2] == pytest.approx([0, 1 - 64 / 1024]) and np.isnan(gini[2])
+    random = np.random.default_rng(0).random((1, 32, 32))
+    pairs = np.abs(random.reshape(-1, 1) - random.reshape(1, -1)).mean()
+    assert measures.sparseness(random) == pytest.approx(pairs / (2 * random.mean()))  # the index's other definition
+
+
+def test_coherency_and_adcc_are_poppis():
+    a, b = np.random.default_rng(0).random((2, 4, 32, 32))
+    expected = [(1 + np.corrcoef(x.ravel(), y.ravel())[0, 1]) / 2 for x, y in zip(a, b, strict=True)]
+    assert measures.coherency(a, b) == pytest.approx(expected) and measures.coherency(a, 2 * a + 1) == pytest.approx(1)
+    together = measures.adcc(np.array([0.5, 0.5, np.nan]), np.array([0.2, 0.2, 0.2]), np.array([0.25, 1.0, 0.25]))
+    assert together[:2] == pytest.approx([3 / (1 / 0.5 + 1 / 0.8 + 1 / 0.75), 0]) and np.isnan(together[2])
+
+
+def test_sensitivity_is_the_largest_relative_change():
+    maps = np.stack([SPOT, 2 * SPOT, np.zeros((32, 32))])
+    found = measures.sensitivity(maps, [maps + 0.5 * SPOT, maps - 0.25 * SPOT])
+    assert found[:2] == pytest.approx([0.5, 0.25]) and np.isnan(found[2])
+
+
+def test_noise_is_small_and_stays_in_range():
+    pictures = images()
+    changed = measures.noisy(pictures, 0.02, 0)
+    assert changed.dtype == np.float32 and changed.min() >= 0 and changed.max() <= 1
+    assert 0.019 < np.abs(changed - pictures).max() <= 0.0200001
+    assert (changed == measures.noisy(pictures, 0.02, 0)).all() and (changed != measures.noisy(pictures, 0.02, 1)).any()

@@ -341,3 +341,25 @@ def test_maps_are_placed_on_the_pixels_of_their_cells():
     np.testing.assert_allclose(methods.placed(np.ones((1, 8, 8), "float32"), 1.5, 4), 1)  # cells that fill the image
     whole = np.random.default_rng(0).random((2, 32, 32), dtype="float32")
     np.testing.assert_allclose(methods.placed(whole, 0, 1), whole, rtol=1e-6)
+
+
+def test_a_contrastive_map_explains_the_difference_of_two_logits(model, images):
+    """The same as Grad-CAM of a model whose logit for the label is that difference. By default, the strongest other."""
+    import keras
+
+    labels, against = np.array([3, 0, 7, 1, 8, 6]), np.array([5, 9, 2, 4, 0, 1])
+    for other in (against, None):
+        maps = methods.evidence(model, images, labels, method="contrast", against=other)
+        if other is None:
+            logits = np.array(model(images))
+            logits[np.arange(len(images)), labels] = -np.inf
+            other = logits.argmax(axis=1)
+        for i, (label, rival) in enumerate(zip(labels, other, strict=True)):
+            changed = keras.models.clone_model(model)
+            *weights, kernel, bias = model.get_weights()
+            kernel, bias = kernel.copy(), bias.copy()
+            kernel[:, label] -= kernel[:, rival]
+            changed.set_weights([*weights, kernel, bias])
+            expected = methods.evidence(changed, images[i : i + 1], labels[i : i + 1])[0]
+            assert np.allclose(maps[i], expected, atol=1e-6)
+        assert maps.any(axis=(1, 2)).sum() >= 3  # not only empty maps

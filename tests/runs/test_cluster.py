@@ -77,8 +77,8 @@ def test_a_wrong_address_is_reported_without_a_traceback(folder):
 
 
 @pytest.mark.skipif(machine.cores() < 2, reason="needs two cores")
-def test_two_interrupted_jobs_equal_an_undisturbed_local_training(folder, monkeypatch):
-    """The same bits with the same number of threads, after Ctrl-C and kill -9.
+def test_interrupted_jobs_equal_an_undisturbed_local_training(folder, monkeypatch):
+    """The same bits with the same number of threads, after Ctrl-C. `soak_cluster` has the commands that are killed.
 
     The temporary folder's path is too long for Ray's sockets.
     """
@@ -89,7 +89,7 @@ def test_two_interrupted_jobs_equal_an_undisturbed_local_training(folder, monkey
     monkeypatch.setenv("TMPDIR", str(temporary))
     # A shell ignores SIGINT in its background jobs, which may include the tests and their children.
     listening = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    for end in (signal.SIGINT, signal.SIGKILL, None):
+    for end in (signal.SIGINT, None):
         (folder / "log").write_bytes(b"")
         process = soak_cluster.command(folder, "runs", "--jobs", "2", **listening)
         if end is not None:
@@ -98,8 +98,8 @@ def test_two_interrupted_jobs_equal_an_undisturbed_local_training(folder, monkey
             process.send_signal(end)
         status = process.wait(factories.HANG)
         log = (folder / "log").read_text()
-        assert status == {signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL, None: 0}[end], log
-        assert end != signal.SIGINT or "to go on, repeat the command:" in log
+        assert status == (130 if end else 0), log
+        assert not end or "to go on, repeat the command:" in log
     assert "Traceback" not in log and "pid=" not in log
     assert re.search(r"^[AB] seed [01] epoch \d+: loss .* left about \d+ s$", log, re.M)
     assert "runs at once: 2" in log and re.search(r"^(\d) of \1 runs done; left about 0 s$", log, re.M)

@@ -1,0 +1,124 @@
+"""Are the focus maps more faithful than a spot in the middle of the image, and do two models look differently?"""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerascifar.findings import metrics, statistics
+from kerascifar.focus import methods
+from kerascifar.images import cifar10
+from kerascifar.runs import measurements
+from kerascifar.runs.records import ORIGINALS, Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BETWEEN_MODELS = ("pointing", "background")  # these do not depend on where a layer's cells lie
+FAITHFUL = {"road": 1, "deletion": -1, "insertion": 1, "background": 1}  # -1: lower is better
+BY_CLASS = (
+    "M6 against Model4: Grad-CAM's maps of the test images that both predict correctly, in percent. *pointing*: the "
+    "share of a mosaic's evidence in the quarter that shows the image (few mosaics are themselves predicted as that "
+    "image's class). *background*: the share of images still predicted correctly after the half with the least "
+    "evidence is replaced by another image's. 95 % interval and p: Student's t over seeds and images, or over images "
+    "alone with one seed; p by Holm's method over the ten classes. *by a spot*: the same difference with the centred "
+    "spot in place of the maps. The part of a difference that the spot shows too is not due to where the models look."
+)
+AGAINST_CENTRED = (
+    "Each kind of map minus a spot in the middle of every image, which knows nothing of the model, on the same test "
+    "images: road, and in points deletion (lower is better), insertion and background. ± is the half-width of the 95 % "
+    "interval by Student's t over seeds and images, of one seed from images alone, each for itself."
+)
+
+
+def by_class(records: Sequence[Record], first: str = "M6", second: str = "Model4") -> "pd.DataFrame":
+    """Where two rows look, by class: each of `BETWEEN_MODELS`, on the test images that both predict correctly.
+
+    p: Student's t over seeds and images, adjusted by Holm's method over the ten classes; empty for a single seed.
+    """
+    import pandas as pd
+
+    firsts, seconds = ([r for r in _counted(records) if r.name == name] for name in (first, second))
+    lines: list[dict[str, Any]] = []
+    for metric in BETWEEN_MODELS:
+        differences = {
+            kind: {
+                name: metrics.difference(firsts, seconds, metric, of=name, kind=kind) for name in cifar10.CLASS_NAMES
+            }
+            for kind in ("gradcam", "centred")
+        }
+        by_gradcam = {name: d for name, d in differences["gradcam"].items() if d}
+        adjusted = statistics.holm([d.estimate.p_other() for d in by_gradcam.values()])
+        for (name, d), p in zip(by_gradcam.items(), adjusted, strict=True):
+            low, high = d.estimate.interval
+            spot = differences["centred"][name]
+            lines.append(
+                {
+                    "measure": metric,
+                    "class": name,
+                    "n": len(d.seeds),
+                    first: d.levels[0],
+                    second: d.levels[1],
+                    "difference": d.estimate.mean,
+                    "low": low,
+                    "high": high,
+                    "by a spot": spot.estimate.mean if spot else math.nan,
+                    "p (Holm)": p if len(d.seeds) > 1 else math.nan,
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def against_centred(records: Sequence[Record], alike: bool = False) -> "pd.DataFrame":
+    """For each row and method of `focus/methods.py`: its maps against the centred spot; see `AGAINST_CENTRED`.
+
+    alike: use only a row's runs on which all its methods were measured.
+    """
+    import pandas as pd
+
+    lines: list[dict[str, Any]] = []
+    for name in dict.fromkeys(r.name for r in _counted(records)):
+        runs = {r.seed: measurements.read(r) for r in _counted(records) if r.name == name}
+        kinds = [kind for kind in methods.METHODS if any(f"{kind}/road" in values for values in runs.values())]
+        if alike:
+            runs = {s: values for s, values in runs.items() if all(f"{kind}/road" in values for kind in kinds)}
+        for kind in kinds:
+            both = (f"{kind}/road", "centred/road")
+            measured = {seed: values for seed, values in runs.items() if all(value in values for value in both)}
+            if not measured:
+                continue
+            count = min(len(values[value]) for values in measured.values() for value in both)
+            line: dict[str, Any] = {"row": name, "map": methods.title(kind), "n": len(measured)}
+            for measure in FAITHFUL:
+                pairs = ((values[f"{kind}/{measure}"], values[f"centred/{measure}"]) for values in measured.values())
+                scale = 1 if measure == "road" else 100
+                d = scale * np.array([a[:count].astype("float64") - b[:count] for a, b in pairs])
+                estimate = statistics.of_seeds_and_images(d)
+                line |= {measure: estimate.mean, f"{measure} ±": estimate.interval[1] - estimate.mean}
+            lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
+    """Says of `against_centred` where Grad-CAM is more faithful than the spot, and which method is most so."""
+    sentences, alike = [], against_centred(records, alike=True)
+    for name, group in table.groupby("row", sort=False) if len(table) else ():
+        better = {way: [] for way in (1, -1)}  # type: dict[int, list[str]]
+        for line in group[group["map"] == methods.title("gradcam")].to_dict("records"):
+            for measure, sign in FAITHFUL.items():
+                if abs(line[measure]) > line[f"{measure} ±"]:
+                    better[1 if sign * line[measure] > 0 else -1].append(measure)
+        words = {way: ", ".join(measures) or "none of the four" for way, measures in better.items()}
+        sentence = f"{name}: Grad-CAM is more faithful than a spot in the middle by {words[1]}, and less by {words[-1]}"
+        if len(alike) and len(same := alike[alike["row"] == name]):
+            best = (f"{same.loc[(sign * same[m]).idxmax(), 'map']} by {m}" for m, sign in FAITHFUL.items())
+            sentence += f"; of {len(same)} maps of the same models (n = {same['n'].min()}) the best is "
+            sentence += ", ".join(best)
+        sentences.append(f"{sentence}.")
+    return " ".join(sentences)
+
+
+def _counted(records: Sequence[Record]) -> list[Record]:
+    """The full runs of the original's experiments on CIFAR-10."""
+    return [r for r in records if r.experiment in ORIGINALS and not r.shortened and not r.is_synthetic]
