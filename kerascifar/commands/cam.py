@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m kerascifar.cam",
-        description="Draws where a trained model finds its evidence: image | focus map | masked image.",
+        description="Draws where a trained model finds its evidence: image | focus map | map over the image.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
