@@ -2,7 +2,7 @@
 # GPU:  docker build -t kerascifar --build-arg LOCK=requirements-gpu.lock . && docker run --gpus all -it … kerascifar …
 FROM python:3.12-slim-bookworm
 ARG LOCK=requirements.lock
-RUN apt-get update && apt-get install -y --no-install-recommends git graphviz make wget && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends git make wget && rm -rf /var/lib/apt/lists/*
 WORKDIR /kerascifar
 COPY requirements*.lock requirements.txt pyproject.toml README.md LICENSE Makefile ./
 COPY kerascifar/__init__.py kerascifar/__init__.py

@@ -2,7 +2,6 @@
 PYTHON ?= python3
 # Debian packages that pip cannot provide. `make setup` and `make test` install a missing one if they have permission.
 DEBIAN_VENV     := python3-venv
-DEBIAN_GRAPHVIZ := graphviz
 DEBIAN_CHROMIUM := chromium
 
 VENV  := .venv
@@ -143,7 +142,6 @@ docs: $(READY)
 	$(PY) -m pdoc kerascifar.api kerascifar -d google -o site
 
 setup: $(READY)
-	@$(install_graphviz)
 	@cat $(READY)
 
 # Written last, so that an interrupted setup is repeated.
@@ -157,7 +155,6 @@ $(READY): requirements.txt pyproject.toml $(LOCKS)
 	echo "Installing $$lock into $(VENV) ($$size). This takes a few minutes."; \
 	$(PIP) install --require-hashes --only-binary :all: -r $$lock
 	@$(PIP) install --no-deps --no-build-isolation -e .
-	@$(if $(filter setup,$(MAKECMDGOALS)),,$(install_graphviz))
 	@TF_CPP_MIN_LOG_LEVEL=3 $(PY) -c "$$WHAT_TENSORFLOW_SEES" >$@.new 2>$@.log || { cat $@.log; exit 1; }
 	@rm $@.log; mv $@.new $@
 
@@ -188,14 +185,6 @@ $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call apt_install,$(DEBI
 $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 echo "$(PYTHON) lacks the modules for virtual environments. On Debian: apt-get install $(DEBIAN_VENV)"; \
 echo '(python3.X-venv for a specific Python 3.X). Then run the same command again.'; exit 1; }
-endef
-
-define install_graphviz
-command -v dot >/dev/null || { $(call apt_install,$(DEBIAN_GRAPHVIZ)); } || { \
-echo "Graphviz's program 'dot' is missing. Architecture diagrams are omitted; everything else works. To install it:"; \
-echo '  Debian   sudo apt-get install $(DEBIAN_GRAPHVIZ)'; \
-echo '  macOS    brew install graphviz'; \
-echo '  Windows  winget install graphviz   or   choco install graphviz'; }
 endef
 
 # The two lock files agree on the versions of their common packages.

@@ -64,7 +64,6 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 
 def checks(runs: Path, source: Path | None) -> Iterator[Check]:
     """Runs the checks one by one. Downloads nothing, and writes only an empty temporary file."""
-    from kerascifar.output import figures
     from kerascifar.runs import environment
 
     yield _python()
@@ -73,10 +72,6 @@ def checks(runs: Path, source: Path | None) -> Iterator[Check]:
     yield Check("kerascifar", True, __version__ + where)
     yield _packages()
     yield _device()
-    missing = figures.graphviz_missing()
-    yield Check(
-        "Graphviz", missing is None, "draws architecture diagrams" if missing is None else "missing", missing or ""
-    )
     yield _images(source)
     yield _room(runs)
 

@@ -142,12 +142,8 @@ def train_and_show(runs: "Sequence[Run]", options: Options) -> int:
         for r in records.list_records(options.runs)
         if r.experiment == name and r.is_synthetic == own[0].is_synthetic and r.name not in names
     ]
-    written = report.write(
-        records.in_order([*own, *records.current(others)]),
-        published,
-        options.runs / "report",
-        lambda text: console.print(text, markup=False),
-    )
+    together = records.in_order([*own, *records.current(others)])
+    written = report.write(together, published, options.runs / "report")
     terminal.say(console, f"\nTables and figures: {options.runs / 'report'}")
     for path in written:
         terminal.say(console, f"  {path}")

@@ -1,10 +1,10 @@
 """Writes tables, curves and diagrams from records. It does not train, and everything can be made again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import keras
 from matplotlib.figure import Figure
 
 from kerascifar.common import drawing, files, terminal
@@ -21,7 +21,6 @@ def write(
     own: Sequence[records.Record],
     published: Sequence[records.Record],
     out: Path,
-    say: Callable[[str], None] = print,
 ) -> list[Path]:
     """Writes these files into `out` and returns their paths.
 
@@ -32,10 +31,10 @@ def write(
     - `augmentation.png`: the original's comparison of M1 and M5, if both have runs;
     - `architecture/<model>.png`: a diagram per model.
     """
-    return [*write_tables(own, published, out), *write_figures([*own] or [*published], out, say)]
+    return [*write_tables(own, published, out), *write_figures([*own] or [*published], out)]
 
 
-def write_figures(shown: Sequence[records.Record], out: Path, say: Callable[[str], None] = print) -> list[Path]:
+def write_figures(shown: Sequence[records.Record], out: Path) -> list[Path]:
     """Writes the figures of these runs into `out` and returns their paths; see `write`."""
     for folder in (out, out / "curves", out / "architecture"):
         files.remove_unfinished(folder, older=files.A_DAY)
@@ -58,20 +57,17 @@ def write_figures(shown: Sequence[records.Record], out: Path, say: Callable[[str
     pair = {r.name: r for r in reversed(shown) if r.experiment == "experiment1" and r.name in ("M1", "M5")}
     if len(pair) == 2:
         drawings.append((out / "augmentation.png", partial(figures.augmentation_comparison, pair["M1"], pair["M5"])))
-    for path, draw in terminal.track(drawings, "Figures"):
-        drawing.save(draw(), path)
-    written = [path for path, _ in drawings]
-    if missing := figures.graphviz_missing():
-        say(missing)
-        return written
     for name in dict.fromkeys(r.row.model for r in shown):
         if name in models.BUILDERS:
             options = next(r.row.model_options for r in [*main, *shown] if r.row.model == name)
-            path = out / "architecture" / f"{name}.png"
-            keras.backend.clear_session()  # restarts the numbers in layer names, as in a run
-            if figures.architecture(models.build(name, **options), path):
-                written.append(path)
-    return written
+            drawings.append((out / "architecture" / f"{name}.png", partial(_architecture, name, options)))
+    for path, draw in terminal.track(drawings, "Figures"):
+        drawing.save(draw(), path)
+    return [path for path, _ in drawings]
+
+
+def _architecture(name: str, options: Mapping[str, Any]) -> Figure:
+    return figures.architecture(models.build(name, **options))
 
 
 def write_tables(own: Sequence[records.Record], published: Sequence[records.Record], out: Path) -> list[Path]:

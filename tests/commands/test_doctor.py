@@ -7,7 +7,6 @@ import pytest
 
 from kerascifar.__main__ import main
 from kerascifar.commands import doctor
-from kerascifar.output import figures
 
 
 def by_name(runs, source):
@@ -23,7 +22,7 @@ def test_a_machine_that_is_right(tmp_path, shapes, capsys):
     assert capsys.readouterr().out.count("✓") == len(found)
 
 
-@pytest.mark.parametrize("fault", ["python", "package", "dot", "data", "room", "folder"])
+@pytest.mark.parametrize("fault", ["python", "package", "data", "room", "folder"])
 def test_what_is_wrong_is_found_with_what_to_do(fault, tmp_path, shapes, monkeypatch, capsys):
     runs, source = tmp_path / "runs", shapes
     what, todo = "runs", "--runs DIR"
@@ -34,11 +33,6 @@ def test_what_is_wrong_is_found_with_what_to_do(fault, tmp_path, shapes, monkeyp
         real = importlib.metadata.version
         monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.0" if name == "pandas" else real(name))
         what, todo = "packages", "make setup"
-    if fault == "dot":
-        monkeypatch.setattr(
-            figures, "graphviz_missing", lambda: "Graphviz's program dot is missing (apt install graphviz)"
-        )
-        what, todo = "Graphviz", "apt install"
     if fault == "data":
         source = tmp_path / "nothing"
         what, todo = "CIFAR-10", "--data or KERASCIFAR_DATA"

@@ -1,19 +1,19 @@
 """Figures hold the record's numbers, say what they show, and are written whole, the same each time."""
 
 import math
-import os
-import stat
 import sys
 
 import factories
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from PIL import Image
 
 from kerascifar.common import drawing
 from kerascifar.common.errors import UserError
 from kerascifar.images import cifar10
 from kerascifar.output import figures
+from kerascifar.training import models
 
 HISTORY = {
     "loss": [2.0, 1.5, 1.25, 1.0],
@@ -71,9 +71,10 @@ def test_the_kept_epoch_is_marked_and_named_in_the_legend():
 @pytest.mark.parametrize(
     "changes, title",
     [
-        ({}, "M6 · seed 0 · CIFAR-10"),
-        ({"seed": 2, "shortened": True}, "M6 · seed 2 · CIFAR-10 · shortened run"),
-        ({"train": "f" * 64}, "M6 · seed 0 · shapes · SYNTHETIC DATA"),
+        ({}, "M6 · seed 0 · CIFAR-10 · Adam 0.001, batch 256"),
+        ({"seed": 2, "shortened": True}, "M6 · seed 2 · CIFAR-10 · shortened run · Adam 0.001, batch 256"),
+        ({"row": {"name": "Model4", "model": "model4"}}, "Model4 · seed 0 · CIFAR-10 · 2 BatchNorm, 2 Dropout"),
+        ({"train": "f" * 64}, "M6 · seed 0 · shapes · SYNTHETIC DATA · Adam 0.001, batch 256"),
     ],
 )
 def test_the_title_says_what_is_shown(changes, title):
@@ -120,8 +121,8 @@ def test_augmentation_is_compared_on_the_same_axes():
     longer = {key: [*values, 3 * values[-1]] for key, values in HISTORY.items()}
     figure = figures.augmentation_comparison(named(HISTORY, "M1"), named(longer, "M5"))
     grid = np.array(figure.axes).reshape(2, 2)
-    assert grid[0, 0].get_title() == "no augmentation\nM1 · seed 0 · CIFAR-10"
-    assert grid[0, 1].get_title() == "augmentation\nM5 · seed 0 · CIFAR-10"
+    assert grid[0, 0].get_title() == "no augmentation\nM1 · seed 0 · CIFAR-10 · Adam 0.001, batch 256"
+    assert grid[0, 1].get_title() == "augmentation\nM5 · seed 0 · CIFAR-10 · Adam 0.001, batch 256"
     assert len(lines(grid[0, 0])["training"].get_xdata()) == 4
     assert len(lines(grid[0, 1])["training"].get_xdata()) == 5
     for row, top in zip(grid, (4.875, 225.0), strict=True):
@@ -145,7 +146,7 @@ def test_over_seeds_each_is_faint_and_the_median_bold_while_half_are_there():
     faint = [line for line in loss.get_lines() if line.get_alpha() == 0.25]
     assert [line.get_ydata().tolist() for line in faint[:3]] == [list(values) for values in curves] and len(faint) == 6
     assert lines(loss)["kept"].get_xdata().tolist() == [1, 2, 3]
-    assert figure.get_suptitle() == "M6 · 3 seeds · CIFAR-10"
+    assert figure.get_suptitle() == "M6 · 3 seeds · CIFAR-10 · Adam 0.001, batch 256"
 
 
 def test_the_overview_has_a_dot_per_seed_and_the_reports_cross_with_its_blur():
@@ -186,7 +187,10 @@ def test_classes_are_averaged_over_seeds():
     ]
     figure = figures.per_class([group, [made(row={"name": "Model4"})]])
     assert figure.axes[0].containers[0][0].get_height() == pytest.approx(60.0)
-    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["M6, 2 seeds", "Model4, 1 seed"]
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == [
+        "M6 (Adam 0.001, batch 256), 2 seeds",
+        "Model4 (Adam 0.001, batch 256), 1 seed",
+    ]
 
 
 def test_a_comparison_with_synthetic_data_is_marked():
@@ -248,75 +252,42 @@ def python():
     return run
 
 
-needs_shell = pytest.mark.skipif(os.name != "posix", reason="the stand-in for dot is a shell script")
+def test_a_diagram_has_a_bar_for_each_layer_and_marks_what_acts_only_in_training():
+    """Fails if a layer is left out, if shapes are inputs, or if BatchNormalization looks like any other layer."""
+    figure = figures.architecture(models.build("model4"))
+    axes = figure.axes[0]
+    texts = [text.get_text() for text in axes.texts]
+    kinds = [type(layer).__name__ for layer in models.build("model4").layers]
+    assert [text.split()[0] for text in texts[::2]] == kinds and texts[:2] == ["Conv2D 64 filters, relu", "32×32×64"]
+    standing_out = {
+        to_hex(bar.get_facecolor()) for bar, kind in zip(axes.patches, kinds, strict=True) if kind == "Dropout"
+    }
+    assert standing_out == {figures.VALIDATION.lower()}
+    assert figure.get_supxlabel() == "42,314 trainable parameters; 2 BatchNormalization, 2 Dropout."
 
 
-def fake_dot(folder, script):
-    path = folder / "dot"
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+def test_a_steep_start_does_not_spoil_the_axis_of_a_long_run():
+    """By hand: from epoch 6 on, the curves lie in 0.5 … 1, and a twentieth of that is left free on each side."""
+    history = {key: [90.0] * 5 + list(np.linspace(1, 0.5, 25)) for key in HISTORY}
+    loss = figures.training_statistics(made(history)).axes[0]
+    assert loss.get_ylim() == pytest.approx((0.475, 1.025))
+    assert figures.training_statistics(made({k: v[:15] for k, v in history.items()})).axes[0].get_ylim()[1] > 90
 
 
-def test_without_dot_the_diagram_is_left_out_with_one_line(tmp_path, monkeypatch):
-    pytest.importorskip("pydot")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert figures.graphviz_missing() == (
-        "Architecture diagrams are left out: Graphviz's program dot is missing "
-        "(Debian: apt install graphviz; macOS: brew install graphviz; Windows: winget install graphviz)."
+def test_a_figure_says_what_it_shows():
+    """Fails if a conclusion is typed: the losses are those of HISTORY, the shares those of the records."""
+    assert figures.training_statistics(made()).get_supxlabel() == (
+        "Kept: epoch 3 of 4. In the last epoch, the validation loss was 0.250 nats above its lowest value."
     )
-    assert figures.architecture(None, tmp_path / "model.png") is False
-    assert list(tmp_path.iterdir()) == []
-
-
-@needs_shell
-def test_a_broken_dot_is_named(tmp_path, monkeypatch):
-    pytest.importorskip("pydot")
-    fake_dot(tmp_path, "echo libgvc.so is gone >&2; exit 127")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    line = figures.graphviz_missing()
-    assert line is not None and line.startswith(
-        "Architecture diagrams are left out: Graphviz's program dot is installed"
+    pair = figures.augmentation_comparison(named(HISTORY, "M1"), named({**HISTORY, "val_loss": [3, 2, 1, 2]}, "M5"))
+    assert pair.get_supxlabel() == (
+        "Lowest validation loss: 1.375 nats in epoch 3 without augmentation, 1.000 nats in epoch 3 with it."
     )
-    assert "\n" not in line
-
-
-def test_without_pydot_the_line_names_it(monkeypatch):
-    monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
-    assert figures.graphviz_missing() == (
-        "Architecture diagrams are left out: the Python package pydot is missing (pip install pydot)."
+    shares = dict.fromkeys(cifar10.CLASS_NAMES, 0.5)
+    groups = [[made(per_class={"test": shares | {"ship": 0.75, "cat": 0.25}})], [made(per_class={"test": shares})]]
+    assert figures.per_class(groups).get_supxlabel() == (
+        "M6 is best at ship (75 %), worst at cat (25 %). M6 differs most from it at cat, by +25 points."
     )
-
-
-@needs_shell
-def test_what_dot_is_told_names_layers_activations_and_shapes(tmp_path, monkeypatch):
-    """A stand-in for dot writes what it was given: runs where Graphviz is missing, too."""
-    pytest.importorskip("pydot")
-    import keras
-
-    (tmp_path / "bin").mkdir()
-    # pydot hands dot a file in DOT language as its last argument, and reads the picture from standard output.
-    fake_dot(tmp_path / "bin", 'for last; do :; done; if [ -f "$last" ]; then cat "$last"; else cat; fi')
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    model = keras.Sequential(
-        [keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3, activation="relu", name="only_convolution")]
-    )
-    path = tmp_path / "out" / "model.png"
-    assert figures.architecture(model, path) is True
-    told = path.read_text()
-    for word in ("only_convolution", "Conv2D", "relu", "(None, 32, 32, 3)", "(None, 30, 30, 4)"):
-        assert word in told
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_the_diagram_is_a_picture(tmp_path):
-    if (reason := figures.graphviz_missing()) is not None:
-        pytest.skip(reason)
-    import keras
-
-    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3), keras.layers.Flatten()])
-    assert figures.architecture(model, tmp_path / "model.png") is True
-    with Image.open(tmp_path / "model.png") as image:
-        assert image.format == "PNG" and min(image.size) > 100
 
 
 def test_pictures_stand_side_by_side_with_their_titles():
