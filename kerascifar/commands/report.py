@@ -44,8 +44,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 
     out = arguments.out or arguments.runs / "report"
     written = report.write(own, published, out)
-    pictures = [path for path in written if path.suffix == ".png"]
-    for path in [*written, page.write(own, published, pictures, dataset, out)]:
+    for path in [*written, page.write(own, published, dataset, out)]:
         print(path)
     if published and Path("README.md").resolve() == readme.README:  # only in a checkout
         for path in readme.write_tables(published):
