@@ -45,8 +45,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 
     out = arguments.out or arguments.runs / "report"
     written = report.write(own, published, out)
-    pictures = [path for path in written if path.suffix == ".png"]
-    written.append(page.write(own, published, pictures, dataset, out))
+    written.append(page.write(own, published, dataset, out))
     print(selection.described([*own, *published]))
     print(f"{terminal.files_written(written)}; the page: {written[-1]}")
     if published and Path("README.md").resolve() == readme.README:  # only in a checkout

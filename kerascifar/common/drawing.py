@@ -46,8 +46,8 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def caption(figure: Figure) -> str:
-    """The text in a figure, except on its axes: titles, legends and numbers."""
-    texts = [figure.get_suptitle()]
+    """The text in a figure, except on its axes: titles, conclusion, legends and numbers."""
+    texts = [figure.get_suptitle(), figure.get_supxlabel()]
     for axes in figure.axes:
         texts += [axes.get_title(), *(text.get_text() for text in axes.texts)]
     for legend in [*filter(None, (axes.get_legend() for axes in figure.axes)), *figure.legends]:

@@ -1,6 +1,7 @@
-"""Focus maps as pictures: the image, its map and the masked image side by side."""
+"""Focus maps as pictures: the image, its map, and the map laid over the image, side by side."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-COLOURS = "jet"  # the original's colour bar: 0.0 blue … 1.0 red
+# Of all focus maps: brightness grows evenly with the evidence, and the order of colours survives any colour vision and
+# print in grey. The original's rainbow has bright bands where nothing special happens.
+COLOURS = "inferno"
+OPACITY = 0.6  # of a map over its image
+WRONG = "#c2321f"  # frames the image if the prediction is wrong
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,12 @@ class Focus:
     predicted: str
     probability: float  # of the predicted class
     source: str  # which image: "validation image 1234 (airplane)"
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the prediction differs from the class that `describe` names in the source. A photo's is not known."""
+        label = re.fullmatch(r"\w+ image \d+ \((.+)\)", self.source)
+        return label is not None and label[1] != self.predicted
 
 
 def explain(
@@ -56,12 +67,12 @@ def explain(
     """
     models.check_shapes(model)
     scaled = cifar10.scale(images)
-    probabilities = _probabilities(model, scaled)
-    predicted = probabilities.argmax(axis=1)
+    shares = probabilities(model, scaled)
+    predicted = shares.argmax(axis=1)
     chosen = np.array([p if c is None else c for c, p in zip(labels, predicted, strict=True)], dtype=np.int64)
     maps = methods.focus_maps(model, scaled, chosen, layer, method)
     return [
-        Focus(images[i], maps[i], class_names[chosen[i]], class_names[p], float(probabilities[i, p]), sources[i])
+        Focus(images[i], maps[i], class_names[chosen[i]], class_names[p], float(shares[i, p]), sources[i])
         for i, p in enumerate(predicted)
     ]
 
@@ -79,13 +90,13 @@ def describe(dataset: cifar10.Dataset, index: int) -> str:
 
 
 def panel(focus: Focus, record: records.Record, made_by: str) -> "Figure":
-    """The original's panel: image | focus map with its colour bar | image masked by the map. made_by: see `way`."""
+    """The image | its focus map with a colour bar | the map over the image. made_by: see `way`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.9), layout="constrained")
     axes = figure.subplots(1, 3)
     heat = _tiles(axes, focus)
-    for tile, title in zip(axes, ["original", f"focus map ({made_by})", "image × map"], strict=True):
+    for tile, title in zip(axes, ["image", f"focus map ({made_by})", "map over the image"], strict=True):
         tile.set_title(title, fontsize=11)
     bar = figure.colorbar(heat, ax=axes[1], ticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0], fraction=0.046, pad=0.04)
     bar.ax.tick_params(labelsize=9)
@@ -99,7 +110,7 @@ def panel(focus: Focus, record: records.Record, made_by: str) -> "Figure":
 
 
 def sheet(focuses: Sequence[Focus], record: records.Record, made_by: str) -> "Figure":
-    """One sheet for the ten classes (or any number): two groups a row, each image | focus map | masked image."""
+    """One sheet for the ten classes (or any number): two groups a row, each image | focus map | overlay."""
     from matplotlib.figure import Figure
 
     rows = math.ceil(len(focuses) / 2)
@@ -116,7 +127,10 @@ def sheet(focuses: Sequence[Focus], record: records.Record, made_by: str) -> "Fi
         tiles += axes
     bar = figure.colorbar(heat, ax=tiles, fraction=0.025, pad=0.02, aspect=40, ticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0])
     bar.ax.tick_params(labelsize=9)
-    title = f"{record.heading} · {made_by}\nfor each class: original | focus map | image × map"
+    if wrong := sum(focus.is_wrong for focus in focuses):
+        text = f"{wrong} of {len(focuses)} {'image is' if wrong == 1 else 'images are'} predicted wrong, framed in red."
+        figure.supxlabel(text, fontsize=10)
+    title = f"{record.heading} · {made_by}\nfor each class: image | focus map | map over the image"
     figure.suptitle(_plain(title), fontsize=12)
     if record.is_synthetic:
         drawing.mark_synthetic(figure)
@@ -138,7 +152,7 @@ def way(model: "keras.Sequential", layer: str | None, method: str) -> str:
     return f"{methods.title(method)}, {looked_at}"
 
 
-def _probabilities(model: "keras.Sequential", images: np.ndarray) -> np.ndarray:
+def probabilities(model: "keras.Sequential", images: np.ndarray) -> np.ndarray:
     """Softmax of the logits, float64 (n, 10)."""
     logits = [
         np.asarray(model(images[i : i + methods.BATCH], training=False)) for i in range(0, len(images), methods.BATCH)
@@ -150,18 +164,32 @@ def _probabilities(model: "keras.Sequential", images: np.ndarray) -> np.ndarray:
 
 
 def _tiles(axes: "Sequence[Axes]", focus: Focus) -> "AxesImage":
-    original, heat, masked = axes
-    original.imshow(focus.image, interpolation="nearest")
+    image, heat, overlay = axes
+    image.imshow(focus.image, interpolation="nearest")
     drawn = heat.imshow(focus.map, cmap=COLOURS, vmin=0, vmax=1, interpolation="bilinear")
-    masked.imshow(focus.image / 255 * focus.map[..., np.newaxis], interpolation="nearest")
+    overlay.imshow(overlaid(focus.image / 255, focus.map), interpolation="nearest")
     for tile in axes:
         tile.set_xticks([])
         tile.set_yticks([])
+        if focus.is_wrong:
+            tile.spines[:].set(color=WRONG, linewidth=2.5)
     return drawn
 
 
+def coloured(maps: np.ndarray) -> np.ndarray:
+    """Maps, 0..1, in colours: float (..., 3), 0..1."""
+    from matplotlib import colormaps
+
+    return np.asarray(colormaps[COLOURS](maps)[..., :3])
+
+
+def overlaid(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Maps (..., 32, 32) laid over images (..., 32, 32, 3); all 0..1."""
+    return (1 - OPACITY) * images + OPACITY * coloured(maps)
+
+
 def _prediction(focus: Focus) -> str:
-    return f"{focus.predicted} ({focus.probability:.1%})"
+    return f"{focus.predicted} ({focus.probability:.1%})" + (" ✗ wrong" if focus.is_wrong else "")
 
 
 def _nothing(focus: Focus) -> str:

@@ -33,7 +33,7 @@ def callbacks(run: Run, dataset: cifar10.Dataset, runs: Path) -> list[keras.call
 
 
 class FocusByEpoch(keras.callbacks.Callback):
-    """After each epoch, for the first validation image of each class: the image, its Grad-CAM map, the image masked.
+    """After each epoch, for the first validation image of each class: the image, its Grad-CAM map, and both.
 
     Args:
         folder: for the run's logs.
@@ -67,9 +67,7 @@ class FocusByEpoch(keras.callbacks.Callback):
 
 
 def sheet(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """A row of images, one of maps and one of masked images: float32 (3 * 96, n * 96, 3), 0..1."""
-    from matplotlib import colormaps
-
-    rows = [images, colormaps[pictures.COLOURS](maps)[..., :3], images * maps[..., np.newaxis]]
+    """A row of images, one of maps and one of maps over images: float32 (3 * 96, n * 96, 3), 0..1."""
+    rows = [images, pictures.coloured(maps), pictures.overlaid(images, maps)]
     tiled = np.concatenate([np.concatenate(list(row), axis=1) for row in rows]).astype("float32")
     return tiled.repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)

@@ -1,6 +1,7 @@
 """Figures from records (training curves, comparisons, confusion matrices), and a model's architecture diagram.
 
 Except `architecture`, the functions only draw and return a `Figure`, which `drawing.save` writes. None opens a window.
+Below each figure stands a conclusion, worked out from its numbers.
 """
 
 import importlib.util
@@ -18,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kerascifar.common import drawing, files
-from kerascifar.output import tables
+from kerascifar.output import overview, tables
 from kerascifar.runs import original
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ VALIDATION = "#D55E00"
 KEPT = "#555555"
 SERIES = (TRAINING, VALIDATION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # the rest of that palette
 FEW_EPOCHS = 20  # up to this number, each epoch gets a marker
+SETTLING = 5  # epochs in which a curve of many epochs changes steeply: its axis is fitted to the rest
 
 
 def training_statistics(record: "Record") -> Figure:
@@ -44,7 +46,10 @@ def training_statistics(record: "Record") -> Figure:
     _draw_accuracy(accuracy, record)
     for axes in (loss, accuracy):
         axes.set_xlabel("epoch")
-    figure.suptitle(record.heading, fontsize=13)
+    _settle(loss)
+    _settle(accuracy)
+    _entitle(figure, [record])
+    _conclude(figure, _kept([record]))
     _mark_synthetic(figure, [record])
     return figure
 
@@ -76,8 +81,10 @@ def training_statistics_over_seeds(runs: "Sequence[Record]") -> Figure:
         _epoch_axis(axes, max(run.epochs_trained for run in runs))
         axes.grid(alpha=0.3)
         axes.legend(fontsize=9)
-    first = runs[0]
-    figure.suptitle(first.heading.replace(f"seed {first.seed}", f"{len(runs)} seeds"), fontsize=13)
+    for axes in figure.axes:
+        _settle(axes)
+    _entitle(figure, runs)
+    _conclude(figure, _kept(runs))
     _mark_synthetic(figure, list(runs))
     return figure
 
@@ -114,6 +121,11 @@ def compared(groups: "Mapping[str, Sequence[Record]]") -> Figure:
         _epoch_axis(axes, max(run.epochs_trained for run in everything))
         axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), fontsize=9, ncols=4, loc="outside upper center")
+    for axes in figure.axes:
+        _settle(axes)
+    lowest = {name: np.median([_lowest(run) for run in runs]) for name, runs in groups.items()}
+    order = sorted(lowest, key=lambda name: lowest[name])
+    _conclude(figure, "Lowest validation loss, nats: " + ", ".join(f"{name} {lowest[name]:.3f}" for name in order))
     _mark_synthetic(figure, everything)
     return figure
 
@@ -160,7 +172,8 @@ def per_class(groups: "Sequence[Sequence[Record]]") -> Figure:
     for number, (group, colour) in enumerate(zip(groups, (TRAINING, VALIDATION, KEPT), strict=False)):
         shares = np.array([[100 * run.per_class["test"][name] for name in names] for run in group])
         places = np.arange(len(names)) + (number - (len(groups) - 1) / 2) * width
-        label = f"{group[0].name}, {len(group)} {'seeds' if len(group) > 1 else 'seed'}"
+        seeds = f"{len(group)} {'seeds' if len(group) > 1 else 'seed'}"
+        label = f"{group[0].name} ({overview.described(group[0].row)}), {seeds}"
         axes.bar(places, shares.mean(axis=0), width * 0.92, color=colour, alpha=0.55, label=label)
         if len(group) > 1:
             axes.plot(np.tile(places, len(group)), shares.ravel(), ".", color=colour, markersize=4)
@@ -169,6 +182,17 @@ def per_class(groups: "Sequence[Sequence[Record]]") -> Figure:
     axes.set_ylim(0, 100)
     axes.grid(axis="y", alpha=0.3)
     figure.legend(fontsize=9, ncols=len(groups), loc="outside upper right")  # inside, it would hide bars
+    means = [
+        np.mean([[100 * run.per_class["test"][name] for name in names] for run in group], axis=0) for group in groups
+    ]
+    best, worst = int(np.argmax(means[0])), int(np.argmin(means[0]))
+    text = f"{groups[0][0].name} is best at {names[best]} ({means[0][best]:.0f} %), worst at {names[worst]} "
+    text += f"({means[0][worst]:.0f} %)."
+    if len(groups) > 1:
+        gap = means[1] - means[0]
+        most = int(np.argmax(abs(gap)))
+        text += f" {groups[1][0].name} differs most from it at {names[most]}, by {gap[most]:+.0f} points."
+    _conclude(figure, text)
     _mark_synthetic(figure, [run for group in groups for run in group])
     return figure
 
@@ -187,9 +211,13 @@ def confusion(runs: "Sequence[Record]") -> Figure:
     axes.set_yticks(range(10), names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("label")
-    seeds = f"seed {runs[0].seed}" if len(runs) == 1 else f"mean of {len(runs)} seeds"
-    title = runs[0].heading.replace(f"seed {runs[0].seed}", seeds)
-    axes.set_title(f"{title}\ntest images by predicted class, % of the label", fontsize=11)
+    axes.set_title(f"{_heading(runs)}\ntest images by predicted class, % of the label", fontsize=11)
+    mistakes = shares - np.diag(np.diag(shares))
+    label, predicted = np.unravel_index(int(np.argmax(mistakes)), mistakes.shape)
+    share = (
+        f"{mistakes[label, predicted]:.0f} % of the images labelled {names[label]} are predicted as {names[predicted]}"
+    )
+    _conclude(figure, f"The most frequent mistake: {share}.")
     _mark_synthetic(figure, list(runs))
     return figure
 
@@ -213,14 +241,18 @@ def augmentation_comparison(without: "Record", with_: "Record") -> Figure:
     for column, (record, what) in enumerate([(without, "no augmentation"), (with_, "augmentation")]):
         _draw_loss(grid[0, column], record)
         _draw_accuracy(grid[1, column], record)
-        grid[0, column].set_title(f"{what}\n{record.heading}", fontsize=11)
+        grid[0, column].set_title(f"{what}\n{_heading([record])}", fontsize=9)
         grid[1, column].set_xlabel("epoch")
         grid[1, column].tick_params(labelleft=column == 0)
     for axes in grid[:, 1]:
         axes.set_ylabel("")
     epochs = max(record.epochs_trained for record in (without, with_))
     _epoch_axis(grid[0, 0], epochs)
+    _settle(*grid[0])
+    _settle(*grid[1])
     figure.suptitle("Training statistics without and with augmentation", fontsize=13)
+    best = [f"{_lowest(run):.3f} nats in epoch {run.epoch_kept}" for run in (without, with_)]
+    _conclude(figure, f"Lowest validation loss: {best[0]} without augmentation, {best[1]} with it.")
     _mark_synthetic(figure, [without, with_])
     return figure
 
@@ -266,6 +298,50 @@ def architecture(model: "keras.Sequential", path: Path) -> bool:
 
     files.write(path, draw)
     return True
+
+
+def _heading(runs: "Sequence[Record]") -> str:
+    """The runs' common heading, with the row's settings."""
+    first = runs[0]
+    seeds = f"seed {first.seed}" if len(runs) == 1 else f"{len(runs)} seeds"
+    return f"{first.heading.replace(f'seed {first.seed}', seeds)} · {overview.described(first.row)}"
+
+
+def _entitle(figure: Figure, runs: "Sequence[Record]") -> None:
+    figure.suptitle(_heading(runs), fontsize=13 if len(_heading(runs)) < 70 else 11)
+
+
+def _conclude(figure: Figure, text: str) -> None:
+    """Writes below a figure what it shows."""
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=9, color=KEPT, wrap=True)
+
+
+def _lowest(run: "Record") -> float:
+    losses = _finite(run.history["val_loss"])
+    return math.nan if np.isnan(losses).all() else float(np.nanmin(losses))
+
+
+def _kept(runs: "Sequence[Record]") -> str:
+    """When the runs were best, and what the epochs after that cost."""
+    kept, trained = (np.median([getattr(run, name) for run in runs]) for name in ("epoch_kept", "epochs_trained"))
+    text = f"Kept: epoch {kept:.0f} of {trained:.0f}" + (", medians over seeds" if len(runs) > 1 else "")
+    rise = np.median([_finite(run.history["val_loss"])[-1] - _lowest(run) for run in runs])
+    if math.isnan(rise):
+        return f"{text}."
+    return f"{text}. In the last epoch, the validation loss was {rise:.3f} nats above its lowest value."
+
+
+def _settle(*shared: Axes) -> None:
+    """Fits the vertical axis that these axes share to what follows the first, steep epochs, if enough follows."""
+    lines = [(line, axes) for axes in shared for line in axes.lines]
+    curves = [np.asarray(line.get_xydata()) for line, axes in lines if line.get_transform() == axes.transData]
+    if max(map(len, curves), default=0) <= FEW_EPOCHS:
+        return
+    late = np.concatenate([curve[curve[:, 0] > SETTLING, 1] for curve in curves])
+    late = late[np.isfinite(late)]
+    if len(late) and (room := 0.05 * np.ptp(late)):
+        for axes in shared:
+            axes.set_ylim(late.min() - room, late.max() + room)
 
 
 def _draw_loss(axes: Axes, record: "Record") -> None:

@@ -1,89 +1,127 @@
-"""Makes one page from records, `index.html`: verdicts, tables, curves, and where the models look. It works offline.
+"""Makes one page from records, `index.html`: what came out, claims, curves, where the models look. It works offline.
 
-The template is `page.html`. Charts are made with Vega-Lite: drawn once as SVG, for readers without JavaScript, and
-again in the browser, with tooltips, zoom and controls.
+The template is `page.html`, with `page.css` and `page.js`. Charts (`charts.py`) are drawn twice: here as SVG, for
+readers without JavaScript, and in the browser, with tooltips and controls, as wide as the screen allows.
 """
 
-import base64
-import csv
-import io
 import json
-import sys
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from kerascifar.common import files, terminal
-from kerascifar.common.errors import UserError
-from kerascifar.findings import analyses, claims, sensitivity
-from kerascifar.focus import methods, pictures
+from kerascifar.common import files
+from kerascifar.common.paths import CHECKOUT
+from kerascifar.findings import analyses, claims, metrics, sensitivity
+from kerascifar.findings.metrics import METRICS
+from kerascifar.focus import methods
 from kerascifar.images import cifar10
-from kerascifar.output import readme, report, tables
+from kerascifar.output import charts, gallery, overview, report, tables
 from kerascifar.runs import measurements, records
 from kerascifar.runs.records import Record
 from kerascifar.training import models
 
 if TYPE_CHECKING:
-    import keras
     import pandas as pd
 
-EACH = 4  # validation images of each class in the gallery: the first in the official order
-SEARCHED = 50  # validation images of each class, to find one that is predicted wrong
-COLOURS = "cividis"  # distinct with any colour vision, and in grey
-CURVES = {"loss": "loss (cross-entropy, nats)", "accuracy": "accuracy (%)"}
+ASSUMPTIONS = CHECKOUT / "docs" / "assumptions.md"
+# The look of a verdict, by its word; any other word looks open. Those that a few seeds only suggest are outlined.
+LOOKS = {
+    "confirmed": "good",
+    "supported": "good outlined",
+    "refuted": "bad",
+    "contradicted": "bad outlined",
+}
+SHORT = {  # of comparisons, in charts
+    " not higher than ": " ≤ ",
+    " higher than ": " > ",
+    " other than ": " ≠ ",
+    r"^(\S+) (\S+) (.) (\S+) \2$": r"\2: \1 \3 \4",  # the same class in two rows
+    r"^(\S+) (\S+) (.) \1 (.+)$": r"\1: \2 \3 \4",  # two classes in the same row
+}
+FIRST_SHOWN = ("M1", "M5")  # curves: the original's comparison without and with augmentation
+NUMBER = re.compile(r"[+−-]?\d[\d,.]*")
 
 
-def write(
-    own: Sequence[Record],
-    published: Sequence[Record],
-    figures: Sequence[Path],
-    dataset: cifar10.Dataset | None,
-    out: Path,
-) -> Path:
+@dataclass(frozen=True)
+class Drawn:
+    """A chart: the name that its permalink uses, its specification, and the same as SVG."""
+
+    name: str
+    title: str
+    specification: dict[str, Any]
+    svg: str
+
+
+class _Charts(dict[str, dict[str, Any]]):
+    """All charts of the page by name, for the browser to draw again."""
+
+    def add(self, name: str, title: str, chart: charts.Chart, width: int = 560) -> Drawn:
+        self[name] = charts.specification(chart)
+        return Drawn(name, title, self[name], charts.svg(self[name], width))
+
+
+def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.Dataset | None, out: Path) -> Path:
     """Writes the page about the user's runs, or the published ones if there are none, into `out`; returns its path.
 
     Args:
         own: the user's runs.
-        published: shown beside the user's runs in the results.
-        figures: PNG files; the ones in a folder `architecture` show models.
+        published: shown beside the user's runs in the results. They decide the claims, if there are any.
         dataset: for the gallery of focus maps; without it, the page says how to get one.
     """
     import jinja2
     import vl_convert
 
-    shown = [*own] or [*published]
-    curves = _curves([r for r in shown if r.experiment != records.CHOICES] or shown)
-    maps = gallery(shown, dataset) if dataset is not None else None
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("kerascifar.output", "."), autoescape=True, undefined=jinja2.StrictUndefined
-    )
+    shown, drawn = [*own] or [*published], _Charts()
+    main = overview.main_rows(shown)
+    rows = overview.table(main)
     judged = claims.table([*published] or [*own], claims.read())
-    verdicts = claims.verdicts(judged, between="\n")
+    verdicts = judged.groupby("claim", sort=False)["verdict"].first()
+    found = {result.name: result for result in analyses.results(shown)}
+    maps = gallery.gallery(shown, dataset) if dataset is not None else None
+    curves = {
+        name: charts.summarized(runs) for name, runs in _by_row([r for r in shown if r.experiment != records.CHOICES])
+    }
+    curves = curves or {name: charts.summarized(runs) for name, runs in _by_row(shown)}
+    first_shown = [name for name in FIRST_SHOWN if name in curves] or list(curves)[:2]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("kerascifar.output", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"cells": _cells, "markdown": _markdown, "script": _script}
     page = environment.get_template("page.html").render(
         synthetic=any(r.is_synthetic for r in shown),
-        verdicts=verdicts.to_dict("records"),
-        counts={v: count for v in claims.VERDICTS if (count := int((verdicts["verdict"] == v).sum()))},
         by="the published" if published else "your own",
-        rule=_markdown(claims.RULE),
-        judged=_html(judged.drop(columns=["words", "note"])),
+        counts=_counts(verdicts),
+        rows=rows.to_dict("records"),
+        conclusion=overview.conclusion(rows),
+        inside=(int(rows["inside"].eq(True).sum()), int(rows["inside"].notna().sum()), len(rows)),
+        runs=len(shown),
+        hours=sum(sum(r.seconds) for r in shown) / 3600,
+        accuracy=drawn.add("accuracy", "Test accuracy by row", charts.accuracy(rows)),
+        claims=_claims(judged, drawn),
+        rule=claims.RULE,
+        curves=drawn.add("curves", "Training curves", charts.curves(curves, first_shown)),
+        rows_of_curves=list(curves),
+        first_shown=first_shown,
+        lengths=_lengths(main),
+        gallery=maps,
+        faithful=_faithful(found.get("centred"), drawn),
+        models=_models(main),
+        sensitivity=_sensitivity(found.get("sensitivity-compared"), drawn),
         results=_results(own, published),
-        chart=_script(curves),
-        drawn=vl_convert.vegalite_to_svg(curves),
-        vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed").replace("</script", "<\\/script"),
-        pictures=[_picture(path) for path in figures if path.parent == out],
-        curves=[_picture(path) for path in figures if path.parent.name == "curves"],
-        diagrams=[_picture(path) for path in figures if path.parent.name == "architecture"],
-        layers=_layers(shown),
-        classes=_classes(shown),
-        gallery=_script(maps) if maps else None,
-        first=[e for e in maps["entries"] if e["first"]] if maps else [],
-        originals=maps["pictures"] if maps else [],
-        measures=[(a.title, _html(a.table), _markdown(a.text)) for a in analyses.results(shown)],
-        assumptions=_markdown(_section("## What the report leaves open")),
+        judged=judged,
+        analyses=list(found.values()),
+        confusions=_confusions(shown),
+        assumptions=ASSUMPTIONS.read_text(encoding="utf-8").partition("\n")[2] if ASSUMPTIONS.is_file() else "",
         made=_environment(shown),
-        reproduce=_reproduce(shown),
+        commands=_commands(shown),
+        data={"charts": drawn, "curves": curves, "settling": charts.SETTLING, "gallery": maps, "opacity": 60},
+        vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed").replace("</script", "<\\/script"),
     )
     path = out / "index.html"
     files.write_text(path, page)
@@ -92,32 +130,7 @@ def write(
 
 def _script(value: Any) -> str:
     """JSON for a script element."""
-    return json.dumps(value).replace("<", "\\u003c")
-
-
-def _html(table: "pd.DataFrame") -> str:
-    """A table as HTML, escaped."""
-
-    def text(value: Any) -> str:
-        if isinstance(value, float):
-            return tables.number(value)
-        return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-
-    return str(table.map(text).to_html(index=False, border=0, escape=True))
-
-
-def _results(own: Sequence[Record], published: Sequence[Record]) -> list[tuple[str, str, list[str]]]:
-    """Title, table and notes of each experiment."""
-    sections = []
-    for experiment in dict.fromkeys(r.experiment for r in [*own] or [*published]):
-        if experiment in (records.CHOICES, sensitivity.EXPERIMENT):  # these have their own tables
-            continue
-        own_runs, published_runs = ([r for r in runs if r.experiment == experiment] for runs in (own, published))
-        table = tables.readable(tables.results(own_runs, published_runs), whole=True)
-        html = str(table.to_html(index=False, border=0, escape=True))
-        notes = tables.notes(own_runs, published_runs)
-        sections.append((report.TITLES.get(experiment, experiment), html, notes))
-    return sections
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _markdown(text: str) -> str:
@@ -126,185 +139,187 @@ def _markdown(text: str) -> str:
     return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
 
 
-def _section(heading: str) -> str:
-    """README's text below a heading, up to the next one; empty if the package was installed without README."""
-    page = readme.README.read_text(encoding="utf-8") if readme.README.is_file() else ""
-    return page.partition(heading)[2].partition("\n")[2].partition("\n## ")[0]
+def _cells(table: "pd.DataFrame") -> list[list[tuple[str, bool]]]:
+    """A table's cells as text, and whether each is a number."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, float):
+            return tables.number(value)
+        return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+    lines = (map(text, line) for line in table.itertuples(index=False))
+    return [[(cell, bool(NUMBER.match(cell))) for cell in line] for line in lines]
 
 
-def _layers(shown: Sequence[Record]) -> dict[str, str]:
-    """For each model, the content of its diagram in words."""
-    layers_of = {}
-    for run in shown:
-        if (name := run.row.model) in models.BUILDERS and name not in layers_of:
-            network = models.build(name, **run.row.model_options)
-            shapes = ("×".join(map(str, layer.output.shape[1:])) for layer in network.layers)
-            layers_of[name] = ", ".join(
-                f"{type(layer).__name__} {s}" for layer, s in zip(network.layers, shapes, strict=True)
-            )
-    return layers_of
+def _by_row(shown: Sequence[Record]) -> list[tuple[str, list[Record]]]:
+    return [(name, [r for r in shown if r.name == name]) for name in dict.fromkeys(r.name for r in shown)]
 
 
-def _classes(shown: Sequence[Record]) -> list[tuple[str, str]]:
-    """The confusion matrix of each explained row, as a table."""
+def _counts(verdicts: "pd.Series") -> list[tuple[str, int, str]]:
+    """Each verdict's word, how many claims have it, and its look: the good ones first, the open ones last."""
+    counts = verdicts.value_counts(sort=False)
+    order = sorted(counts.index, key=lambda word: [*LOOKS, word].index(word))
+    return [(word, int(counts[word]), LOOKS.get(word, "open")) for word in order]
+
+
+def _claims(judged: "pd.DataFrame", drawn: _Charts) -> list[dict[str, Any]]:
+    """Each claim with its verdict, a chart for each metric of its comparisons, and the evidence as a table."""
+    comparison = judged["comparison"].str.rpartition(", ")
+    lines = judged.assign(label=comparison[0], metric=comparison[2])
+    for long, short in SHORT.items():
+        lines["label"] = lines["label"].str.replace(long, short, regex=True)
+    lines["title"] = (
+        lines["metric"].map({name: metric.words for name, metric in METRICS.items()}) + ", " + lines["unit"]
+    )
+    lines = lines.reindex(columns=[*lines.columns, *{"difference", "low", "high"}.difference(lines.columns)])
+    # Differences in one unit share an axis, so that claims can be compared.
+    of_looks = lines["metric"].isin(metrics.MEASURES)
+    axis = lines["unit"] + of_looks.map({True: " of evidence", False: ""})
+    ends = lines[["difference", "low", "high", "reported", "margin"]].astype("float64")
+    low = ends.min(axis=1).groupby(axis).min().clip(upper=-lines["margin"].groupby(axis).max())
+    high = ends.max(axis=1).groupby(axis).max()
+    found = []
+    for name, group in lines.groupby("claim", sort=False):
+        figures = []
+        for metric, part in group.groupby("metric", sort=False):
+            unit = axis[part.index[0]]
+            limits = (1.05 * low[unit], 1.05 * high[unit])
+            title = f"Claim {name}: {part['title'].iloc[0]}"
+            figures.append(drawn.add(f"{name}-{metric}", title, charts.forest(part, limits), 420))
+        first = group.iloc[0]
+        found.append(
+            {
+                "name": name,
+                "words": first["words"],
+                "verdict": first["verdict"],
+                "look": LOOKS.get(first["verdict"], "open"),
+                "sentence": first.get("sentence", ""),
+                "note": first.get("note", ""),
+                "seeds": int(group["n"].min()),
+                "figures": figures,
+                "evidence": _evidence(group),
+            }
+        )
+    return found
+
+
+def _evidence(group: "pd.DataFrame") -> "pd.DataFrame":
+    """A claim's comparisons in numbers."""
+
+    def signed(column: str) -> "pd.Series":
+        digits = group["unit"].map({"nats": 4, "epochs": 0}).fillna(1).astype(int)
+        values = zip(group[column].astype("float64"), digits, strict=True)
+        return [f"{value:+.{places}f}" if value == value else "" for value, places in values]
+
+    evidence = group[["label"]].rename(columns={"label": "comparison"}).assign(difference=signed("difference"))
+    evidence["95 % interval"] = [f"{a} … {b}" if a else "" for a, b in zip(signed("low"), signed("high"), strict=True)]
+    evidence = evidence.assign(original=signed("reported"), margin=group["margin"].map("{:g}".format), n=group["n"])
+    return evidence.assign(measured=group["title"])
+
+
+def _lengths(main: Sequence[Record]) -> str:
+    """The conclusion of the curves: how long the rows train."""
+    import statistics
+
+    epochs = {name: statistics.median(r.epochs_trained for r in runs) for name, runs in _by_row(main)}
+    shortest, longest = min(epochs, key=lambda name: epochs[name]), max(epochs, key=lambda name: epochs[name])
+    if shortest == longest:
+        return f"{longest} trains for {epochs[longest]:.0f} epochs."
+    return (
+        f"{longest} trains longest, for {epochs[longest]:.0f} epochs (median over seeds), and {shortest} is done "
+        f"soonest, after {epochs[shortest]:.0f}."
+    )
+
+
+def _faithful(result: analyses.Result | None, drawn: _Charts) -> dict[str, Any] | None:
+    """Charts of the kinds of map against the centred spot, one for each measure."""
+    if result is None:
+        return None
+    measures = [column.removesuffix(" ±") for column in result.table if column.endswith(" ±")]
+    figures = [drawn.add(f"faithful-{m}", m.capitalize(), charts.faithful(result.table, m), 360) for m in measures]
+    sentences = []
+    for line in result.table.groupby("row", sort=False).first().reset_index().to_dict("records"):
+        sides = {m: charts.sign(m) * line[m] / line[f"{m} ±"] for m in measures}
+        better, worse = (", ".join(m for m in measures if way * sides[m] > 1) or "no measure" for way in (1, -1))
+        sentences.append(
+            f"{line['row']}’s {line['map']} maps are more faithful than a spot in the middle of the image by {better}, "
+            f"and less faithful by {worse}."
+        )
+    return {"figures": figures, "conclusion": " ".join(sentences), "note": result.text}
+
+
+def _sensitivity(result: analyses.Result | None, drawn: _Charts) -> dict[str, Any] | None:
+    """The rows with one assumption changed, as dots."""
+    if result is None:
+        return None
+    outside = result.table["Test_acc outside"]
+    moved, known = int((outside == "yes").sum()), int((outside != "unknown").sum())
+    conclusion = f"{moved} of {known} changed assumptions move test accuracy by more than another seed does."
+    if rest := len(outside) - known:
+        conclusion += f" For {rest} more there are too few runs of the unchanged row."
+    figure = drawn.add("sensitivity", "One assumption changed", charts.sensitivity(result.table))
+    return {"figure": figure, "conclusion": conclusion, "note": result.note}
+
+
+def _results(own: Sequence[Record], published: Sequence[Record]) -> list[tuple[str, "pd.DataFrame", list[str]]]:
+    """Title, table and notes of each experiment."""
+    sections = []
+    for experiment in dict.fromkeys(r.experiment for r in [*own] or [*published]):
+        if experiment in (records.CHOICES, sensitivity.EXPERIMENT):  # these have their own tables
+            continue
+        own_runs, published_runs = ([r for r in runs if r.experiment == experiment] for runs in (own, published))
+        table = tables.readable(tables.results(own_runs, published_runs), whole=True)
+        sections.append((report.TITLES.get(experiment, experiment), table, tables.notes(own_runs, published_runs)))
+    return sections
+
+
+def _models(shown: Sequence[Record]) -> dict[str, Any]:
+    """The models' layers, in blocks that start with a convolution, side by side."""
+    columns: list[dict[str, Any]] = []
+    for name, runs in {r.row.model: [s for s in shown if s.row.model == r.row.model] for r in shown}.items():
+        if name not in models.BUILDERS:
+            continue
+        network = models.build(name, **runs[0].row.model_options)
+        blocks: list[list[dict[str, str]]] = []
+        for layer in network.layers:
+            kind = type(layer).__name__
+            if kind in ("Conv2D", "Flatten") or not blocks:
+                blocks.append([])
+            size = getattr(layer, "filters", getattr(layer, "units", getattr(layer, "rate", "")))
+            shape = "×".join(map(str, layer.output.shape[1:]))
+            blocks[-1].append({"kind": kind, "size": str(size), "shape": shape})
+        rows = dict.fromkeys(r.name for r in runs)
+        columns.append(
+            {
+                "name": name,
+                "rows": ", ".join(rows) if len(rows) < 4 else f"{next(iter(rows))} … {list(rows)[-1]}",
+                "parameters": models.parameters(network)[0],
+                "blocks": blocks[:-1],
+                "dense": blocks[-1],
+            }
+        )
+    alike: dict[str, list[str]] = {}
+    for column in columns:
+        layers = [layer for block in [*column["blocks"], column["dense"]] for layer in block]
+        alike.setdefault(str([one for one in layers if one["kind"] not in overview.TRAINING_ONLY]), []).append(
+            column["name"]
+        )
+    same = [f"{', '.join(names[:-1])} and {names[-1]}" for names in alike.values() if len(names) > 1]
+    conclusion = " ".join(f"{names} differ only in their BatchNormalization and Dropout layers." for names in same)
+    return {"columns": columns, "depth": max((len(c["blocks"]) for c in columns), default=0), "conclusion": conclusion}
+
+
+def _confusions(shown: Sequence[Record]) -> list[tuple[str, "pd.DataFrame"]]:
+    """The confusion matrix of each explained row."""
     import pandas as pd
 
     matrices = []
     for experiment, name in report.EXPLAINED:
         if runs := [r for r in shown if (r.experiment, r.name) == (experiment, name)]:
             names = runs[0].dataset["class_names"]
-            table = pd.DataFrame(tables.confusion(runs), index=names, columns=names).rename_axis("label \\ predicted")
-            matrices.append((name, _html(table.reset_index())))
+            table = pd.DataFrame(tables.confusion(runs).round(1), index=names, columns=names)
+            matrices.append((name, table.rename_axis("label \\ predicted").reset_index()))
     return matrices
-
-
-def _picture(path: Path) -> tuple[str, str]:
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        return path.stem, _inline(np.asarray(picture.convert("RGB")))
-
-
-def _inline(pixels: np.ndarray) -> str:
-    """A picture, uint8 (height, width, 3), for an `img`: as lossless WebP, at most a third of the size of PNG."""
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "webp", lossless=True, quality=100)
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def _curves(shown: Sequence[Record]) -> dict[str, Any]:
-    """Vega-Lite's specification of the training curves: one row at a time, with a checkbox for each seed."""
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["row", "seed", "split", "epoch", *CURVES])
-    for run in shown:
-        for split, prefix in (("training", ""), ("validation", "val_")):
-            values = zip(*(run.history[prefix + name] for name in CURVES), strict=True)
-            for epoch, (loss, accuracy) in enumerate(values, 1):
-                writer.writerow([run.name, run.seed, split, epoch, f"{loss:.4f}", f"{100 * accuracy:.2f}"])
-    rows = list(dict.fromkeys(r.name for r in shown))
-    seeds = sorted({r.seed for r in shown})
-    params: list[dict[str, Any]] = [
-        {"name": "row", "value": rows[0], "bind": {"input": "select", "options": rows, "name": "row "}}
-    ]
-    params += [{"name": f"seed{s}", "value": True, "bind": {"input": "checkbox", "name": f"seed {s} "}} for s in seeds]
-    on = " || ".join(f"(datum.seed == {s} && seed{s})" for s in seeds)
-    seeds_of = {name: sorted({r.seed for r in shown if r.name == name}) for name in rows}
-    axis = {"labelColor": "currentColor", "titleColor": "currentColor", "gridOpacity": 0.3, "tickColor": "currentColor"}
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "description": "Training and validation loss and accuracy by epoch, one line per seed",
-        "usermeta": {"seeds": seeds_of},
-        "data": {"values": table.getvalue(), "format": {"type": "csv"}},
-        "params": params,
-        "transform": [{"filter": "datum.row == row"}, {"filter": on}],
-        "hconcat": [
-            {
-                "width": 380,
-                "height": 260,
-                "mark": {"type": "line", "point": {"size": 8}, "strokeWidth": 1.2},
-                "params": [
-                    # The wheel alone still scrolls the page.
-                    {
-                        "name": f"zoom_{name}",
-                        "select": {"type": "interval", "zoom": "wheel![event.ctrlKey]"},
-                        "bind": "scales",
-                    }
-                ],
-                "encoding": {
-                    "x": {"field": "epoch", "type": "quantitative", "title": "epoch"},
-                    "y": {"field": name, "type": "quantitative", "title": title, "scale": {"zero": False}},
-                    "color": {
-                        "field": "split",
-                        "type": "nominal",
-                        "title": None,
-                        "scale": {"domain": ["training", "validation"], "range": ["#3d8fd1", "#D55E00"]},
-                        "legend": {"orient": "top"},
-                    },
-                    "strokeDash": {"field": "split", "type": "nominal", "legend": None},
-                    "detail": {"field": "seed"},
-                    "tooltip": [
-                        {"field": field, "type": "nominal"} for field in ("row", "seed", "split", "epoch", name)
-                    ],
-                },
-            }
-            for name, title in CURVES.items()
-        ],
-        "config": {
-            "background": "transparent",
-            "view": {"stroke": None},
-            "axis": axis,
-            "legend": {"labelColor": "currentColor"},
-            "font": "system-ui, sans-serif",
-        },
-    }
-
-
-def gallery(shown: Sequence[Record], dataset: cifar10.Dataset) -> dict[str, Any] | None:
-    """Validation images of each class, with their focus maps for the explained rows and all methods.
-
-    The first images in the official order, and the first one that the row predicts wrong. None if no run has weights.
-    """
-    usable = [
-        r for r in shown if (r.folder / records.MODEL).is_file() and r.dataset["train"] == dataset.fingerprint["train"]
-    ]
-    explained = [next((r for r in usable if (r.experiment, r.name) == key), None) for key in report.EXPLAINED]
-    validation = np.sort(cifar10.split(dataset.labels)[1])
-    shown_images: dict[int, str] = {}
-    entries: list[dict[str, Any]] = []
-    for record in filter(None, explained):
-        try:
-            model = records.load_model(record)
-        except UserError as problem:  # one damaged model must not hide the rest of the page
-            print(f"Left out of the gallery: {problem}", file=sys.stderr)
-            continue
-        indices, predicted = _chosen(model, validation, dataset)
-        labels, images = dataset.labels[indices], cifar10.scale(dataset.images[indices])
-        shown_images |= {int(index): _inline(dataset.images[index]) for index in indices}
-        for method in terminal.track(tuple(methods.METHODS), f"Focus maps of {record.name}"):
-            maps = methods.focus_maps(model, images, labels, method=method)
-            entries += [
-                {
-                    "row": record.name,
-                    "method": methods.title(method),
-                    "made": pictures.way(model, None, method),
-                    "class": dataset.class_names[label],
-                    "source": pictures.describe(dataset, int(index)),
-                    "predicted": dataset.class_names[guess],
-                    "right": bool(guess == label),
-                    "first": method == "gradcam" and bool(place == 0 or label != labels[place - 1]),
-                    "empty": not shown_map.any(),
-                    "picture": int(index),
-                    "map": _inline(_coloured(shown_map)),
-                }
-                for place, (index, label, guess, shown_map) in enumerate(
-                    zip(indices, labels, predicted, maps, strict=True)
-                )
-            ]
-    return {"pictures": shown_images, "entries": entries} if entries else None
-
-
-def _chosen(
-    model: "keras.Sequential", validation: np.ndarray, dataset: cifar10.Dataset
-) -> tuple[np.ndarray, np.ndarray]:
-    """The indices of the images to show, class by class, and the model's predictions for them."""
-    indices, predicted = [], []
-    for label in range(10):
-        group = validation[dataset.labels[validation] == label][:SEARCHED]
-        guesses = np.asarray(model.predict(cifar10.scale(dataset.images[group]), verbose=0)).argmax(axis=1)
-        places = np.union1d(np.arange(min(EACH, len(group))), np.flatnonzero(guesses != label)[:1])
-        indices.append(group[places])
-        predicted.append(guesses[places])
-    return np.concatenate(indices), np.concatenate(predicted)
-
-
-def _coloured(values: np.ndarray) -> np.ndarray:
-    """A map, 0..1, in colours: uint8 (32, 32, 3), in 32 steps to keep the file small."""
-    from matplotlib import colormaps
-
-    return np.asarray(colormaps[COLOURS](np.round(values * 31) / 31, bytes=True)[..., :3])
 
 
 def _environment(shown: Sequence[Record]) -> list[tuple[str, str]]:
@@ -333,7 +348,7 @@ def _measure(run: Record) -> str:
     return f"python -m kerascifar focus{published} --rows {run.name} --seeds {run.seed} --methods {measured}"
 
 
-def _reproduce(shown: Sequence[Record]) -> list[tuple[str, str]]:
+def _commands(shown: Sequence[Record]) -> list[tuple[str, str]]:
     """For each row, the command that trains it; then the commands that measure, judge and draw."""
     commands = []
     for name, experiment in {r.name: r.experiment for r in shown if r.experiment in report.TITLES}.items():

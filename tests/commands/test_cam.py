@@ -197,14 +197,17 @@ def test_class_draws_its_first_validation_image(place, figures, capsys, model):
     with Image.open(place / "runs/report/cam/M6-seed0-horse.png") as picture:
         assert picture.format == "PNG" and picture.width == 1350
     index = first_of("horse")
-    original, heat, masked, bar = figures[0].axes
+    original, heat, overlay, bar = figures[0].axes
     assert (shown(original) == index % 251).all()
     expected = methods.focus_maps(model, cifar10.scale(np.uint8(shown(original))[np.newaxis]), np.array([7]))[0]
     np.testing.assert_allclose(shown(heat), expected, atol=1e-5)
-    np.testing.assert_allclose(shown(masked), expected[..., np.newaxis] * (index % 251) / 255 * np.ones(3), atol=1e-5)
+    colours = heat.get_images()[0].get_cmap()(shown(heat))[..., :3]
+    np.testing.assert_allclose(shown(overlay), 0.4 * (index % 251) / 255 + 0.6 * colours, atol=1e-5)
     assert bar.get_ylim() == (0, 1)
-    assert heat.get_images()[0].get_cmap()(0.0)[2] > 0.4 > heat.get_images()[0].get_cmap()(0.0)[0]  # blue
-    assert heat.get_images()[0].get_cmap()(1.0)[0] > 0.4 > heat.get_images()[0].get_cmap()(1.0)[2]  # red
+    # As in CIELAB: the same step of evidence is about the same step of lightness, from black to almost white.
+    grey = heat.get_images()[0].get_cmap()(np.linspace(0, 1, 11))[:, :3] ** 2.2 @ [0.2126, 0.7152, 0.0722]
+    steps = np.diff(116 * np.cbrt(grey) - 16)
+    assert steps.min() > 5 and steps.max() < 2 * steps.min()
     title = figures[0].get_suptitle()
     assert title.startswith("evidence for: horse · predicted: ")
     assert title.splitlines()[1] == f"M6 · seed 0 · CIFAR-10 · validation image {index} (horse)"

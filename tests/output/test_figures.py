@@ -71,9 +71,10 @@ def test_the_kept_epoch_is_marked_and_named_in_the_legend():
 @pytest.mark.parametrize(
     "changes, title",
     [
-        ({}, "M6 · seed 0 · CIFAR-10"),
-        ({"seed": 2, "shortened": True}, "M6 · seed 2 · CIFAR-10 · shortened run"),
-        ({"train": "f" * 64}, "M6 · seed 0 · shapes · SYNTHETIC DATA"),
+        ({}, "M6 · seed 0 · CIFAR-10 · Adam 0.001, batch 256"),
+        ({"seed": 2, "shortened": True}, "M6 · seed 2 · CIFAR-10 · shortened run · Adam 0.001, batch 256"),
+        ({"row": {"name": "Model4", "model": "model4"}}, "Model4 · seed 0 · CIFAR-10 · 2 BatchNorm, 2 Dropout"),
+        ({"train": "f" * 64}, "M6 · seed 0 · shapes · SYNTHETIC DATA · Adam 0.001, batch 256"),
     ],
 )
 def test_the_title_says_what_is_shown(changes, title):
@@ -120,8 +121,8 @@ def test_augmentation_is_compared_on_the_same_axes():
     longer = {key: [*values, 3 * values[-1]] for key, values in HISTORY.items()}
     figure = figures.augmentation_comparison(named(HISTORY, "M1"), named(longer, "M5"))
     grid = np.array(figure.axes).reshape(2, 2)
-    assert grid[0, 0].get_title() == "no augmentation\nM1 · seed 0 · CIFAR-10"
-    assert grid[0, 1].get_title() == "augmentation\nM5 · seed 0 · CIFAR-10"
+    assert grid[0, 0].get_title() == "no augmentation\nM1 · seed 0 · CIFAR-10 · Adam 0.001, batch 256"
+    assert grid[0, 1].get_title() == "augmentation\nM5 · seed 0 · CIFAR-10 · Adam 0.001, batch 256"
     assert len(lines(grid[0, 0])["training"].get_xdata()) == 4
     assert len(lines(grid[0, 1])["training"].get_xdata()) == 5
     for row, top in zip(grid, (4.875, 225.0), strict=True):
@@ -145,7 +146,7 @@ def test_over_seeds_each_is_faint_and_the_median_bold_while_half_are_there():
     faint = [line for line in loss.get_lines() if line.get_alpha() == 0.25]
     assert [line.get_ydata().tolist() for line in faint[:3]] == [list(values) for values in curves] and len(faint) == 6
     assert lines(loss)["kept"].get_xdata().tolist() == [1, 2, 3]
-    assert figure.get_suptitle() == "M6 · 3 seeds · CIFAR-10"
+    assert figure.get_suptitle() == "M6 · 3 seeds · CIFAR-10 · Adam 0.001, batch 256"
 
 
 def test_the_overview_has_a_dot_per_seed_their_mean_and_the_originals_cross():
@@ -183,7 +184,10 @@ def test_classes_are_averaged_over_seeds():
     ]
     figure = figures.per_class([group, [made(row={"name": "Model4"})]])
     assert figure.axes[0].containers[0][0].get_height() == pytest.approx(60.0)
-    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["M6, 2 seeds", "Model4, 1 seed"]
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == [
+        "M6 (Adam 0.001, batch 256), 2 seeds",
+        "Model4 (Adam 0.001, batch 256), 1 seed",
+    ]
 
 
 def test_a_comparison_with_synthetic_data_is_marked():
@@ -243,6 +247,30 @@ def python():
         return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     return run
+
+
+def test_a_steep_start_does_not_spoil_the_axis_of_a_long_run():
+    """By hand: from epoch 6 on, the curves lie in 0.5 … 1, and a twentieth of that is left free on each side."""
+    history = {key: [90.0] * 5 + list(np.linspace(1, 0.5, 25)) for key in HISTORY}
+    loss = figures.training_statistics(made(history)).axes[0]
+    assert loss.get_ylim() == pytest.approx((0.475, 1.025))
+    assert figures.training_statistics(made({k: v[:15] for k, v in history.items()})).axes[0].get_ylim()[1] > 90
+
+
+def test_a_figure_says_what_it_shows():
+    """Fails if a conclusion is typed: the losses are those of HISTORY, the shares those of the records."""
+    assert figures.training_statistics(made()).get_supxlabel() == (
+        "Kept: epoch 3 of 4. In the last epoch, the validation loss was 0.250 nats above its lowest value."
+    )
+    pair = figures.augmentation_comparison(named(HISTORY, "M1"), named({**HISTORY, "val_loss": [3, 2, 1, 2]}, "M5"))
+    assert pair.get_supxlabel() == (
+        "Lowest validation loss: 1.375 nats in epoch 3 without augmentation, 1.000 nats in epoch 3 with it."
+    )
+    shares = dict.fromkeys(cifar10.CLASS_NAMES, 0.5)
+    groups = [[made(per_class={"test": shares | {"ship": 0.75, "cat": 0.25}})], [made(per_class={"test": shares})]]
+    assert figures.per_class(groups).get_supxlabel() == (
+        "M6 is best at ship (75 %), worst at cat (25 %). M6 differs most from it at cat, by +25 points."
+    )
 
 
 needs_shell = pytest.mark.skipif(os.name != "posix", reason="the stand-in for dot is a shell script")

@@ -1,0 +1,233 @@
+"""The page's charts, declared with Altair. Each is one table of inline data, drawn as wide as the space that it gets.
+
+Colours read on light and on dark ground; text takes the colour of the page.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import numpy as np
+
+from kerascifar.runs.records import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Chart = alt.LayerChart | alt.FacetChart
+HERE, ORIGINAL, BAND = "#3b82c4", "#e06c1f", "#8a9099"
+# Okabe and Ito's palette, its yellow and black replaced by ones that are legible on both grounds.
+SERIES = ("#3b82c4", "#e06c1f", "#0f9d76", "#c2689e", "#b8860b", "#7a6fd0", "#8a9099", "#4fb0d8")
+FACES = {"labelColor": "currentColor", "titleColor": "currentColor"}
+CONFIG: dict[str, Any] = {
+    "background": "transparent",
+    "font": "system-ui, sans-serif",
+    "view": {"stroke": None},
+    "mark": {"aria": False},  # the page says what a chart shows, and has its numbers as a table
+    "axis": FACES
+    | {
+        "gridColor": BAND,
+        "gridOpacity": 0.22,
+        "domain": False,
+        "ticks": False,
+        "labelFontSize": 12,
+        "labelPadding": 6,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "labelLimit": 280,
+        "tickCount": 7,
+        "titleAnchor": "end",
+    },
+    "legend": FACES | {"labelFontSize": 12, "symbolStrokeWidth": 2, "symbolOpacity": 1, "orient": "top", "title": None},
+}
+# A label is "row<tab>details<tab>more", or less. On a phone, it takes two lines: "row, more" and "details".
+NARROW = "containerSize()[0] < 500"
+PARTS = "split(datum.label, '\t')"
+TWO_LINES = f"[{PARTS}[0] + (length({PARTS}) > 2 ? ', ' + {PARTS}[2] : ''), {PARTS}[1]]"
+LABEL = f"{NARROW} ? {TWO_LINES} : replace(replace(datum.label, '\t', '\u2003'), '\t', ', ')"
+SPLITS = ("training", "validation")
+CURVES = {"loss": "loss (nats)", "accuracy": "accuracy (%)"}
+STATISTICS: tuple[Callable[..., Any], ...] = (np.nanmedian, np.nanmin, np.nanmax)  # over the seeds
+SETTLING = 5  # epochs in which a loss falls steeply; the axis is fitted to the rest
+LOWER_IS_BETTER = ("deletion",)
+NO_UNIT = ("road",)
+
+
+def specification(chart: Chart) -> dict[str, Any]:
+    """The chart in Vega-Lite, as wide as its container."""
+    fit = alt.AutoSizeParams(type="fit-x", contains="padding")
+    with alt.data_transformers.enable("default", consolidate_datasets=False, max_rows=None):
+        drawn: dict[str, Any] = chart.properties(width="container", autosize=fit).configure(**CONFIG).to_dict()
+    return drawn
+
+
+def svg(specification: dict[str, Any], width: int) -> str:
+    """The chart as SVG, `width` pixels wide inside its axes."""
+    import vl_convert
+
+    return str(vl_convert.vegalite_to_svg({**specification, "width": width}))
+
+
+def accuracy(table: "pd.DataFrame") -> Chart:
+    """Test accuracy by row: each seed, their mean, the interval of one more run, and the original's figure."""
+    values = table.drop(columns=["inside", "difference"])
+    settings = values["settings"].str.replace(", augmented", "\taugmented")
+    base = alt.Chart(_inline(values.assign(label=values["row"] + "\t" + settings))).encode(_labels(135, 260))
+    tooltip = ["row:N", "settings:N", "original:Q", "here:Q", "low:Q", "high:Q", "n:Q"]
+    low = alt.X("low:Q", title="test accuracy (%)", scale=alt.Scale(zero=False), axis=alt.Axis(format="d"))
+    return alt.layer(
+        base.mark_bar(height=9, opacity=0.22, color=HERE, cornerRadius=4).encode(low, x2="high"),
+        base.transform_flatten(["seeds"]).mark_tick(color=HERE, opacity=0.55, height=9).encode(alt.X("seeds:Q")),
+        base.mark_circle(color=HERE, size=80, opacity=1).encode(alt.X("here:Q"), tooltip=tooltip),
+        base.mark_point(color=ORIGINAL, shape="diamond", size=80, strokeWidth=2.2, opacity=1).encode(
+            alt.X("original:Q"), tooltip=tooltip
+        ),
+    ).properties(height=29 * len(table))
+
+
+def forest(lines: "pd.DataFrame", limits: tuple[float, float]) -> Chart:
+    """Comparisons in one unit: difference, interval, the original's difference, and the margin shaded."""
+    values = lines[["label", "difference", "low", "high", "reported", "margin", "n"]].assign(below=-lines["margin"])
+    width = _pixels(145, 185)  # the same for all, so that the charts stand in one column
+    same_place = alt.Axis(minExtent=width, maxExtent=width, labelLimit=width)
+    base = alt.Chart(_inline(values)).encode(alt.Y("label:N", sort=None, title=None, axis=same_place))
+    scale = alt.Scale(domain=list(limits), nice=False)
+    x = alt.X("difference:Q", title=lines["title"].iloc[0], scale=scale, axis=alt.Axis(tickCount=5))
+    tooltip = ["label:N", "difference:Q", "low:Q", "high:Q", "reported:Q", "margin:Q", "n:Q"]
+    return alt.layer(
+        base.mark_bar(color=BAND, opacity=0.28, height={"band": 1}).encode(alt.X("below:Q"), x2="margin"),
+        base.mark_rule(color=BAND, strokeWidth=1).encode(x=alt.datum(0)),
+        base.mark_rule(color=HERE, strokeWidth=2).encode(alt.X("low:Q"), x2="high"),
+        base.mark_circle(color=HERE, size=70, opacity=1).encode(x, tooltip=tooltip),
+        base.mark_point(color=ORIGINAL, shape="diamond", size=60, strokeWidth=2, opacity=1).encode(
+            alt.X("reported:Q"), tooltip=tooltip
+        ),
+    ).properties(height=24 * len(lines))
+
+
+def summarized(runs: Sequence[Record]) -> dict[str, Any]:
+    """One row's curves over its seeds: median, lowest and highest while half of the runs were training; epochs kept."""
+    curves: dict[str, Any] = {"kept": sorted(r.epoch_kept for r in runs)}
+    longest = max(len(r.history["loss"]) for r in runs)
+    for split, prefix in zip(SPLITS, ("", "val_"), strict=True):
+        for metric, (factor, digits) in zip(CURVES, ((1, 4), (100, 2)), strict=True):
+            stacked = np.full((len(runs), longest), np.nan)
+            for line, run in zip(stacked, runs, strict=True):
+                curve = np.array(run.history[prefix + metric], "float64") * factor
+                line[: len(curve)] = np.where(np.isfinite(curve), curve, np.nan)
+            enough = (~np.isnan(stacked)).sum(axis=0) * 2 >= len(runs)
+            summary = np.full((3, int(np.flatnonzero(enough).max(initial=-1)) + 1), np.nan)
+            for line, of in zip(summary, STATISTICS, strict=True):
+                line[enough[: len(line)]] = of(stacked[:, enough], axis=0).round(digits)
+            curves[f"{split} {metric}"] = _plain(summary.tolist())
+    return curves
+
+
+def curves(rows: dict[str, dict[str, Any]], shown: Sequence[str], metric: str = "loss") -> Chart:
+    """Medians and bands of the rows `shown`. The browser puts other rows into the same chart (`page.js`)."""
+    values = [
+        {"row": row, "split": split, "epoch": epoch, "median": middle, "low": low, "high": high}
+        | {"kept": split == "validation" and epoch in rows[row]["kept"]}
+        for row in shown
+        for split in SPLITS
+        for epoch, (middle, low, high) in enumerate(zip(*rows[row][f"{split} {metric}"], strict=True), 1)
+    ]
+    known = [v for v in values if v["low"] is not None]
+    settled = [v for v in known if v["epoch"] > SETTLING] or known
+    low, high = min((v["low"] for v in settled), default=0), max((v["high"] for v in settled), default=1)
+    nearest = alt.selection_point(name="nearest", nearest=True, on="pointerover", clear="pointerout")
+    base = alt.Chart(alt.InlineData(values=values)).encode(
+        alt.X("epoch:Q", title="epoch", scale=alt.Scale(nice=False), axis=alt.Axis(tickCount=10)),
+        alt.Color("row:N", sort=None, title=None, scale=alt.Scale(range=list(SERIES)), legend=alt.Legend()),
+    )
+    dashes = alt.Scale(domain=list(SPLITS), range=[[1, 0], [5, 3]])
+    dash = alt.StrokeDash("split:N", title=None, scale=dashes, legend=alt.Legend())
+    scale = alt.Scale(domain=[low, high], zero=False)
+    y = alt.Y("median:Q", title=CURVES[metric], scale=scale)
+    return alt.layer(
+        base.mark_area(opacity=0.16, clip=True).encode(
+            alt.Y("low:Q", title=CURVES[metric], scale=scale), y2="high", detail="split:N"
+        ),
+        base.mark_line(strokeWidth=1.8, clip=True).encode(y, dash),
+        base.mark_point(filled=True, size=60, opacity=1, clip=True).encode(y).transform_filter("datum.kept"),
+        base.mark_point(size=90, strokeWidth=2, clip=True, tooltip=alt.TooltipContent("data"))
+        .encode(y, opacity=alt.condition(nearest, alt.value(1), alt.value(0), empty=False))
+        .add_params(nearest),
+    ).properties(height=340)
+
+
+def sign(measure: str) -> int:
+    """1 if a higher value of the measure is more faithful, −1 if a lower one is."""
+    return -1 if measure in LOWER_IS_BETTER else 1
+
+
+def faithful(table: "pd.DataFrame", measure: str) -> Chart:
+    """How much more faithful each kind of map is than the centred spot, by one measure."""
+    values = table[["row", "map", "n"]].assign(better=sign(measure) * table[measure], half=table[f"{measure} ±"])
+    values = values.assign(low=values["better"] - values["half"], high=values["better"] + values["half"])
+    base = alt.Chart(_inline(values)).encode(
+        alt.Y("map:N", sort=None, title=None),
+        alt.YOffset("row:N", sort=None),
+        tooltip=["row:N", "map:N", "better:Q", "low:Q", "high:Q", "n:Q"],
+    )
+    title = f"{measure}: more faithful →" + ("" if measure in NO_UNIT else " (points)")
+    color = alt.Color("row:N", sort=None, title=None, scale=alt.Scale(range=list(SERIES)), legend=alt.Legend())
+    return alt.layer(
+        base.mark_bar(opacity=0.85).encode(alt.X("better:Q", title=title, axis=alt.Axis(tickCount=5)), color),
+        base.mark_rule(color="currentColor", strokeWidth=1.2).encode(alt.X("low:Q"), x2="high"),
+        base.mark_rule(color=BAND).encode(x=alt.datum(0)),
+    ).properties(height=14 * len(table))
+
+
+def sensitivity(table: "pd.DataFrame") -> Chart:
+    """Test accuracy with one assumption changed, minus the unchanged row's mean, over one more run's 95 % interval."""
+    changed = table["changed"].str.replace(
+        r"[a-z_]+\.(?=[a-z])", "", regex=True
+    )  # without the names of groups of options
+    values = table[["row", "changed", "like", "n"]].assign(
+        label=table["like"] + "\t" + changed,
+        difference=table["Test_acc difference"],
+        high=table["Test_acc 95 % ±"],
+        low=-table["Test_acc 95 % ±"],
+    )
+    tooltip = ["row:N", "changed:N", "like:N", "difference:Q", "high:Q", "n:Q"]
+    base = alt.Chart(_inline(values)).encode(_labels(150, 290), tooltip=tooltip)
+    x = alt.X("difference:Q", title="test accuracy, difference to the unchanged row (points)")
+    return alt.layer(
+        base.mark_bar(height=9, opacity=0.22, color=HERE, cornerRadius=4).encode(alt.X("low:Q"), x2="high"),
+        base.mark_rule(color=BAND).encode(x=alt.datum(0)),
+        base.mark_circle(color=HERE, size=80, opacity=1).encode(x),
+    ).properties(height=29 * len(table))
+
+
+def _labels(narrow: int, wide: int) -> alt.Y:
+    """The axis of rows, with labels that start in one column, so many pixels wide."""
+    width = _pixels(narrow, wide)
+    axis = alt.Axis(
+        labelExpr=LABEL,
+        labelAlign="left",
+        labelPadding=width,
+        labelLimit=width,
+        labelLineHeight=12,
+        labelFontSize=_pixels(11, 12),
+        labelOffset=_pixels(-6, 0),
+    )
+    return alt.Y("label:N", sort=None, title=None, axis=axis)
+
+
+def _pixels(narrow: int, wide: int) -> alt.ExprRef:
+    return alt.ExprRef(expr=f"{NARROW} ? {narrow} : {wide}")
+
+
+def _inline(values: "pd.DataFrame") -> alt.InlineData:
+    """Rounded to four significant digits; NaN becomes null."""
+    records = values.to_dict("records")
+    return alt.InlineData(values=[{key: _plain(value) for key, value in line.items()} for line in records])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, float):
+        return None if np.isnan(value) else float(f"{value:.4g}")
+    return value

@@ -1,0 +1,102 @@
+"""The page's gallery: validation images with the focus maps of two rows by every method, and what the rows predict."""
+
+import base64
+import io
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerascifar.common import terminal
+from kerascifar.common.errors import UserError
+from kerascifar.focus import methods, pictures
+from kerascifar.images import cifar10
+from kerascifar.output import report
+from kerascifar.runs import records
+
+if TYPE_CHECKING:
+    import keras
+
+EACH = 4  # validation images of each class: the first in the official order
+SEARCHED = 50  # validation images of each class, to find one that is predicted wrong
+
+
+def gallery(shown: Sequence[records.Record], dataset: cifar10.Dataset) -> dict[str, Any] | None:
+    """Images, and for each explained row its predictions and maps of them. None if no run has weights.
+
+    The images are the first of each class, and the first that each row predicts wrong.
+
+    Returns:
+        `classes`; `methods`, their titles; `images`, each with `source`, `label` and `picture`; and `rows`, each with
+        `name`, `made` (how each method made its maps), `probabilities` (images × classes, in percent) and `maps`
+        (methods × images). Pictures and maps are texts for an `img`; an empty map is an empty text.
+    """
+    usable = [
+        r for r in shown if (r.folder / records.MODEL).is_file() and r.dataset["train"] == dataset.fingerprint["train"]
+    ]
+    networks: dict[str, keras.Sequential] = {}
+    for key in report.EXPLAINED:
+        if run := next((r for r in usable if (r.experiment, r.name) == key), None):
+            try:
+                networks[run.label] = records.load_model(run)
+            except UserError as problem:  # one damaged model must not hide the rest of the page
+                print(f"Left out of the gallery: {problem}", file=sys.stderr)
+    if not networks:
+        return None
+    indices = chosen(list(networks.values()), dataset)
+    labels, images = dataset.labels[indices], cifar10.scale(dataset.images[indices])
+    rows = []
+    for label, network in networks.items():
+        maps = [
+            [
+                _inline(_in_steps(one)) if one.any() else ""
+                for one in methods.focus_maps(network, images, labels, method=m)
+            ]
+            for m in terminal.track(tuple(methods.METHODS), f"Focus maps of {label}")
+        ]
+        rows.append(
+            {
+                "name": label,
+                "made": [pictures.way(network, None, method) for method in methods.METHODS],
+                "probabilities": (100 * pictures.probabilities(network, images)).round(1).tolist(),
+                "maps": maps,
+            }
+        )
+    return {
+        "classes": list(dataset.class_names),
+        "methods": [methods.title(method) for method in methods.METHODS],
+        "images": [
+            {"source": pictures.describe(dataset, int(i)), "label": int(c), "picture": _inline(dataset.images[i])}
+            for i, c in zip(indices, labels, strict=True)
+        ],
+        "rows": rows,
+    }
+
+
+def chosen(networks: "Sequence[keras.Sequential]", dataset: cifar10.Dataset) -> np.ndarray:
+    """The official indices of the images to show, class by class."""
+    validation = np.sort(cifar10.split(dataset.labels)[1])
+    indices = []
+    for label in range(10):
+        group = validation[dataset.labels[validation] == label][:SEARCHED]
+        places = np.arange(min(EACH, len(group)))
+        for network in networks:
+            guesses = np.asarray(network.predict(cifar10.scale(dataset.images[group]), verbose=0)).argmax(axis=1)
+            places = np.union1d(places, np.flatnonzero(guesses != label)[:1])
+        indices.append(group[places])
+    return np.concatenate(indices)
+
+
+def _inline(pixels: np.ndarray) -> str:
+    """A picture, uint8 (height, width, 3), for an `img`: as lossless WebP, at most a third of the size of PNG."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "webp", lossless=True, quality=100)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _in_steps(values: np.ndarray) -> np.ndarray:
+    """A map, 0..1, in colours: uint8 (32, 32, 3), in 32 steps to keep the file small."""
+    return (255 * pictures.coloured(np.round(values * 31) / 31)).round().astype("uint8")

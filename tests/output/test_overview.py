@@ -1,0 +1,51 @@
+"""Rows beside the original: means, intervals, and the words that tell rows apart."""
+
+import factories
+import numpy as np
+import pytest
+
+from kerascifar.output import overview
+
+
+def runs(*shares, **changes):
+    return [
+        factories.record(
+            seed=seed, results={s: {"loss": 1.0, "accuracy": a} for s in ("train", "validation", "test")}, **changes
+        )
+        for seed, a in enumerate(shares)
+    ]
+
+
+def test_a_row_stands_beside_the_original_with_the_interval_of_one_more_run():
+    """The original has 67.97 for M1. By hand for 68, 69, 70: t(2) = 4.3027, sd = 1, times the root of 1 + 1/3."""
+    line = overview.table(runs(0.68, 0.69, 0.70)).iloc[0]
+    assert (line["row"], line["n"], line["settings"]) == ("M1", 3, "Adam 0.001, batch 256")
+    assert (line["original"], line["here"], line["sd"]) == pytest.approx((67.97, 69.0, 1.0))
+    assert line["high"] - line["here"] == line["here"] - line["low"] == pytest.approx(4.3027 * np.sqrt(4 / 3), abs=1e-3)
+    assert line["difference"] == pytest.approx(1.03) and line["inside"]
+    assert not overview.table(runs(0.70, 0.701, 0.702)).iloc[0]["inside"]
+
+
+@pytest.mark.parametrize("changes", [{"row": {"batch_size": 128}}, {"shortened": True}, {"row": {"name": "Mine"}}])
+def test_other_settings_and_shortened_runs_are_not_compared(changes):
+    line = overview.table(runs(0.68, 0.69, 0.70, **changes)).iloc[0]
+    assert np.isnan(line["original"]) and line["inside"] is None
+
+
+def test_the_conclusion_counts_what_is_inside_and_names_the_largest_gap():
+    """By hand: M1 is inside; M4, reported 64.48, is 4.48 points lower; M5 has one run only."""
+    table = overview.table(
+        runs(0.68, 0.69, 0.70)
+        + runs(0.60, 0.60, 0.60, row={"name": "M4", "learning_rate": 0.01})
+        + runs(0.71, row={"name": "M5", "augment": True})
+    )
+    assert overview.conclusion(table) == (
+        "The original's figure lies inside the interval in 1 of 2 rows. 1 has fewer than three runs, so no interval. "
+        "The largest gap is M4's, 4.5 points lower here."
+    )
+
+
+def test_rows_with_batch_normalization_or_dropout_are_told_apart_by_them():
+    row = factories.record(row={"name": "Model4", "model": "model4", "augment": True}).row
+    assert overview.described(row) == "2 BatchNorm, 2 Dropout"
+    assert overview.described(factories.record(row={"augment": True}).row) == "Adam 0.001, batch 256, augmented"
