@@ -135,7 +135,8 @@ def curves(rows: dict[str, dict[str, Any]], shown: Sequence[str], metric: str = 
     known = [v for v in values if v["low"] is not None]
     settled = [v for v in known if v["epoch"] > SETTLING] or known
     low, high = min((v["low"] for v in settled), default=0), max((v["high"] for v in settled), default=1)
-    nearest = alt.selection_point(name="nearest", nearest=True, on="pointerover", clear="pointerout")
+    of = ["row", "split", "epoch"]
+    nearest = alt.selection_point(name="nearest", nearest=True, fields=of, on="pointerover", clear="pointerout")
     base = alt.Chart(alt.InlineData(values=values)).encode(
         alt.X("epoch:Q", title="epoch", scale=alt.Scale(nice=False), axis=alt.Axis(tickCount=10)),
         alt.Color("row:N", sort=None, title=None, scale=alt.Scale(range=list(SERIES)), legend=alt.Legend()),

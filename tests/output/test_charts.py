@@ -16,7 +16,7 @@ def values(chart):
 
 def test_curves_are_medians_between_the_lowest_and_highest_seed_while_half_were_training():
     """By hand, for losses of three epochs in two runs and of one in a third: from epoch 2 on, two runs are left."""
-    curves = ([3.0, 2.0, 1.0], [1.0, 1.0, 0.5], [2.0])
+    curves = ([3.0, 2.0, 1.0], [1.0, 1.0, 0.5], [1.5])
     names = ("loss", "accuracy", "val_loss", "val_accuracy")
     runs = [
         factories.record(history=dict.fromkeys(names, curve), seed=seed, epoch_kept=len(curve))
@@ -24,10 +24,10 @@ def test_curves_are_medians_between_the_lowest_and_highest_seed_while_half_were_
     ]
     summary = charts.summarized(runs)
     assert summary["kept"] == [1, 3, 3]
-    assert summary["validation loss"] == [[2.0, 1.5, 0.75], [1.0, 1.0, 0.5], [3.0, 2.0, 1.0]]
-    assert summary["training accuracy"][0] == [200.0, 150.0, 75.0]
+    assert summary["validation loss"] == [[1.5, 1.5, 0.75], [1.0, 1.0, 0.5], [3.0, 2.0, 1.0]]
+    assert summary["training accuracy"][0] == [150.0, 150.0, 75.0]
     drawn = values(charts.curves({"M1": summary}, ["M1"]))
-    assert [v["median"] for v in drawn if v["split"] == "validation"] == [2.0, 1.5, 0.75]
+    assert [v["median"] for v in drawn if v["split"] == "validation"] == [1.5, 1.5, 0.75]
     assert [(v["split"], v["epoch"]) for v in drawn if v["kept"]] == [("validation", 1), ("validation", 3)]
 
 
