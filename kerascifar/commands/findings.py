@@ -54,9 +54,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 
 def _explain(runs: "list[Record]", table: "pd.DataFrame", out: Path) -> None:
     """Prints the verdicts and the analyses beside them, and writes the tables of these."""
-    from rich.console import Console
-
     from kerascifar.common.load_keras import load_keras_to_count
+    from kerascifar.common.terminal import Console
     from kerascifar.findings import analyses, claims
     from kerascifar.output import tables
 

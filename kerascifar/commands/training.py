@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerascifar.commands.options import as_json
-from kerascifar.common import errors, files, machine, terminal
+from kerascifar.common import files, machine, terminal
 from kerascifar.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,9 +45,8 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of `train`: the exit status, the records of finished runs, the images, and the console to print to."""
+    """The result of `train`: the records of finished runs, the images, and the console to print to."""
 
-    status: int
     records: "list[Record]"
     dataset: "Dataset"
     console: "Console"
@@ -86,42 +85,36 @@ def train(runs: "Sequence[Run]", options: Options) -> Outcome:
     execute = options.connect() if options.connect else None
 
     load_keras()
-    from rich.console import Console
-
     from kerascifar.runs import experiment
 
     # When writing to a file, leave room for the whole table.
-    console = Console(width=None if sys.stdout.isatty() else 160, stderr=options.json)
+    console = terminal.Console(width=None if sys.stdout.isatty() else 160, stderr=options.json)
     callbacks: dict[str, Any] = {}
     if options.tensorboard:
         from kerascifar.focus import tensorboard
 
         tensorboard.check()
         callbacks["callbacks"] = functools.partial(tensorboard.callbacks, runs=options.runs.resolve())
-    try:
-        trained = experiment.train(
-            runs,
-            dataset,
-            options.runs,
-            console,
-            options.command,
-            deterministic=options.deterministic,
-            execute=execute,
-            **callbacks,
-        )
-    except experiment.Interrupted as stop:
-        terminal.say(console, str(stop))
-        return Outcome(errors.INTERRUPTED, [], dataset, console)
-    return Outcome(0, trained, dataset, console)
+    trained = experiment.train(
+        runs,
+        dataset,
+        options.runs,
+        console,
+        options.command,
+        deterministic=options.deterministic,
+        execute=execute,
+        **callbacks,
+    )
+    return Outcome(trained, dataset, console)
 
 
 def train_and_show(runs: "Sequence[Run]", options: Options) -> int:
     """Trains, then prints the experiment's table and writes its tables and figures; returns the exit status."""
     outcome = train(runs, options)
     if not outcome.records:
-        if options.json and not outcome.status:
+        if options.json:
             print("[]")
-        return outcome.status
+        return 0
     from kerascifar.output import report, tables
     from kerascifar.runs import records
 
@@ -129,12 +122,6 @@ def train_and_show(runs: "Sequence[Run]", options: Options) -> int:
     everything = [] if outcome.dataset.is_synthetic else records.current(records.list_records(records.PUBLISHED))
     published = [r for r in everything if r.experiment == name]
     table = tables.results(own, published)
-    if options.json:
-        print(as_json(table))
-    else:
-        console.print(tables.as_rich(table, f"{name} on {outcome.dataset.name}"), soft_wrap=True)
-    for note in tables.notes(own, published):
-        console.print(note, markup=False, highlight=False)
     # The files include all rows of the experiment, so that training one row does not remove the others from the table.
     names = {r.name for r in own}
     others = [
@@ -148,6 +135,12 @@ def train_and_show(runs: "Sequence[Run]", options: Options) -> int:
         options.runs / "report",
         lambda text: console.print(text, markup=False),
     )
+    if options.json:
+        print(as_json(table))
+    else:
+        console.print(tables.as_rich(table, f"{name} on {outcome.dataset.name}"), soft_wrap=True)
+    for note in tables.notes(own, published):
+        console.print(note, markup=False, highlight=False)
     terminal.say(console, f"\nTables and figures: {options.runs / 'report'}")
     for path in written:
         terminal.say(console, f"  {path}")
