@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     table = compare.table(runs)
     path = arguments.runs / "report" / "compare"
     tables.save_plain(table, path, "Compared: " + ", ".join(runs), [compare.NOTE])
-    drawing.save(figures.compared(runs), path.with_suffix(".png"))
+    drawing.save(lambda: figures.compared(runs), path.with_suffix(".png"))
     text = f"{tables.plain_markdown(table)}\n\n{compare.NOTE}\n\n{path.with_suffix('.png')}"
     print(options.as_json(table) if arguments.json else text)
     return 0

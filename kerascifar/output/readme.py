@@ -1,6 +1,7 @@
 """Published records → README's results, between two marks, and the tables and figures in `docs/results/`."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,6 @@ def write(published: Sequence[records.Record], focus: Callable[[records.Record],
     for experiment, row in report.EXPLAINED:
         for run in published:
             if (run.experiment, run.name, run.seed) == (experiment, row, 0):
-                drawing.save(focus(run), RESULTS / f"focus-{row}.png")
+                drawing.save(partial(focus, run), RESULTS / f"focus-{row}.png")
                 written.append(RESULTS / f"focus-{row}.png")
     return [*written, *write_tables(published)]
