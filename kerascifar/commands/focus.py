@@ -1,9 +1,11 @@
 """`python -m kerascifar focus`: measures the focus maps of trained models on the test images."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from kerascifar.commands import options
+from kerascifar.common import errors
 from kerascifar.common.errors import UserError
 
 HELP = "measure the focus maps of trained models on the test images"
@@ -69,7 +71,12 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     work = [kind for record in with_weights for kind in measuring.missing(record, kinds, count)]
     with terminal.counted(len(work) * len(list(measuring.parts(count)))) as tick:
         for record in with_weights:
-            measuring.measure(record, scaled, labels, kinds, count, tick)
+            try:
+                measuring.measure(record, scaled, labels, kinds, count, tick)
+            except UserError as problem:  # one model without maps must not keep the others from being measured
+                if len(with_weights) == 1:
+                    raise
+                print(f"Left out: {record.label}. {errors.printable(str(problem))}", file=sys.stderr)
     table = measuring.table(selected)
     path = arguments.runs / "report" / "focus"
     tables.save_plain(table, path, "Where models look", [measuring.NOTE])

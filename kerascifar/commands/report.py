@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.common.load_keras import load_keras
+    from kerascifar.common.load_keras import load_tensorflow
     from kerascifar.images import cifar10
     from kerascifar.runs import records
 
@@ -34,12 +34,12 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         )
     dataset = None
     try:
+        load_tensorflow("Focus maps")
         dataset = cifar10.load(arguments.data, download=False)
     except UserError as problem:
         if arguments.data is not None:
             raise
         print(f"Omitting the gallery of focus maps. {problem}", file=sys.stderr)
-    load_keras()
     from kerascifar.output import page, readme, report
 
     out = arguments.out or arguments.runs / "report"
@@ -48,6 +48,9 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     for path in [*written, page.write(own, published, pictures, dataset, out)]:
         print(path)
     if published and Path("README.md").resolve() == readme.README:  # only in a checkout
-        for path in readme.write_tables(published):
-            print(path)
+        try:
+            for path in readme.write_tables(published):
+                print(path)
+        except OSError as error:
+            print(f"README's tables are not updated: {error.strerror} ({error.filename}).", file=sys.stderr)
     return 0

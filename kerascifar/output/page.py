@@ -257,34 +257,42 @@ def gallery(shown: Sequence[Record], dataset: cifar10.Dataset) -> dict[str, Any]
     entries: list[dict[str, Any]] = []
     for record in filter(None, explained):
         try:
-            model = records.load_model(record)
-        except UserError as problem:  # one damaged model must not hide the rest of the page
+            indices, found = _entries(record, validation, dataset)
+        except UserError as problem:  # a model that is damaged or diverged must not hide the rest of the page
             print(f"Left out of the gallery: {problem}", file=sys.stderr)
             continue
-        indices, predicted = _chosen(model, validation, dataset)
-        labels, images = dataset.labels[indices], cifar10.scale(dataset.images[indices])
         shown_images |= {int(index): _inline(dataset.images[index]) for index in indices}
-        for method in terminal.track(tuple(methods.METHODS), f"Focus maps of {record.name}"):
-            maps = methods.focus_maps(model, images, labels, method=method)
-            entries += [
-                {
-                    "row": record.name,
-                    "method": methods.title(method),
-                    "made": pictures.way(model, None, method),
-                    "class": dataset.class_names[label],
-                    "source": pictures.describe(dataset, int(index)),
-                    "predicted": dataset.class_names[guess],
-                    "right": bool(guess == label),
-                    "first": method == "gradcam" and bool(place == 0 or label != labels[place - 1]),
-                    "empty": not shown_map.any(),
-                    "picture": int(index),
-                    "map": _inline(_coloured(shown_map)),
-                }
-                for place, (index, label, guess, shown_map) in enumerate(
-                    zip(indices, labels, predicted, maps, strict=True)
-                )
-            ]
+        entries += found
     return {"pictures": shown_images, "entries": entries} if entries else None
+
+
+def _entries(
+    record: Record, validation: np.ndarray, dataset: cifar10.Dataset
+) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """The indices of the images to show for a run, and an entry of the gallery for each image and method."""
+    model = records.load_model(record)
+    indices, predicted = _chosen(model, validation, dataset)
+    labels, images = dataset.labels[indices], cifar10.scale(dataset.images[indices])
+    entries: list[dict[str, Any]] = []
+    for method in terminal.track(tuple(methods.METHODS), f"Focus maps of {record.name}"):
+        maps = methods.focus_maps(model, images, labels, method=method)
+        entries += [
+            {
+                "row": record.name,
+                "method": methods.title(method),
+                "made": pictures.way(model, None, method),
+                "class": dataset.class_names[label],
+                "source": pictures.describe(dataset, int(index)),
+                "predicted": dataset.class_names[guess],
+                "right": bool(guess == label),
+                "first": method == "gradcam" and bool(place == 0 or label != labels[place - 1]),
+                "empty": not shown_map.any(),
+                "picture": int(index),
+                "map": _inline(_coloured(shown_map)),
+            }
+            for place, (index, label, guess, shown_map) in enumerate(zip(indices, labels, predicted, maps, strict=True))
+        ]
+    return indices, entries
 
 
 def _chosen(
