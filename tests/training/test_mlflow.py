@@ -1,4 +1,4 @@
-"""README's recipe for MLflow, where MLflow is installed (it is no dependency)."""
+"""README's recipe for MLflow, where MLflow is installed (it is no dependency): `make test-all` runs it."""
 
 import re
 
