@@ -39,6 +39,7 @@ TAKES_notebooks   := DATA
 TAKES_test        := DATA
 TAKES_quick       := DATA
 TAKES_test-lowest := DATA
+TAKES_test-all    := TORCH=cpu
 TAKES_soak        := KILLS
 TAKES_bench       := DATA
 TAKES_lock        := UPGRADE=1
@@ -59,7 +60,7 @@ endif
 endif
 
 .PHONY: help setup experiment1 experiment2 choices verify demo report serve dashboard notebooks \
-	test quick test-lowest soak bench docs lock address clean
+	test quick test-lowest test-all soak bench docs lock address clean
 
 help:
 	@echo 'make setup         install everything in $(VENV); the targets below do this when necessary'
@@ -75,6 +76,7 @@ help:
 	@echo 'make test          check lint, format, types and imports; run tests    $(TAKES_test)'
 	@echo 'make quick         the same without slow tests, in a minute or two     $(TAKES_quick)'
 	@echo 'make test-lowest   run the tests with the oldest supported packages    $(TAKES_test-lowest)'
+	@echo 'make test-all      run the optional tests: PyTorch, grad-cam, MLflow, S3 $(TAKES_test-all)'
 	@echo 'make soak          kill local runs 500 times, cluster runs 60 times    $(TAKES_soak)'
 	@echo 'make bench         compare speed with plain Keras and PyTorch, 15 min  $(TAKES_bench)'
 	@echo 'make docs          build the API documentation in site/'
@@ -133,6 +135,16 @@ test-lowest: $(READY)
 	$(PY) -m uv venv --quiet --clear --python $(PY) $(VENV)-lowest
 	$(PY) -m uv pip install --quiet --python $(VENV)-lowest --resolution lowest-direct -e '.[dev,cluster,dashboard,notebooks]'
 	$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(VENV)-lowest/bin/python -m pytest $(PARALLEL)
+
+# The tests that need packages which nothing else needs. The second line fails if one is missing, so that none is skipped.
+# TORCH=cpu takes PyTorch from its own index, without 3 GB of CUDA; TORCH is uv's --torch-backend.
+OPTIONAL := test_methods_against_grad_cam.py test_mlflow.py test_storage.py test_backends.py
+test-all: $(READY)
+	$(PY) -m uv venv --quiet --clear --python $(PY) $(VENV)-all
+	$(PY) -m uv pip install --quiet --python $(VENV)-all $(if $(TORCH),--torch-backend $(TORCH)) \
+	-e '.[dev,cluster,dashboard,notebooks,optional-tests]'
+	$(VENV)-all/bin/python -c 'import torch, torchvision, pytorch_grad_cam, mlflow, moto.server, pyarrow, ray, jax'
+	$(VENV)-all/bin/python -m pytest $(wildcard $(addprefix tests/*/,$(OPTIONAL)))
 
 soak: $(READY)
 	$(PY) tests/soak.py --kills $(or $(KILLS),500)
@@ -219,6 +231,6 @@ address:
 	@echo 'The address is now $(URL), in: $(ADDRESSED)'
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest build dist kerascifar.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-all build dist kerascifar.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . \( -path ./.git -o -path ./runs \) -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 	@echo 'Kept: runs/, report/, demo/, experiments/results/ and the data caches.'

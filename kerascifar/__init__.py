@@ -8,3 +8,7 @@ __version__ = "0.1.0"
 # asked. It reads the variable once, when it is loaded, so this comes first. Where it was built without oneDNN, the
 # variable does nothing.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+# A container's user may have no home. Caches need one.
+if os.path.expanduser("~") == "~":
+    os.environ["HOME"] = f"/tmp/kerascifar-{os.getuid()}"

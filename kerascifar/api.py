@@ -9,12 +9,16 @@ Import it before Keras or TensorFlow: it then keeps TensorFlow's start-up messag
 0.613
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+import random
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+import numpy as np
+import rich.console
 
 from kerascifar.common.load_keras import load_keras
 
@@ -24,7 +28,10 @@ load_keras()  # before anything imports Keras, which would print TensorFlow's st
 import keras
 
 from kerascifar.common.errors import UserError
-from kerascifar.focus.methods import METHODS, focus_maps
+from kerascifar.common.load_keras import check_settings
+from kerascifar.common.terminal import Console
+from kerascifar.focus import methods
+from kerascifar.focus.methods import METHODS
 from kerascifar.images import cifar10
 from kerascifar.images.cifar10 import Dataset, load
 from kerascifar.runs import experiment
@@ -32,7 +39,6 @@ from kerascifar.runs.records import Record
 from kerascifar.training import models
 from kerascifar.training.evaluate import Evaluation
 from kerascifar.training.evaluate import validation as _validation
-from kerascifar.training.models import build
 from kerascifar.training.rows import Experiment, Row
 
 __all__ = [
@@ -50,13 +56,39 @@ __all__ = [
 ]
 
 
+@contextlib.contextmanager
+def _apart() -> Iterator[None]:
+    """Keeps the program's settings out of a call, and leaves them as they were: Keras's, NumPy's, random generators."""
+    from keras.src.backend.common import global_state  # no public function gives it back
+
+    check_settings()
+    trackers = {name: value for name, value in vars(global_state).items() if isinstance(value, threading.local)}
+    before = random.getstate(), np.random.get_state()  # noqa: NPY002
+    tensorflow, drawn = None, {}
+    if keras.backend.backend() == "tensorflow":
+        from tensorflow.python.eager import context
+
+        tensorflow = context.context()
+        drawn = {name: vars(tensorflow)[name] for name in ("_seed", "_rng") if name in vars(tensorflow)}
+    try:
+        with np.errstate(all="warn", under="ignore"):
+            yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])  # noqa: NPY002
+        vars(global_state).update(trackers)
+        if tensorflow is not None:
+            vars(tensorflow).update(drawn)
+
+
+@_apart()
 def train(
     model: "str | keras.Sequential | Callable[[], keras.Sequential]",
     row: Row,
     dataset: Dataset,
     seeds: Iterable[int] = (0,),
     runs: Path | str = "runs",
-    console: Console | None = None,
+    console: rich.console.Console | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> list[Record]:
     """Trains a model as a row says, once per seed, until early stopping. Finished runs are not trained again.
@@ -103,6 +135,11 @@ def train(
     )
 
 
+@_apart()
 def evaluate(model: keras.Sequential, dataset: Dataset) -> Evaluation:
     """Loss, accuracy and logits on the 10,000 validation images. Only `train` reads the test images, once per run."""
     return _validation(model, dataset, cifar10.split(dataset.labels)[1])
+
+
+focus_maps = _apart()(methods.focus_maps)
+build = models.build

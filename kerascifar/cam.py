@@ -1,9 +1,17 @@
 """`python -m kerascifar.cam --class airplane`: see `kerascifar.commands.cam`."""
 
 import sys
+from collections.abc import Sequence
 
-from kerascifar.commands.cam import main
 from kerascifar.common import errors
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Imports the command here, where Ctrl-C is handled."""
+    from kerascifar.commands import cam
+
+    return cam.main(argv)
+
 
 if __name__ == "__main__":
     sys.exit(errors.run(main))

@@ -117,3 +117,48 @@ def test_maps_are_there_too(dataset):
 def test_the_examples_in_docstrings_hold():
     result = doctest.testmod(api)
     assert result.failed == 0 and result.attempted > 0
+
+
+def test_a_call_leaves_the_programs_state_and_its_settings_do_not_reach_in(trained, dataset, tmp_path):
+    """Fails if a precision, a seed or a layer's number is another after the call, or if NumPy's own errors end it."""
+    import random
+
+    import tensorflow as tf
+
+    def state():
+        drawn = random.random(), np.random.rand(), float(tf.random.uniform(())), float(keras.random.uniform(()))
+        return drawn, keras.config.dtype_policy().name, keras.layers.Flatten().name, np.geterr()
+
+    def begin():
+        keras.backend.clear_session()
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        keras.utils.set_random_seed(7)
+
+    model = mine()
+    try:
+        with np.errstate(all="raise"):
+            begin()
+            expected = state()
+            begin()
+            found = api.train(mine, ROW, dataset, [0], tmp_path, Console(quiet=True))
+            api.focus_maps(model, np.zeros((2, 32, 32, 3), "float32"), np.array([0, 1]), method="smoothgrad")
+            api.evaluate(model, dataset)
+            assert state() == expected
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert found[0].history == trained[1][0].history
+
+
+@pytest.mark.parametrize("call", ["train", "evaluate", "focus_maps"])
+def test_a_program_for_which_height_is_a_channel_is_told(call, dataset, tmp_path):
+    arguments = {
+        "train": (mine, ROW, dataset, [0], tmp_path, Console(quiet=True)),
+        "evaluate": (mine(), dataset),
+        "focus_maps": (mine(), np.zeros((1, 32, 32, 3), "float32"), np.array([0])),
+    }[call]
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(api.UserError, match="image_data_format is 'channels_first'"):
+            getattr(api, call)(*arguments)
+    finally:
+        keras.config.set_image_data_format("channels_last")

@@ -38,6 +38,7 @@ def test_a_variable_that_the_target_does_not_take_stops_make(words, answer):
     [
         ("experiment1", "ROWS=M6 M1", "SEEDS=0 1", "EPOCHS=1", "JOBS=2", "DATA=a b", "RUNS=c"),
         ("report", "soak", "KILLS=1", "DATA=x"),
+        ("test-all", "TORCH=cpu"),
         ("setup", "PYTHON=python3", "VENV=.venv", "-j2"),
         ("help", "PYTHON=python3"),
     ],
@@ -82,3 +83,12 @@ def test_jobs_reach_the_command(target):
 @pytest.mark.parametrize("target", ["test", "quick"])
 def test_the_import_contracts_are_checked(target):
     assert re.search(r"^\S*python \S*lint-imports ", make(target).stdout, re.M)
+
+
+def test_every_optional_test_is_run_by_test_all():
+    """A file that a missing package skips, and that `make test-all` leaves out, is run nowhere."""
+    installed = "playwright|axe|pyarrow|ray|pydot"  # by make setup
+    skips = re.compile(rf"""(?:importorskip\("(?!{installed})|find_spec\(backend\) is None)""")
+    optional = {path.name for path in (ROOT / "tests").rglob("test_*.py") if skips.search(path.read_text("utf-8"))}
+    told = make("test-all").stdout
+    assert optional - {"test_make.py"} == set(re.findall(r"tests/\w+/(\w+\.py)", told))

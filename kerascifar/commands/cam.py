@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import re
 import statistics
 from collections.abc import Sequence
@@ -44,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.common import drawing
-    from kerascifar.common.load_keras import load_keras
+    from kerascifar.common.load_keras import load_tensorflow
     from kerascifar.focus import pictures
     from kerascifar.images import cifar10
     from kerascifar.runs import records
@@ -67,14 +66,18 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     out = arguments.out or arguments.runs / "report" / "cam" / _file_name(arguments, record, dataset)
 
     print(why, flush=True)
-    load_keras()
+    load_tensorflow("Focus maps")
     model = records.load_model(record)
     made_by = pictures.way(model, arguments.layer, arguments.method)
     pixels, labels, sources = _what_to_explain(arguments, image, dataset, wanted)
     focuses = pictures.explain(model, pixels, labels, sources, class_names, arguments.layer, arguments.method)
 
-    drawn = pictures.sheet(focuses, record, made_by) if arguments.all else pictures.panel(focuses[0], record, made_by)
-    drawing.save(drawn, out)
+    drawing.save(
+        lambda: (
+            pictures.sheet(focuses, record, made_by) if arguments.all else pictures.panel(focuses[0], record, made_by)
+        ),
+        out,
+    )
     for focus in focuses:
         if not focus.map.any():
             print(f'{focus.source}: no positive evidence for "{focus.explained}"; its map is empty.')
@@ -213,7 +216,8 @@ def _file_name(arguments: argparse.Namespace, record: records.Record, dataset: c
         parts.append(arguments.method.replace("+", "p"))
     if arguments.layer is not None:
         parts.append(arguments.layer)
-    return re.sub(r"[^\w.-]", "_", "-".join(parts))[:200] + ".png"
+    name = re.sub(r"[^\w.-]", "_", "-".join(parts))
+    return name.encode()[:200].decode(errors="ignore") + ".png"  # a name may have 255 bytes
 
 
 def choose(
@@ -234,7 +238,7 @@ def choose(
     for name, pool in usable:
         fitting = [r for r in pool if row in (None, r.name) and seed in (None, r.seed)]
         if fitting:
-            everything = [r for other, all_ in candidates if other == name for r in all_ if not _diverged(r)]
+            everything = [r for other, all_ in candidates if other == name for r in all_ if not r.diverged]
             groups = {key: [r for r in everything if r.group == key] for key in {r.group for r in fitting}}
             best = min(groups.values(), key=_rank)
             record = min((r for r in fitting if r.group == best[0].group), key=lambda r: r.seed)
@@ -269,11 +273,7 @@ def _usable(pool: Sequence[records.Record]) -> list[records.Record]:
     """The runs that did not diverge and whose weights were kept (for published runs, only those of seed 0)."""
     from kerascifar.runs import records
 
-    return [r for r in pool if not _diverged(r) and (r.folder / records.MODEL).is_file()]
-
-
-def _diverged(record: records.Record) -> bool:
-    return record.stop == "loss not finite" or not math.isfinite(record.results["validation"]["accuracy"])
+    return [r for r in pool if not r.diverged and (r.folder / records.MODEL).is_file()]
 
 
 def _mean_accuracy(group: Sequence[records.Record]) -> float:

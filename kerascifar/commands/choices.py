@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 
 from kerascifar.commands import options
-from kerascifar.common import errors
 
 HELP = "train candidates for the original's open choices and rank them by likelihood"
 EXAMPLES = """
@@ -41,18 +40,14 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         connect=training.connect_jobs(arguments.jobs),
     )
     questions, epochs = choices.read(), arguments.epochs
-    first = training.train([run for q in questions for run in q.runs(q.rows, q.seeds[:1], epochs)], how)
-    status, trained = first.status, first.records
+    trained = training.train([run for q in questions for run in q.runs(q.rows, q.seeds[:1], epochs)], how).records
     further = [run for q in questions for run in q.runs(choices.best_quarter(q, trained), q.seeds[1:], epochs)]
-    if further and not status:
-        second = training.train(further, how)
-        status, trained = second.status, trained + second.records
-    if status == errors.INTERRUPTED:
-        return status
+    if further:
+        trained += training.train(further, how).records
     table = choices.table(trained, questions)
     if table.empty:
         print("No candidate has finished training yet, so there is nothing to rank.", file=sys.stderr)
-        return status
+        return 0
     path = arguments.runs / "report" / "choices"
     tables.save_plain(table, path, choices.TITLE, [choices.NOTE])
     if arguments.json:
@@ -61,4 +56,4 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         console = terminal.console(wide=arguments.wide)
         console.print(tables.as_rich(table if arguments.wide else table[SHOWN], choices.TITLE))
         terminal.note(console, f"How they are ranked, and the whole table: {path.with_suffix('.md')}")
-    return status or int(any(record.stop == records.NOT_FINITE for record in trained))
+    return int(any(record.stop == records.NOT_FINITE for record in trained))

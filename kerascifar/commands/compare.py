@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     table = compare.table(runs)
     path = arguments.runs / "report" / "compare"
     tables.save_plain(table, path, "Compared: " + ", ".join(runs), [compare.NOTE])
-    drawing.save(figures.compared(runs), path.with_suffix(".png"))
+    drawing.save(lambda: figures.compared(runs), path.with_suffix(".png"))
     console = terminal.console(wide=arguments.wide, stderr=arguments.json)
     if arguments.json:
         print(options.as_json(table))

@@ -1,10 +1,12 @@
 """`python -m kerascifar focus`: measures the focus maps of trained models on the test images."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kerascifar.commands import options
+from kerascifar.common import errors
 from kerascifar.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -106,4 +108,9 @@ def _measure(runs: "list[Record]", arguments: argparse.Namespace) -> None:
         publish.check_measuring(count, len(labels))
     with terminal.counted(len(work) * len(list(measuring.parts(count)))) as tick:
         for record in runs:
-            measuring.measure(record, scaled, labels, kinds, count, tick)
+            try:
+                measuring.measure(record, scaled, labels, kinds, count, tick)
+            except UserError as problem:  # one model without maps must not keep the others from being measured
+                if len(runs) == 1:
+                    raise
+                print(f"Left out: {record.label}. {errors.printable(str(problem))}", file=sys.stderr)

@@ -54,15 +54,16 @@ def _find(name: str) -> tuple[str, Mapping[str, Any]]:
 def _describe(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     import keras
 
+    from kerascifar.focus import methods
     from kerascifar.training import models
 
     keras.backend.clear_session()  # layer names start afresh, as in a run
     network = models.build(name, **options)
     trainable, total = models.parameters(network)
-    last = models.last_convolution(network)
+    last = next(reversed(methods.convolutions(network)), None)
     return {
         "model": name,
-        "description": (models.BUILDERS[name].__doc__ or "").strip().splitlines()[0],
+        "description": (models.BUILDERS[name].__doc__ or "").strip().partition("\n")[0],
         "layers": [
             {
                 "layer": layer.name,
@@ -75,25 +76,25 @@ def _describe(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         "trainable parameters": trainable,
         "parameters": total,
         "multiply-adds per image": models.multiply_adds(network),
-        "last convolution": {"layer": last.name, "grid": list(last.output.shape[1:3])},
+        "last convolution": last and {"layer": last, "grid": list(network.get_layer(last).output.shape[1:3])},
     }
 
 
 def _text(model: dict[str, Any]) -> str:
     lines = [
-        f"{model['model']}: {model['description']}",
+        f"{model['model']}: {model['description'] or 'no description'}",
         f"  {'layer':<24}{'type':<22}{'output':<18}{'parameters':>10}",
     ]
     for layer in model["layers"]:
         shape = "×".join(map(str, layer["output"]))
         lines.append(f"  {layer['layer']:<24}{layer['type']:<22}{shape:<18}{layer['parameters']:>10,}")
-    last = model["last convolution"]
+    last = model["last convolution"] or {"layer": "none", "grid": []}
     return "\n".join(
         [
             *lines,
             f"  trainable parameters {model['trainable parameters']:,}; total {model['parameters']:,} "
             "(including BatchNormalization's moving statistics)",
             f"  multiply-adds per image {model['multiply-adds per image']:,}",
-            f"  last Conv2D {last['layer']}, grid {'×'.join(map(str, last['grid']))}",
+            f"  last Conv2D {last['layer']}, grid {'×'.join(map(str, last['grid'])) or 'none'}",
         ]
     )

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.common import terminal
-    from kerascifar.common.load_keras import load_keras
+    from kerascifar.common.load_keras import load_tensorflow
     from kerascifar.images import cifar10
     from kerascifar.runs import records, selection
 
@@ -35,12 +35,12 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         )
     dataset = None
     try:
+        load_tensorflow("Focus maps")
         dataset = cifar10.load(arguments.data, download=False)
     except UserError as problem:
         if arguments.data is not None:
             raise
         print(f"Omitting the gallery of focus maps. {problem}", file=sys.stderr)
-    load_keras()
     from kerascifar.output import page, readme, report
 
     out = arguments.out or arguments.runs / "report"
@@ -49,5 +49,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     print(selection.described([*own, *published]))
     print(f"{terminal.files_written(written)}; the page: {written[-1]}")
     if published and Path("README.md").resolve() == readme.README:  # only in a checkout
-        print(f"README and {terminal.files_written(readme.write_tables(published))}")
+        try:
+            print(f"README and {terminal.files_written(readme.write_tables(published))}")
+        except OSError as error:
+            print(f"README's tables are not updated: {error.strerror} ({error.filename}).", file=sys.stderr)
     return 0

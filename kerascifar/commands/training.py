@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerascifar.commands.options import as_json
-from kerascifar.common import errors, files, machine, terminal
+from kerascifar.common import files, machine, terminal
 from kerascifar.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,9 +46,8 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of `train`: the exit status, the records of finished runs, the images, and the console to print to."""
+    """The result of `train`: the records of finished runs, the images, and the console to print to."""
 
-    status: int
     records: "list[Record]"
     dataset: "Dataset"
     console: "Console"
@@ -96,30 +95,26 @@ def train(runs: "Sequence[Run]", options: Options) -> Outcome:
 
         tensorboard.check()
         callbacks["callbacks"] = functools.partial(tensorboard.callbacks, runs=options.runs.resolve())
-    try:
-        trained = experiment.train(
-            runs,
-            dataset,
-            options.runs,
-            console,
-            options.command,
-            deterministic=options.deterministic,
-            execute=execute,
-            **callbacks,
-        )
-    except experiment.Interrupted as stop:
-        terminal.say(console, str(stop))
-        return Outcome(errors.INTERRUPTED, [], dataset, console)
-    return Outcome(0, trained, dataset, console)
+    trained = experiment.train(
+        runs,
+        dataset,
+        options.runs,
+        console,
+        options.command,
+        deterministic=options.deterministic,
+        execute=execute,
+        **callbacks,
+    )
+    return Outcome(trained, dataset, console)
 
 
 def train_and_show(runs: "Sequence[Run]", options: Options) -> int:
     """Trains, then prints the experiment's table and writes its tables and figures; returns the exit status."""
     outcome = train(runs, options)
     if not outcome.records:
-        if options.json and not outcome.status:
+        if options.json:
             print("[]")
-        return outcome.status
+        return 0
     from kerascifar.output import report, tables
     from kerascifar.runs import records
 

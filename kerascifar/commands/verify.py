@@ -23,8 +23,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.images import cifar10
 
     load_keras()
-    from rich.console import Console
-
+    from kerascifar.common.terminal import Console
     from kerascifar.runs import selection, verify
 
     row, of_row = selection.parse(arguments.row)

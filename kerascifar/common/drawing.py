@@ -1,6 +1,7 @@
 """Saves Matplotlib figures, atomically and with the same bytes each time, and marks synthetic data."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,23 @@ def check_suffix(path: Path) -> None:
         )
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Writes a figure as PNG, SVG or PDF, according to the suffix. The write is atomic, the bytes always the same.
+def save(draw: Callable[[], Figure], path: Path) -> None:
+    """Writes the figure that `draw` returns as PNG, SVG or PDF, according to the suffix.
+
+    The write is atomic, the bytes always the same: the user's matplotlibrc is not used.
 
     Raises:
         UserError: the suffix is not one of these.
     """
     check_suffix(path)
     metadata = METADATA[path.suffix.lower()]
-    if path.suffix.lower() == ".png":
-        metadata = metadata | {"Description": f"{caption(figure)} | data {_fingerprint(figure)}"}
-    with matplotlib.rc_context({"svg.hashsalt": "kerascifar"}):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        # Texts are shown literally: between two dollar signs, which file names may contain, stands no formula.
+        matplotlib.rcParams.update({"svg.hashsalt": "kerascifar", "text.parse_math": False})
+        figure = draw()
+        if path.suffix.lower() == ".png":
+            metadata = metadata | {"Description": f"{caption(figure)} | data {_fingerprint(figure)}"}
         files.write(path, lambda temporary: figure.savefig(temporary, dpi=DPI, metadata=metadata))
 
 

@@ -26,18 +26,23 @@ def replacing(path: Path) -> Iterator[Path]:
     The temporary name keeps the suffix of `path`, because Keras, Matplotlib and NumPy derive the format from it.
     """
     make_folder(path.parent)
-    handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = None
     try:
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         flush(temporary)
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
         flush_folder(path.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except OSError as error:
+        if TEMPORARY in str(error.filename):
+            error.filename = str(path)  # the user knows this name
         raise
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path) -> None:
@@ -104,6 +109,9 @@ def locked(path: Path) -> Iterator[bool]:
     except filelock.Timeout:
         yield False
         return
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
     try:
         yield True
     finally:

@@ -1,40 +1,36 @@
-"""Loads Keras and its backend without their start-up messages."""
+"""Loads Keras and its backend: without their start-up messages, and with Keras's own defaults."""
 
+import contextlib
 import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 
 from kerascifar.common.errors import UserError
 
 _CHATTER = re.compile(
     r"I\d{4} |WARNING: All log messages before absl::InitializeLog|To enable the following instructions"
 )
+# Settings of Keras, with which the models are meant. A user's keras.json may differ, for other programs.
+_SETTINGS = {
+    "floatx": "float32",
+    "epsilon": 1e-7,
+    "image_data_format": "channels_last",
+    "max_epochs": None,
+    "max_steps_per_epoch": None,
+}
+# Meant for other programs: the first two end a training early; the last one gives tf-keras-vis another Keras.
+_NOT_OURS = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "TF_USE_LEGACY_KERAS")
 
 
 def load_keras() -> None:
-    """Imports TensorFlow without its start-up messages, unless the user has chosen a log level.
+    """Imports Keras on the backend that `KERAS_BACKEND` names, by default TensorFlow; keras.json is not used.
 
-    TensorFlow 2.21 reports a missing CUDA driver before it reads the log level. Its output on standard error is
-    therefore captured during the import; everything except these messages is printed afterwards.
+    Raises:
+        UserError: Keras cannot be loaded, or the program has loaded it before with other settings.
     """
-    if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    try:
-        terminal = os.dup(2)
-    except OSError:  # standard error is closed
-        return
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            import keras  # noqa: F401
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
-            held.seek(0)
-            rest = [line for line in held.read().decode(errors="replace").splitlines(True) if not _CHATTER.match(line)]
-            sys.stderr.write("".join(rest))
+    _load(os.environ.get("KERAS_BACKEND") or "tensorflow")
 
 
 def load_keras_to_count() -> None:
@@ -42,16 +38,7 @@ def load_keras_to_count() -> None:
 
     Only for commands that compute nothing with Keras: the backend cannot change later in the process.
     """
-    if "keras" in sys.modules:
-        return
-    chosen = os.environ.get("KERAS_BACKEND")
-    os.environ["KERAS_BACKEND"] = "numpy"
-    try:
-        import keras  # noqa: F401
-    finally:
-        del os.environ["KERAS_BACKEND"]
-        if chosen is not None:
-            os.environ["KERAS_BACKEND"] = chosen
+    _load("numpy")
 
 
 def load_tensorflow(what: str) -> None:
@@ -60,10 +47,77 @@ def load_tensorflow(what: str) -> None:
     Args:
         what: the plural noun that begins the error message, such as "Focus maps".
     Raises:
-        UserError: Keras uses another backend.
+        UserError: Keras uses another backend, or see `load_keras`.
     """
     load_keras()
     import keras
 
     if keras.backend.backend() != "tensorflow":
         raise UserError(f"{what} need Keras on TensorFlow, not on {keras.backend.backend()} (KERAS_BACKEND).")
+
+
+def check_settings() -> None:
+    """Raises a `UserError` if the program uses Keras with settings for which the models are not meant."""
+    import keras
+
+    for name, expected in _SETTINGS.items():
+        if (found := getattr(keras.config, name)()) != expected:
+            raise UserError(
+                f"Keras's setting {name} is {found!r} in this program; the models here need {expected!r}.\n"
+                f"Call keras.config.set_{name}({expected!r}), or change Keras's configuration file "
+                "(~/.keras/keras.json) or the variables that begin with KERAS_."
+            )
+
+
+def _load(backend: str) -> None:
+    if "keras" in sys.modules:
+        check_settings()
+        return
+    for name in _NOT_OURS:
+        os.environ.pop(name, None)
+    chosen = os.environ.get("KERAS_BACKEND")
+    os.environ["KERAS_BACKEND"] = backend
+    try:
+        with _quiet():
+            import keras
+    except Exception as error:  # of many kinds: a package that is missing, a keras.json with wrong values
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"Keras cannot be loaded on {backend}: {reason}\nThe backends are tensorflow, jax and torch "
+            "(KERAS_BACKEND). Keras's own configuration file, ~/.keras/keras.json, may be wrong: move it away.\n"
+            "If a package is missing or broken: make setup."
+        ) from None
+    finally:
+        del os.environ["KERAS_BACKEND"]
+        if chosen is not None:
+            os.environ["KERAS_BACKEND"] = chosen
+    for name, value in _SETTINGS.items():
+        getattr(keras.config, f"set_{name}")(value)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hides TensorFlow's start-up messages, unless the user has chosen a log level.
+
+    TensorFlow 2.21 reports a missing CUDA driver before it reads the log level. Its output on standard error is
+    therefore captured during the import; everything except these messages is printed afterwards.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        yield
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    try:
+        terminal = os.dup(2)
+    except OSError:  # standard error is closed
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            held.seek(0)
+            rest = [line for line in held.read().decode(errors="replace").splitlines(True) if not _CHATTER.match(line)]
+            sys.stderr.write("".join(rest))

@@ -11,11 +11,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from rich.console import Console
+import rich.console
 from rich.progress import Progress, SpinnerColumn
 from rich.progress import track as rich_track
 
 T = TypeVar("T")
+
+
+class Console(rich.console.Console):
+    """Rich's, which would end the process with status 1 when nobody reads its output any more."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def duration(seconds: float) -> str:
@@ -40,14 +47,22 @@ def files_written(paths: Iterable[Path]) -> str:
     return f"{' and '.join(listed)} in {os.path.commonpath([p.parent for p in paths])}"
 
 
-def note(console: Console, text: str) -> None:
+def note(console: rich.console.Console, text: str) -> None:
     """Prints a paragraph, wrapped at the console's width."""
-    console.print(text, highlight=False, markup=False)
+    console.print(text.encode(console.encoding, "replace").decode(console.encoding), highlight=False, markup=False)
 
 
-def say(console: Console, text: str) -> None:
-    """Prints `text` unchanged: no markup, highlighting or wrapping."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+def say(console: rich.console.Console, text: str) -> None:
+    """Prints `text` unchanged: no markup, highlighting or wrapping. "?" stands for what the output cannot show.
+
+    Raises:
+        KeyboardInterrupt: nobody reads the output any more (`… | head`).
+    """
+    text = text.encode(console.encoding, "replace").decode(console.encoding)
+    try:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+    except BrokenPipeError:
+        raise KeyboardInterrupt from None
 
 
 def track(things: Sequence[T], what: str) -> Iterable[T]:

@@ -177,7 +177,7 @@ def _maps(network: "keras.Sequential", images: np.ndarray, labels: np.ndarray, k
 def _placed(network: "keras.Sequential", grids: np.ndarray, kind: str) -> np.ndarray:
     """A method's evidence (n, grid, grid), placed on the image: (n, 32, 32)."""
     on_image = methods.on_image(network, grids, method=kind)
-    if grids.shape[1] * CELL <= 32:
+    if max(grids.shape[1:]) * CELL <= 32:
         return on_image
     cells = on_image.reshape(len(grids), 32 // CELL, CELL, 32 // CELL, CELL).mean(axis=(2, 4))
     return methods.placed(cells, (CELL - 1) / 2, CELL)
@@ -193,8 +193,8 @@ def _by_chance(row: Row, kind: str, count: int = 500) -> float:
 @cache
 def _by_chance_of(model: str, options: str, kind: str, count: int) -> float:
     network = models.build(model, **json.loads(options))
-    size = 32 if kind in methods.OF_PIXELS else network.get_layer(methods.chosen_layer(network)).output.shape[1]
-    noise = np.random.default_rng(0).random((2, count, size, size), dtype="float32")
+    grid = (32, 32) if kind in methods.OF_PIXELS else network.get_layer(methods.chosen_layer(network)).output.shape[1:3]
+    noise = np.random.default_rng(0).random((2, count, *grid), dtype="float32")
     return float(np.nanmean(measures.likeness(*(_placed(network, grids, kind) for grids in noise))))
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from kerascifar.common import errors
 from kerascifar.common.errors import UserError
+from kerascifar.common.load_keras import load_tensorflow
 from kerascifar.training import models
 
 if TYPE_CHECKING:
@@ -49,15 +51,34 @@ def convolutions(model: "keras.Sequential") -> list[str]:
     return [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
 
 
+def _check_nested(model: "keras.Sequential") -> None:
+    """Raises a `UserError` if the last `Conv2D` is part of another layer: the outer model has no output for it."""
+    import keras
+
+    for layer in reversed(model.layers):
+        if isinstance(layer, keras.layers.Conv2D):
+            return
+        if any(isinstance(inner, keras.layers.Conv2D) for inner in layer._flatten_layers(include_self=False)):
+            known = ", ".join(convolutions(model)) or "none"
+            raise UserError(
+                f'The last Conv2D of model "{model.name}" is inside its layer "{layer.name}"; focus maps look only '
+                "at layers of the model itself.\nPut the layers into one model, choose a Conv2D of the model itself "
+                f"(--layer, here: {known}), or a method that looks at pixels (--method saliency)."
+            )
+
+
 def chosen_layer(model: "keras.Sequential", layer: str | None = None) -> str:
-    """The name of the `Conv2D` to look at; the last one by default.
+    """The name of the `Conv2D` to look at; by default, the last one with more than one cell.
 
     Raises:
-        UserError: the model has no `Conv2D`, or none called `layer`.
+        UserError: the model has no `Conv2D`, or none called `layer`, or the last one is part of another layer.
     """
-    last = str(models.last_convolution(model).name)
     if layer is None:
-        return last
+        _check_nested(model)
+        last = str(models.last_convolution(model).name)
+        # A convolution with a single cell, such as one that makes the logits, cannot say where.
+        with_places = [n for n in convolutions(model) if math.prod(model.get_layer(n).output.shape[1:3]) > 1]
+        return with_places[-1] if with_places else last
     names = convolutions(model)
     if layer not in names:
         known = layer in [other.name for other in model.layers]
@@ -90,7 +111,10 @@ def on_image(
     model: "keras.Sequential", grids: np.ndarray, layer: str | None = None, method: str = "gradcam"
 ) -> np.ndarray:
     """The result of `evidence`, (n, grid, grid), placed on the image: float32 (n, 32, 32)."""
-    return grids if method in OF_PIXELS else placed(grids, *cells(model, chosen_layer(model, layer)))
+    if method in OF_PIXELS:
+        return grids
+    name = chosen_layer(model, layer)
+    return placed(grids, *zip(*(cells(model, name, axis) for axis in (0, 1)), strict=True))
 
 
 def evidence(
@@ -115,8 +139,8 @@ def evidence(
             not the other?
         against: int64 (n,), the other class of each image for "contrast"; by default the strongest other class.
     Returns:
-        float32 (n, grid, grid), not negative; the grid is the layer's, or the image's for methods of pixels. All zero
-        if the method finds no evidence or cannot be computed.
+        float32 (n, rows, columns), not negative: the layer's grid, or the image's for methods of pixels. All zero if
+        the method finds no evidence or cannot be computed.
     Raises:
         UserError: the model has no `Conv2D`, none called `layer`, or unexpected shapes; its output is not finite; the
             method is not known, or does not take a layer.
@@ -126,14 +150,15 @@ def evidence(
     _check_images(images)
     _check_labels(labels, len(images))
     check_method(method, layer)
-    name = chosen_layer(model, layer)
+    load_tensorflow("Focus maps")
+    name = layer if method in OF_PIXELS else chosen_layer(model, layer)
     if len(images) == 0:
         return np.zeros((0, 32, 32), np.float32)
     # In a model that was loaded, or built with `add`, the layers' `output` belongs to an older graph, and no gradient
     # would reach it from the model's output. A clone has only one graph.
     import keras
 
-    clone = keras.models.clone_model(model)
+    clone = keras.models.clone_model(model, clone_function=_in_float32)
     clone.set_weights(model.get_weights())
     if method == "contrast":
         against = _strongest_other(clone, images, labels) if against is None else against
@@ -156,7 +181,15 @@ def evidence(
     return maps
 
 
-def _maker(model: "keras.Sequential", layer: str, method: str) -> tuple[Any, dict[str, Any]]:
+def _in_float32(layer: "keras.layers.Layer") -> "keras.layers.Layer":
+    """A copy of a layer that computes in float32: tf-keras-vis mixes precisions, and maps need the digits."""
+    config = layer.get_config()
+    if "dtype" in config:
+        config["dtype"] = "float32"
+    return type(layer).from_config(config)
+
+
+def _maker(model: "keras.Sequential", layer: str | None, method: str) -> tuple[Any, dict[str, Any]]:
     """tf-keras-vis's object for a method, and the options to call it with."""
     with warnings.catch_warnings():
         # tf-keras-vis 0.8.7 imports from an old SciPy namespace, which SciPy < 2, as we pin it, calls deprecated.
@@ -231,8 +264,10 @@ def _fixed_random_numbers() -> Iterator[None]:
         np.random.set_state(before)  # noqa: NPY002
 
 
-def cells(model: "keras.Sequential", layer: str) -> tuple[float, float]:
+def cells(model: "keras.Sequential", layer: str, axis: int = 0) -> tuple[float, float]:
     """Where a layer's cells lie on the image, in pixels: the centre of the first, and the distance between two.
+
+    axis: 0 for rows, 1 for columns.
 
     Model4's last convolution has cells at 5.5, 9.5 … 25.5: with "valid" padding, none lie at the image's edges. The
     grid is traced through convolutions and pooling. If another layer changes it, it is taken to cover the image evenly.
@@ -242,16 +277,17 @@ def cells(model: "keras.Sequential", layer: str) -> tuple[float, float]:
     sliding = keras.layers.Conv2D | keras.layers.MaxPooling2D | keras.layers.AveragePooling2D
     start, pitch, size = 0.0, 1, 32
     for step in model.layers:
-        grid = step.output.shape[1]
+        shape = step.output.shape
+        grid = shape[1 + axis] if len(shape) == 4 else size
         if isinstance(step, sliding):
-            kernel = (step.kernel_size if isinstance(step, keras.layers.Conv2D) else step.pool_size)[0]
-            kernel = (kernel - 1) * getattr(step, "dilation_rate", (1,))[0] + 1
-            stride = step.strides[0]
+            kernel = (step.kernel_size if isinstance(step, keras.layers.Conv2D) else step.pool_size)[axis]
+            kernel = (kernel - 1) * getattr(step, "dilation_rate", (1, 1))[axis] + 1
+            stride = step.strides[axis]
             padded = max((grid - 1) * stride + kernel - size, 0) // 2 if step.padding == "same" else 0
             start += ((kernel - 1) / 2 - padded) * pitch
             pitch *= stride
-        elif len(step.output.shape) == 4 and grid != size:
-            grid = model.get_layer(layer).output.shape[1]
+        elif grid != size:
+            grid = model.get_layer(layer).output.shape[1 + axis]
             return (32 / grid - 1) / 2, 32 / grid
         size = grid
         if step.name == layer:
@@ -259,19 +295,23 @@ def cells(model: "keras.Sequential", layer: str) -> tuple[float, float]:
     return start, float(pitch)
 
 
-def placed(grids: np.ndarray, start: float, pitch: float) -> np.ndarray:
-    """(n, grid, grid) → (n, 32, 32): linear between the cells' centres (see `cells`), and 0 beyond the cells.
+def placed(grids: np.ndarray, start: "float | tuple[float, float]", pitch: "float | tuple[float, float]") -> np.ndarray:
+    """(n, rows, columns) → (n, 32, 32): linear between the cells' centres (see `cells`), and 0 beyond the cells.
+
+    start and pitch: one for both axes, or a pair for rows and columns.
 
     A cell extends half a pitch around its centre; beyond that, its value fades to 0 within another half. tf-keras-vis
     would put the outermost cells on the image's outermost pixels, up to 5.5 pixels away from where they lie.
     """
-    last = grids.shape[1] - 1
-    place = (np.arange(32) - start) / pitch
-    inside = np.clip(place, 0, last)
-    weight = np.maximum(1 - np.abs(inside[:, None] - np.arange(last + 1)), 0)  # (32, grid)
-    weight *= np.clip(2 - 2 * np.abs(place - inside), 0, 1)[:, None]
-    weight = weight.astype("float32")
-    return np.asarray(weight @ grids @ weight.T)
+    weights = []
+    starts, pitches = np.broadcast_to(start, 2), np.broadcast_to(pitch, 2)
+    for size, first, distance in zip(grids.shape[1:], starts, pitches, strict=True):
+        place = (np.arange(32) - first) / distance
+        inside = np.clip(place, 0, size - 1)
+        weight = np.maximum(1 - np.abs(inside[:, None] - np.arange(size)), 0)  # (32, size)
+        weight *= np.clip(2 - 2 * np.abs(place - inside), 0, 1)[:, None]
+        weights.append(weight.astype("float32"))
+    return np.asarray(weights[0] @ grids @ weights[1].T)
 
 
 def _stretched(maps: np.ndarray) -> np.ndarray:

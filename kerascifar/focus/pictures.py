@@ -103,7 +103,7 @@ def panel(focus: Focus, record: records.Record, made_by: str) -> "Figure":
     evidence = f"evidence for: {focus.explained} · predicted: {_prediction(focus)}{_nothing(focus)}"
     heading = record.heading
     gap = " · " if len(heading) + len(focus.source) <= 80 else "\n"  # 80 characters fit the width
-    figure.suptitle(_plain(f"{evidence}\n{heading}{gap}{focus.source}"), fontsize=12)
+    figure.suptitle(errors.printable(f"{evidence}\n{heading}{gap}{focus.source}"), fontsize=12)
     if record.is_synthetic:
         drawing.mark_synthetic(figure)
     return figure
@@ -123,7 +123,7 @@ def sheet(focuses: Sequence[Focus], record: records.Record, made_by: str) -> "Fi
         axes = [figure.add_subplot(grid[row, 4 * side + k]) for k in range(3)]
         heat = _tiles(axes, focus)
         text = f"{focus.explained} — predicted: {_prediction(focus)}{_nothing(focus)}\n{focus.source}"
-        axes[1].set_title(_plain(text), fontsize=9)
+        axes[1].set_title(errors.printable(text), fontsize=9)
         tiles += axes
     bar = figure.colorbar(heat, ax=tiles, fraction=0.025, pad=0.02, aspect=40, ticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0])
     bar.ax.tick_params(labelsize=9)
@@ -131,7 +131,7 @@ def sheet(focuses: Sequence[Focus], record: records.Record, made_by: str) -> "Fi
         text = f"{wrong} of {len(focuses)} {'image is' if wrong == 1 else 'images are'} predicted wrong, framed in red."
         figure.supxlabel(text, fontsize=10)
     title = f"{record.heading} · {made_by}\nfor each class: image | focus map | map over the image"
-    figure.suptitle(_plain(title), fontsize=12)
+    figure.suptitle(errors.printable(title), fontsize=12)
     if record.is_synthetic:
         drawing.mark_synthetic(figure)
     return figure
@@ -194,8 +194,3 @@ def _prediction(focus: Focus) -> str:
 
 def _nothing(focus: Focus) -> str:
     return "" if focus.map.any() else " · no positive evidence"
-
-
-def _plain(text: str) -> str:
-    """`text`, shown literally: Matplotlib reads a formula between two dollar signs, which file names may contain."""
-    return errors.printable(text).replace("$", r"\$")

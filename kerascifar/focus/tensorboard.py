@@ -3,13 +3,19 @@
 Each run has a folder for its logs in `RUNS/tensorboard`; `make dashboard` opens TensorBoard with all of them.
 """
 
+import functools
 import importlib.util
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
+from kerascifar.common import errors
 from kerascifar.common.errors import UserError
+from kerascifar.common.load_keras import load_tensorflow
 from kerascifar.focus import methods, pictures
 from kerascifar.images import cifar10
 from kerascifar.training.rows import Run
@@ -20,8 +26,7 @@ ENLARGED = 3  # TensorBoard shows an image at its own size, and 32 pixels are sm
 
 def check() -> None:
     """Raises a `UserError` if TensorBoard's logs cannot be written."""
-    if keras.backend.backend() != "tensorflow":
-        raise UserError("--tensorboard needs Keras on TensorFlow (KERAS_BACKEND).")
+    load_tensorflow("The logs of --tensorboard")
     if importlib.util.find_spec("tensorboard") is None:
         raise UserError("--tensorboard needs TensorBoard.\nInstall it: pip install 'kerascifar[dashboard]'")
 
@@ -29,7 +34,32 @@ def check() -> None:
 def callbacks(run: Run, dataset: cifar10.Dataset, runs: Path) -> list[keras.callbacks.Callback]:
     """Keras's TensorBoard, and the focus maps. A run that is resumed adds to its logs."""
     folder = runs / LOGS / run.id
-    return [keras.callbacks.TensorBoard(folder), FocusByEpoch(folder, dataset)]
+    return [looking_on(keras.callbacks.TensorBoard(folder)), looking_on(FocusByEpoch(folder, dataset))]
+
+
+def looking_on(callback: keras.callbacks.Callback) -> keras.callbacks.Callback:
+    """Lets a callback fail without harm to the training: it prints a line, and is left out from then on."""
+    failed = False
+
+    def guarded(method: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(method)
+        def call(*arguments: Any, **options: Any) -> None:
+            nonlocal failed
+            if failed:
+                return
+            try:
+                method(*arguments, **options)
+            except Exception as problem:
+                failed = True
+                reason = " ".join(f"{type(problem).__name__}: {problem}".split())[:300]
+                print(f"Left out of TensorBoard from here on: {errors.printable(reason)}", file=sys.stderr)
+
+        return call
+
+    for name in dir(callback):
+        if name.startswith(("on_", "set_")):
+            setattr(callback, name, guarded(getattr(callback, name)))
+    return callback
 
 
 class FocusByEpoch(keras.callbacks.Callback):

@@ -7,7 +7,7 @@ Below each figure stands a conclusion, worked out from its numbers.
 import importlib.util
 import itertools
 import math
-import shutil
+import subprocess
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +31,7 @@ TRAINING = "#0072B2"  # blue and vermilion of Okabe and Ito's palette: distinct 
 VALIDATION = "#D55E00"
 KEPT = "#555555"
 SERIES = (TRAINING, VALIDATION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # the rest of that palette
+PATIENCE = 30.0  # seconds that dot may take for a diagram
 FEW_EPOCHS = 20  # up to this number, each epoch gets a marker
 SETTLING = 5  # epochs in which a curve of many epochs changes steeply: its axis is fitted to the rest
 
@@ -259,45 +260,49 @@ def augmentation_comparison(without: "Record", with_: "Record") -> Figure:
 
 def graphviz_missing() -> str | None:
     """Why architecture diagrams cannot be drawn here, in one line; None if they can."""
-    if importlib.util.find_spec("pydot") is None:
-        return "Architecture diagrams are left out: the Python package pydot is missing (pip install pydot)."
-    if shutil.which("dot") is None:
-        return (
-            "Architecture diagrams are left out: Graphviz's program dot is missing "
-            "(Debian: apt install graphviz; macOS: brew install graphviz; Windows: winget install graphviz)."
-        )
-    import pydot
-
-    try:
-        pydot.Dot("probe").create(format="dot")
-    except (OSError, AssertionError) as error:  # pydot asserts that dot's exit status is 0
-        reason = " ".join(str(error).split())[:200]
-        return f"Architecture diagrams are left out: Graphviz's program dot is installed, but fails ({reason})."
-    return None
+    found = _dot("digraph { probe }")
+    return found if isinstance(found, str) else None
 
 
-def architecture(model: "keras.Sequential", path: Path) -> bool:
+def architecture(model: "keras.Sequential", path: Path) -> str | None:
     """Draws a model's layers as PNG: names, activations, input and output shapes.
 
     Returns:
-        False, with nothing written, if Graphviz or pydot is missing or fails; `graphviz_missing` says which.
+        None, or in one line why nothing was drawn.
     """
-    if graphviz_missing() is not None:
-        return False
+    if missing := graphviz_missing():
+        return missing
     import keras
 
-    def draw(temporary: Path) -> None:
-        keras.utils.plot_model(
-            model,
-            to_file=str(temporary),
-            show_shapes=True,
-            show_layer_names=True,
-            show_layer_activations=True,
-            dpi=96,
-        )
+    graph = keras.utils.model_to_dot(
+        model, show_shapes=True, show_layer_names=True, show_layer_activations=True, dpi=96
+    )
+    drawn = _dot(graph.to_string())
+    if isinstance(drawn, str):
+        return drawn
+    files.write(path, lambda temporary: temporary.write_bytes(drawn))
+    return None
 
-    files.write(path, draw)
-    return True
+
+def _dot(graph: str) -> bytes | str:
+    """The picture of a graph in Graphviz's language, as PNG; if there is none, one line that says why."""
+    left_out = "Architecture diagrams are left out: "
+    if importlib.util.find_spec("pydot") is None:
+        return f"{left_out}the Python package pydot is missing (pip install pydot)."
+    try:
+        made = subprocess.run(["dot", "-Tpng"], input=graph.encode(), capture_output=True, timeout=PATIENCE)
+    except FileNotFoundError:
+        return (
+            f"{left_out}Graphviz's program dot is missing "
+            "(Debian: apt install graphviz; macOS: brew install graphviz; Windows: winget install graphviz)."
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        reason = str(error)
+    else:
+        if made.stdout.startswith(b"\x89PNG"):
+            return made.stdout
+        reason = made.stderr.decode(errors="replace") or f"exit status {made.returncode}, no picture"
+    return f"{left_out}Graphviz's program dot is installed, but fails ({' '.join(reason.split())[:200]})."
 
 
 def _heading(runs: "Sequence[Record]") -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -236,6 +237,6 @@ def write(published: Sequence[records.Record], focus: Callable[[records.Record],
     for experiment, row in report.EXPLAINED:
         for run in published:
             if (run.experiment, run.name, run.seed) == (experiment, row, 0):
-                drawing.save(focus(run), RESULTS / f"focus-{row}.png")
+                drawing.save(partial(focus, run), RESULTS / f"focus-{row}.png")
                 written.append(RESULTS / f"focus-{row}.png")
     return [*written, *write_tables(published)]

@@ -59,18 +59,17 @@ def write_figures(shown: Sequence[records.Record], out: Path, say: Callable[[str
     if len(pair) == 2:
         drawings.append((out / "augmentation.png", partial(figures.augmentation_comparison, pair["M1"], pair["M5"])))
     for path, draw in terminal.track(drawings, "Figures"):
-        drawing.save(draw(), path)
+        drawing.save(draw, path)
     written = [path for path, _ in drawings]
-    if missing := figures.graphviz_missing():
-        say(missing)
-        return written
     for name in dict.fromkeys(r.row.model for r in shown):
         if name in models.BUILDERS:
             options = next(r.row.model_options for r in [*main, *shown] if r.row.model == name)
             path = out / "architecture" / f"{name}.png"
             keras.backend.clear_session()  # restarts the numbers in layer names, as in a run
-            if figures.architecture(models.build(name, **options), path):
-                written.append(path)
+            if missing := figures.architecture(models.build(name, **options), path):
+                say(missing)
+                break
+            written.append(path)
     return written
 
 

@@ -116,7 +116,10 @@ def _join(address: str | None, cpus: int | None) -> None:
             _start(cpus)
     except Exception as error:  # Ray raises many kinds, among them Exception itself
         if address is None:
-            message = f"Ray did not start on this machine: {error}\nTry again when the machine is less busy."
+            todo = "Try again when the machine is less busy."
+            if "timed out" not in str(error):
+                todo = "A folder with a short name may help: RAY_TMPDIR=/tmp. Without --jobs, Ray is not needed."
+            message = f"Ray did not start on this machine: {error}\n{todo}"
         else:
             message = f"There is no Ray cluster at {address}: {error}\nStart one: ray start --head"
         raise UserError(message) from None
@@ -258,7 +261,6 @@ def _train_one(packed: bytes, run: Run, dataset: "cifar10.Dataset") -> list[str]
 
     load_keras()
     import ray
-    from rich.console import Console
 
     from kerascifar.runs import environment, experiment
     from kerascifar.training import device
@@ -274,7 +276,7 @@ def _train_one(packed: bytes, run: Run, dataset: "cifar10.Dataset") -> list[str]
     for key in records.DECISIVE:
         if made_with[key] != work.made_with[key]:
             raise UserError(f"{key} differs on this node: {made_with[key]}; the command has {work.made_with[key]}.")
-    console = Console(width=160, stderr=stderr)
+    console = terminal.Console(width=160, stderr=stderr)
     work = dataclasses.replace(work, runs=[run], dataset=dataset, console=console, made_with=made_with)
     if storage is None:
         return experiment.here(work)

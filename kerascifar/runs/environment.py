@@ -47,11 +47,15 @@ PACKAGES = ["tensorflow", "keras", "numpy", "scipy", "opencv-python-headless", "
 
 
 def _git(*arguments: str) -> str | None:
+    # Variables such as GIT_DIR, set within a hook, or by a user for another repository, would answer for that one.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        result = subprocess.run(["git", "-C", str(CHECKOUT), *arguments], capture_output=True, text=True, timeout=30)
+        result = subprocess.run(
+            ["git", "-C", str(CHECKOUT), *arguments], capture_output=True, timeout=30, env=environment
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return result.stdout.strip() if result.returncode == 0 else None
+    return os.fsdecode(result.stdout).strip() if result.returncode == 0 else None
 
 
 def commit() -> tuple[str | None, bool]:
@@ -59,7 +63,7 @@ def commit() -> tuple[str | None, bool]:
     head, top = _git("rev-parse", "HEAD"), _git("rev-parse", "--show-toplevel")
     if head is None or top is None or Path(top).resolve() != CHECKOUT:
         return None, True
-    return head, _git("status", "--porcelain", "--", *CODE) != ""
+    return head, _git("status", "--porcelain", "--untracked-files=normal", "--", *CODE) != ""
 
 
 def source() -> str:

@@ -108,6 +108,11 @@ class Record:
         return (self.dataset["train"], self.dataset["test"]) != (cifar10.TRAIN_SHA256, cifar10.TEST_SHA256)
 
     @property
+    def diverged(self) -> bool:
+        """Whether its loss was not finite, so that there is nothing to see in its model."""
+        return self.stop == NOT_FINITE or not math.isfinite(self.results["validation"]["accuracy"])
+
+    @property
     def group(self) -> str:
         """A text shared by the runs that differ only in their seed. Only such runs may be averaged."""
         parts = [self.experiment, dataclasses.asdict(self.row), self.basis, self.split, self.shortened]
@@ -340,6 +345,10 @@ def load_model(record: Record) -> "keras.Sequential":
 
     path = record.folder / MODEL
     again = "Train that run again (move its folder away first)."
+    own_code = (
+        "It has code of your own, which no command runs. In a program that defines this code, load it "
+        f"with keras.models.load_model({str(path)!r}, compile=False), and draw its maps with kerascifar.api.focus_maps."
+    )
     if not path.is_file():
         raise UserError(f"{path} does not exist: this run was saved without its weights. {again}")
     if not zipfile.is_zipfile(path):  # Keras would say "file not found"
@@ -348,7 +357,8 @@ def load_model(record: Record) -> "keras.Sequential":
         network = keras.models.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, OSError, AttributeError, zipfile.BadZipFile, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path} cannot be loaded: {reason}\n{again}") from None
+        todo = own_code if re.search("locate class|locate function|ambda|safe_mode", str(error)) else again
+        raise UserError(f"{path} cannot be loaded: {reason}\n{todo}") from None
     try:
         models.check_shapes(network)
     except UserError as problem:

@@ -53,10 +53,16 @@ class Storage:
 
     def pull(self, folder: Path) -> None:
         """Copies the files of the run `folder.name` into `folder`, if the storage has any."""
-        for name in _in_order(self._names(folder.name)):
-            with self._system.open_input_stream(f"{self._path}/{folder.name}/{name}") as stream:
-                content = stream.read()
-            files.write(folder / name, lambda path, content=content: path.write_bytes(content))  # type: ignore[misc]
+        names = _in_order(self._names(folder.name))
+        try:
+            for name in names:
+                with self._system.open_input_stream(f"{self._path}/{folder.name}/{name}") as stream:
+                    content = stream.read()
+                files.write(folder / name, lambda path, content=content: path.write_bytes(content))  # type: ignore[misc]
+        except OSError:
+            if names == _in_order(self._names(folder.name)):
+                raise
+            self.pull(folder)  # another worker has removed an older checkpoint meanwhile
 
     def push(self, folder: Path) -> None:
         """Copies the run's files to the storage, each whole or not at all, and removes outdated ones there.

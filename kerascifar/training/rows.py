@@ -22,10 +22,11 @@ FILL_MODES = {"nearest", "constant", "reflect", "wrap"}
 
 
 class _Range(NamedTuple):
-    """The values that a field or an option may have."""
+    """The values that a field or an option may have; whether 1 stands for 1.0."""
 
     expected: str
     right: Callable[[Any], bool]
+    is_float: bool = False
 
 
 def _is_number(value: Any) -> bool:
@@ -33,7 +34,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _numbers(expected: str, low: float, below: float = math.inf, at_most: float = math.inf) -> _Range:
-    return _Range(expected, lambda value: _is_number(value) and low <= value <= at_most and value < below)
+    return _Range(expected, lambda value: _is_number(value) and low <= value <= at_most and value < below, True)
 
 
 _FLAG = _Range("true or false", lambda value: isinstance(value, bool))
@@ -103,6 +104,13 @@ class Row:
     def __post_init__(self) -> None:
         for problem in _problems(self):
             raise UserError(problem)
+        # 1 and 1.0 are one value, and so one identity. Keras takes only the second as a learning rate.
+        for name, kinds in {"optimizer_options": OPTIMIZERS[self.optimizer], "augmentation": AUGMENTATION}.items():
+            floats = {key for key, kind in kinds.items() if kind.is_float}
+            object.__setattr__(self, name, _with_floats(getattr(self, name), floats))
+        options = {key for key, p in _model_parameters(self.model).items() if "float" in str(p.annotation)}
+        object.__setattr__(self, "model_options", _with_floats(self.model_options, options))
+        object.__setattr__(self, "learning_rate", float(self.learning_rate))
 
 
 @dataclass(frozen=True)
@@ -304,10 +312,7 @@ def _option_problems(row: Row) -> Iterable[str]:
 
 def _model_problems(row: Row) -> Iterable[str]:
     # A program may train any model; the rows of a file must name a builder (`read`).
-    builder = models.BUILDERS.get(row.model)
-    options = set(row.model_options)
-    if builder:
-        options = {*inspect.signature(builder).parameters, *models.SHARED_OPTIONS}
+    options = set(_model_parameters(row.model)) or set(row.model_options)
     for key in row.model_options:
         try:
             json.dumps(row.model_options[key], allow_nan=False)
@@ -315,3 +320,18 @@ def _model_problems(row: Row) -> Iterable[str]:
             yield f"model_options: {key} must hold numbers, texts, true or false, not {row.model_options[key]!r}."
         if key not in options:
             yield f'model_options: {row.model} has no option "{key}". {suggest(key, options)}'
+
+
+def _model_parameters(model: str) -> dict[str, inspect.Parameter]:
+    """The options that a model of `models.py` takes; none for another."""
+    if model not in models.BUILDERS:
+        return {}
+    parameters = dict(inspect.signature(models.adapt).parameters)
+    return {key: parameters[key] for key in models.SHARED_OPTIONS} | dict(
+        inspect.signature(models.BUILDERS[model]).parameters
+    )
+
+
+def _with_floats(values: Mapping[str, Any], floats: set[str]) -> dict[str, Any]:
+    """`values`, with each whole number of an option in `floats` as a float."""
+    return {key: float(value) if type(value) is int and key in floats else value for key, value in values.items()}

@@ -168,7 +168,12 @@ def place(tmp_path, monkeypatch, model):
 def figures(monkeypatch):
     """The figures that were saved, beside being saved."""
     kept, save = [], drawing.save
-    monkeypatch.setattr(drawing, "save", lambda figure, path: (kept.append(figure), save(figure, path)))
+
+    def keep(draw, path):
+        kept.append(draw())
+        save(lambda: kept[-1], path)
+
+    monkeypatch.setattr(drawing, "save", keep)
     return kept
 
 
@@ -362,3 +367,13 @@ def test_the_real_command_draws_and_says_nothing_else(tmp_path, model):
     assert lines[-1] == str(Path("runs/report/cam/M6-seed0-photo-frog.png"))
     assert done.stderr == ""
     assert (tmp_path / "runs/report/cam/M6-seed0-photo-frog.png").is_file()
+
+
+@pytest.mark.filterwarnings("ignore:Glyph .* missing from font")
+def test_a_photo_may_have_a_long_name_in_any_script(place):
+    """A name may have 255 bytes, not characters: fails on three bytes each, with a message about a temporary file."""
+    name = "写" * 80 + ".png"
+    Image.new("RGB", (64, 64), "green").save(place / name)
+    assert run("--image", name) == 0
+    (drawn,) = (place / "runs" / "report" / "cam").iterdir()
+    assert "写" * 60 in drawn.name and len(os.fsencode(drawn.name)) <= 255

@@ -5,6 +5,7 @@ share a folder, get one.
 """
 
 import contextlib
+import dataclasses
 import importlib
 import io
 import json
@@ -27,11 +28,14 @@ import pytest
 from factories import ROOT
 from PIL import Image
 
+import kerascifar
 from kerascifar import __main__
 from kerascifar.__main__ import main
 from kerascifar.commands import cam
 from kerascifar.common import errors
+from kerascifar.output import readme
 from kerascifar.runs import records
+from kerascifar.training import models
 
 # A user's: JAX, once imported here, would set a log level, which kerascifar takes for the user's choice.
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
@@ -177,6 +181,24 @@ def test_published_measurements_are_shown_without_images_and_stay_as_they_are(tm
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
+def test_one_model_without_maps_keeps_no_other_from_being_measured(trained, shapes, tmp_path):
+    """Fails if a run that diverged, or one whose weights are damaged, ends the command for all."""
+    shutil.copytree(trained[0] / "runs", tmp_path / "runs")
+    (good,) = records.list_records(tmp_path / "runs")
+    for seed in (1, 2):
+        folder = tmp_path / "runs" / f"seed{seed}"
+        network = models.build("model1")
+        network.set_weights([np.full_like(w, np.nan) for w in network.get_weights()])
+        made = dataclasses.replace(good, seed=seed, folder=folder)
+        records.write(made, good.history, good.predictions, network)
+    (folder / records.MODEL).write_bytes(b"damaged")
+    result = command("focus", "--rows", "A", "--data", shapes, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"Left out: A seed 1\. .* diverged", result.stderr)
+    assert re.search(r"Left out: A seed 2\. .* damaged", result.stderr)
+    assert re.search(r"^\| A +\| Grad-CAM +\| 1 ", result.stdout, re.M)
+
+
 @pytest.mark.parametrize(
     "words, key, value",
     [
@@ -230,13 +252,140 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, shapes, pr
     first.send_signal(signal.SIGINT)
     stopped = ended(first)
     assert stopped.returncode == 130 and "Traceback" not in stopped.stderr
-    assert "Stopped in A seed 0." in stopped.stdout and "to go on, repeat the command:" in stopped.stdout
+    assert "Stopped in A seed 0." in stopped.stderr and "to go on, repeat the command:" in stopped.stderr
     kept = finished_epochs(tmp_path)
     second = process(*words, cwd=tmp_path)
     line = next(line for line in second.stdout if "A seed 0 epoch " in line)
     second.kill()
     second.communicate()
     assert f"epoch {kept + 1}:" in line
+
+
+def test_a_reader_that_leaves_stops_the_training_with_a_word(tmp_path, shapes, process):
+    """`run | head`: fails if training ends in silence, in status 0 or 1, or goes on unseen."""
+    (tmp_path / "mine.toml").write_text(ROW.replace("epochs = 3", "epochs = 5000\npatience = 5000"), encoding="utf-8")
+    training = process("run", "mine.toml", "--data", shapes, cwd=tmp_path)
+    training.stdout.readline()
+    training.stdout.close()
+    with training.stderr:
+        told = training.stderr.read()
+    assert training.wait(factories.HANG) == 130
+    assert "Stopped" in told and "Traceback" not in told
+
+
+# What a user may have set for other programs, and what a system may lack.
+SURROUNDINGS = {
+    "GIT_DIR": "/nowhere",
+    "KERAS_BACKEND": "",
+    "KERAS_MAX_EPOCHS": "1",
+    "MPLBACKEND": "nonsense",
+    "PYTHONIOENCODING": "cp1252",
+    "TF_USE_LEGACY_KERAS": "1",
+}
+ALL_WAYS = """
+import sys
+from kerascifar import cam
+from kerascifar.__main__ import main
+from kerascifar.common import errors
+data = ["--data", sys.argv[1]]
+statuses = [main(["run", "mine.toml", "--epochs", "2", *data]), errors.run(cam.main, ["--all", *data])]
+statuses += [main(["report", *data]), main(["doctor", *data])]
+print(statuses)
+"""
+
+
+def test_a_users_surroundings_change_no_result(trained, shapes, tmp_path):
+    """Fails if a setting for other programs ends a command, changes a run, or stops one before its tables are written.
+
+    cp1252 is the encoding of redirected output on Windows: it lacks the mark of the best row, of which there are two.
+    """
+    (tmp_path / "mine.toml").write_text(ROW + ROW.replace('"A"', '"B"'), encoding="utf-8")
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\n")
+    (tmp_path / ".keras").mkdir()
+    settings = {"backend": "theano", "image_data_format": "channels_first", "floatx": "float16"}
+    (tmp_path / ".keras" / "keras.json").write_text(json.dumps(settings))
+    result = subprocess.run(
+        [sys.executable, "-c", ALL_WAYS, str(shapes)],
+        cwd=tmp_path,
+        env={**ENVIRONMENT, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), **SURROUNDINGS},
+        capture_output=True,
+        text=True,
+        encoding="cp1252",
+    )
+    assert result.stdout.splitlines()[-1:] == ["[0, 0, 0, 0]"], result.stderr
+    first, _ = records.list_records(tmp_path / "runs")
+    (usual,) = records.list_records(trained[0] / "runs")
+    assert (first.history, first.results) == (usual.history, usual.results)
+    assert environment_of(first)["commit"] == environment_of(usual)["commit"]
+    assert "< best Valid_acc" in result.stdout
+    for name in ("mine.md", "curves/mine-A.png", "cam/A-seed0-all.png", "index.html"):
+        assert (tmp_path / "runs" / "report" / name).is_file(), name
+
+
+def test_without_tensorflow_focus_maps_are_explained_or_left_out(trained, shapes, tmp_path):
+    """With another backend of Keras. Fails if a command gets as far as tf-keras-vis, which ends in a traceback."""
+    shutil.copytree(trained[0] / "runs", tmp_path / "runs")
+    code = ALL_WAYS.partition("data =")[0] + (
+        "print([errors.run(cam.main, ['--all']), main(['report']), main(['demo']), main(['focus', '--rows', 'A'])])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**ENVIRONMENT, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax", "KERASCIFAR_DATA": str(shapes)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout.splitlines()[-1] == "[2, 0, 2, 2]", result.stderr
+    assert result.stderr.count("need Keras on TensorFlow, not on jax (KERAS_BACKEND).") == 4
+    assert "Omitting the gallery of focus maps" in result.stderr
+    assert (tmp_path / "runs" / "report" / "index.html").is_file() and not (tmp_path / "demo").exists()
+
+
+def test_a_readme_that_cannot_be_written_is_no_concern_of_a_report_elsewhere(trained, tmp_path, monkeypatch):
+    """A checkout that is read-only: here, a file stands where its tables would be."""
+    (one,) = records.PUBLISHED.glob("experiment1-M1-seed0-*")
+    shutil.copytree(one, tmp_path / "published" / one.name)
+    shutil.copytree(trained[0] / "runs", tmp_path / "runs")
+    for name in ("README.md", "docs"):
+        (tmp_path / name).write_text("")
+    monkeypatch.setattr(records, "PUBLISHED", tmp_path / "published")
+    monkeypatch.setattr(readme, "README", tmp_path / "README.md")
+    monkeypatch.setattr(readme, "RESULTS", tmp_path / "docs" / "results")
+    monkeypatch.setenv("KERASCIFAR_DATA", "")
+    monkeypatch.setenv("KERASCIFAR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    result = command("report", "--out", "elsewhere", cwd=tmp_path)
+    assert result.returncode == 0 and "README's tables are not updated: " in result.stderr
+    assert (tmp_path / "elsewhere" / "index.html").is_file()
+
+
+def test_models_lists_a_model_off_the_beaten_track(monkeypatch, tmp_path):
+    """Without a docstring (or with `python -OO`), and without a convolution."""
+    import keras
+
+    def bare():
+        return keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
+
+    monkeypatch.setitem(models.BUILDERS, "bare", bare)
+    result = command("models", "bare", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "bare: no description" in result.stdout and "last Conv2D none" in result.stdout
+    assert json.loads(command("models", "bare", "--json", cwd=tmp_path).stdout)[0]["last convolution"] is None
+
+
+def test_a_user_without_a_home_has_a_place_for_caches(monkeypatch):
+    """As in a container whose user no file knows. Fails if the package does not start, even with KERASCIFAR_DATA."""
+
+    def unknown(number):
+        raise KeyError(number)
+
+    monkeypatch.setenv("HOME", "/to be restored")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    with pytest.raises(RuntimeError):
+        Path.home()
+    importlib.reload(kerascifar)
+    assert Path.home().is_absolute() and Path.home().name == f"kerascifar-{os.getuid()}"
 
 
 def test_other_images_are_another_run(trained, tmp_path):

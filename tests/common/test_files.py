@@ -1,5 +1,7 @@
 """Files are whole or absent, whatever happens to the process; a lock ends with its process."""
 
+import errno
+import os
 import subprocess
 import sys
 import time
@@ -7,7 +9,7 @@ import time
 import pytest
 from factories import ROOT
 
-from kerascifar.common import files
+from kerascifar.common import errors, files
 
 
 def process(code, *words):
@@ -102,3 +104,31 @@ def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path):
         files.check_writable(tmp_path / "file" / "runs")
     files.check_writable(tmp_path / "new" / "runs")
     assert list((tmp_path / "new" / "runs").iterdir()) == []
+
+
+def test_what_cannot_be_written_is_named_as_the_user_knows_it(tmp_path):
+    """Fails if the message names the temporary file, of which the user knows nothing."""
+    path = tmp_path / ("写" * 90)  # 270 bytes; a name may have 255
+    with pytest.raises(OSError, match="写写写") as refused:
+        files.write_text(path, "x")
+    assert refused.value.filename == str(path) and list(tmp_path.iterdir()) == []
+    path = tmp_path / ("a." + "b" * 250)
+    with pytest.raises(OSError, match="bbb") as refused:
+        files.write_text(path, "x")
+    assert refused.value.filename == str(path)
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch, capsys):
+    """Fails if the message does not say where locks are missing, or what to do."""
+
+    def refuse(*arguments):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    def command(argv):
+        with files.locked(tmp_path / "a.lock"):
+            return 0
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    assert errors.run(command) == 2
+    told = capsys.readouterr().err
+    assert str(tmp_path / "a.lock") in told and "no locks" in told and "--runs" in told

@@ -363,3 +363,98 @@ def test_a_contrastive_map_explains_the_difference_of_two_logits(model, images):
             expected = methods.evidence(changed, images[i : i + 1], labels[i : i + 1])[0]
             assert np.allclose(maps[i], expected, atol=1e-6)
         assert maps.any(axis=(1, 2)).sum() >= 3  # not only empty maps
+
+
+def network_of(*layers):
+    import keras
+
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            keras.layers.Conv2D(4, 3, activation="relu", name="stem"),
+            *layers,
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, dtype="float32"),
+        ]
+    )
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_a_model_in_half_precision_is_explained_by_its_float32_copy(policy, images):
+    """Fails if tf-keras-vis gets half precision: Grad-CAM++ multiplies it with float32, a TypeError."""
+    import keras
+
+    whole = network_of(keras.layers.Conv2D(8, 3, activation="relu"))
+    keras.config.set_dtype_policy(policy)
+    try:
+        half = network_of(keras.layers.Conv2D(8, 3, activation="relu"))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    half.set_weights(whole.get_weights())
+    for method in methods.METHODS:
+        found = methods.focus_maps(half, images, np.arange(6), method=method)
+        np.testing.assert_array_equal(found, methods.focus_maps(whole, images, np.arange(6), method=method))
+    assert half.layers[0].compute_dtype == policy.removeprefix("mixed_")
+
+
+@pytest.mark.parametrize("method", methods.METHODS)
+def test_a_grid_need_not_be_square(method, images):
+    """Fails if rows and columns are taken to be equally many, or equally far apart."""
+    import keras
+
+    network = network_of(keras.layers.Conv2D(8, 3, strides=(1, 2), activation="relu", name="wide"))
+    found = methods.evidence(network, images, np.arange(6), method=method)
+    assert found.shape == ((6, 32, 32) if method in methods.OF_PIXELS else (6, 28, 14))
+    assert methods.focus_maps(network, images, np.arange(6), method=method).shape == (6, 32, 32)
+    # Row i sees pixels i … i + 4, column j sees 2 j … 2 j + 4.
+    assert (methods.cells(network, "wide"), methods.cells(network, "wide", axis=1)) == ((2, 1), (2, 2))
+
+
+def test_a_grid_that_is_not_square_is_placed_on_its_pixels():
+    found = np.zeros((1, 4, 8), "float32")
+    found[0, 1, 6] = 1
+    made = methods.placed(found, (3.5, 1.5), (8, 4))[0]  # the cell's centre: row 11.5, column 25.5
+    assert np.unravel_index(made.argmax(), made.shape) == (11, 25) and np.ptp(made[11:13, 25:27]) == 0
+    assert made[:3].max() == made[20:].max() == made[:, :21].max() == made[:, 30:].max() == 0
+
+
+def test_a_convolution_inside_another_layer_is_not_passed_over(images):
+    """Fails if the map is silently the stem's, or if a model of such blocks "has no Conv2D layer"."""
+    import keras
+
+    class Residual(keras.layers.Layer):
+        def build(self, shape):
+            self.convolution = keras.layers.Conv2D(shape[-1], 3, padding="same")
+            self.convolution.build(shape)
+
+        def call(self, x):
+            return x + self.convolution(x)
+
+    inner = keras.Sequential([keras.Input((30, 30, 4)), keras.layers.Conv2D(4, 3)], name="inner")
+    for block in (inner, Residual(name="block")):
+        network = network_of(block)
+        answer = f'(?s)last Conv2D of model .* is inside its layer "{block.name}".*--layer, here: stem'
+        with pytest.raises(UserError, match=answer):
+            methods.focus_maps(network, images, np.arange(6))
+    assert methods.focus_maps(network_of(inner), images, np.arange(6), layer="stem").shape == (6, 32, 32)
+    assert methods.focus_maps(network_of(inner), images, np.arange(6), method="saliency").shape == (6, 32, 32)
+    assert methods.chosen_layer(network_of(inner, keras.layers.Conv2D(2, 3, name="last"))) == "last"
+
+
+def test_a_convolution_that_makes_the_logits_is_not_looked_at(images):
+    """As in MobileNetV3: on its single cell every map is constant, so empty."""
+    import keras
+
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Conv2D(4, 3, activation="relu", name="wide"),
+            layers.GlobalAveragePooling2D(keepdims=True),
+            layers.Conv2D(10, 1, name="head"),
+            layers.Flatten(),
+        ]
+    )
+    assert methods.chosen_layer(network) == "wide"
+    assert methods.focus_maps(network, images, np.arange(6), layer="head").max() == 0

@@ -1,4 +1,4 @@
-"""Grad-CAM and ROAD agree with the grad-cam package (PyTorch) on the same weights; needs the `validation` extra."""
+"""Grad-CAM and ROAD agree with the grad-cam package (PyTorch) on the same weights; `make test-all` runs it."""
 
 import pytest
 

@@ -75,3 +75,20 @@ def test_without_tensorboard_it_is_told_before_anything_is_trained(shapes, tmp_p
     assert main([*words, "--tensorboard"]) == 2
     assert "pip install" in capsys.readouterr().err
     assert not records.list_records(tmp_path / "runs")
+
+
+def test_what_fails_while_looking_on_does_not_end_the_training(watched, shapes, tmp_path, monkeypatch, capsys):
+    """A folder that takes no logs, and a map that cannot be drawn: each costs one line, and the run is the same."""
+    runs = tmp_path / "runs"
+    (runs / tensorboard.LOGS).mkdir(parents=True)
+
+    def fails(*arguments):
+        raise ZeroDivisionError("no map")
+
+    monkeypatch.setattr(tensorboard, "sheet", fails)
+    monkeypatch.setattr(tensorboard, "LOGS", "tensorboard/a file")
+    (runs / "tensorboard" / "a file").write_text("")
+    record = train(shapes, runs, "--tensorboard")
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Left out of TensorBoard")]
+    assert len(told) == 2, told
+    assert record.history == watched[0].history

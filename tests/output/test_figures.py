@@ -105,7 +105,7 @@ def test_a_loss_that_is_not_finite_leaves_a_gap(tmp_path, bad):
     figure = figures.training_statistics(made(history))
     np.testing.assert_array_equal(lines(figure.axes[0])["training"].get_ydata(), [2.0, math.nan, 1.25, math.nan])
     assert np.isnan(lines(figure.axes[0])["validation"].get_ydata()).all()
-    drawing.save(figure, tmp_path / "gap.png")
+    drawing.save(lambda: figure, tmp_path / "gap.png")
 
 
 def test_an_isolated_value_between_gaps_is_visible():
@@ -200,14 +200,14 @@ def test_the_same_record_gives_the_same_file(tmp_path, suffix):
     """Fails on a date, a library version or a random identifier in the file."""
     paths = [tmp_path / f"{name}.{suffix}" for name in "ab"]
     for path in paths:
-        drawing.save(figures.training_statistics(made()), path)
+        drawing.save(lambda: figures.training_statistics(made()), path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     for word in (b"Matplotlib v", b"matplotlib.org", b"/CreationDate", b"<dc:date>"):
         assert word not in paths[0].read_bytes()
 
 
 def test_a_png_has_150_dots_per_inch(tmp_path):
-    drawing.save(figures.training_statistics(made()), tmp_path / "curves.png")
+    drawing.save(lambda: figures.training_statistics(made()), tmp_path / "curves.png")
     with Image.open(tmp_path / "curves.png") as image:
         assert image.size == (1350, 570)
 
@@ -218,7 +218,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path):
     figure = figures.training_statistics(made())
     figure.savefig = lambda target, **_: (target.write_bytes(b"half"), 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        drawing.save(figure, path)
+        drawing.save(lambda: figure, path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -228,7 +228,7 @@ def test_another_suffix_is_refused(tmp_path, name, what):
     with pytest.raises(
         UserError, match=rf"cannot write a picture with {what}\.\nExpected a name that ends in one of: \.png"
     ):
-        drawing.save(figures.training_statistics(made()), tmp_path / name)
+        drawing.save(lambda: figures.training_statistics(made()), tmp_path / name)
 
 
 def test_pyplot_is_not_loaded(python):
@@ -289,7 +289,7 @@ def test_without_dot_the_diagram_is_left_out_with_one_line(tmp_path, monkeypatch
         "Architecture diagrams are left out: Graphviz's program dot is missing "
         "(Debian: apt install graphviz; macOS: brew install graphviz; Windows: winget install graphviz)."
     )
-    assert figures.architecture(None, tmp_path / "model.png") is False
+    assert figures.architecture(None, tmp_path / "model.png") == figures.graphviz_missing()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -313,21 +313,74 @@ def test_without_pydot_the_line_names_it(monkeypatch):
 
 
 @needs_shell
+@pytest.mark.parametrize(
+    "script, reason",
+    [
+        (
+            'case "$*" in *png*) echo "png not recognized" >&2; exit 1;; *) exec cat;; esac',
+            "png not recognized",
+        ),
+        ("exit 0", "no picture"),
+        ("sleep 600", "timed out"),
+    ],
+)
+def test_a_dot_that_draws_nothing_is_left_out_in_time(tmp_path, monkeypatch, script, reason):
+    """Fails if another format than the diagram's is probed, if success is believed, or if it is waited for."""
+    fake_dot(tmp_path, f'PATH="{os.environ["PATH"]}"; {script}')
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(figures, "PATIENCE", 0.5 if "sleep" in script else factories.HANG)
+    line = figures.graphviz_missing()
+    assert line is not None and reason in line and "\n" not in line
+    assert figures.architecture(None, tmp_path / "a.png") == line and not (tmp_path / "a.png").exists()
+
+
+@needs_shell
+def test_a_dot_that_fails_on_the_diagram_alone_is_left_out_too(tmp_path, monkeypatch):
+    """The probe is drawn, the model is not: as with a font or a size that Graphviz cannot handle."""
+    import keras
+
+    fake_dot(tmp_path, "read first; case $first in *probe*) printf '\\211PNG';; *) echo 'too large' >&2; exit 1;; esac")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten()])
+    assert figures.graphviz_missing() is None
+    assert "too large" in (figures.architecture(model, tmp_path / "a.png") or "")
+
+
+@pytest.mark.parametrize("name", [r"a $\\wrong$ b", "x_$^", r"\\frac{1}"])
+def test_a_name_is_no_formula(tmp_path, name):
+    """Folder names stand in the legend; fails with Matplotlib's ParseException."""
+    runs = [made()]
+    drawing.save(lambda: figures.compared({name: runs, "other": runs}), tmp_path / "a.png")
+    assert name in Image.open(tmp_path / "a.png").text["Description"]
+
+
+def test_a_users_matplotlibrc_changes_no_figure(tmp_path):
+    """Fails if a setting is read when the figure is drawn or saved; with usetex, LaTeX would be needed."""
+    import matplotlib
+
+    drawing.save(lambda: figures.training_statistics(made()), tmp_path / "plain.png")
+    theirs = {"text.usetex": True, "savefig.bbox": "tight", "font.size": 30.0, "axes.facecolor": "black"}
+    with matplotlib.rc_context(theirs):
+        drawing.save(lambda: figures.training_statistics(made()), tmp_path / "theirs.png")
+        assert matplotlib.rcParams["text.usetex"] and matplotlib.rcParams["font.size"] == 30
+    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "theirs.png").read_bytes()
+
+
+@needs_shell
 def test_what_dot_is_told_names_layers_activations_and_shapes(tmp_path, monkeypatch):
     """A stand-in for dot writes what it was given: runs where Graphviz is missing, too."""
     pytest.importorskip("pydot")
     import keras
 
     (tmp_path / "bin").mkdir()
-    # pydot hands dot a file in DOT language as its last argument, and reads the picture from standard output.
-    fake_dot(tmp_path / "bin", 'for last; do :; done; if [ -f "$last" ]; then cat "$last"; else cat; fi')
+    fake_dot(tmp_path / "bin", "printf '\\211PNG'; cat")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     model = keras.Sequential(
         [keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3, activation="relu", name="only_convolution")]
     )
     path = tmp_path / "out" / "model.png"
-    assert figures.architecture(model, path) is True
-    told = path.read_text()
+    assert figures.architecture(model, path) is None
+    told = path.read_text(errors="replace")
     for word in ("only_convolution", "Conv2D", "relu", "(None, 32, 32, 3)", "(None, 30, 30, 4)"):
         assert word in told
     assert list(path.parent.iterdir()) == [path]
@@ -339,7 +392,7 @@ def test_the_diagram_is_a_picture(tmp_path):
     import keras
 
     model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3), keras.layers.Flatten()])
-    assert figures.architecture(model, tmp_path / "model.png") is True
+    assert figures.architecture(model, tmp_path / "model.png") is None
     with Image.open(tmp_path / "model.png") as image:
         assert image.format == "PNG" and min(image.size) > 100
 

@@ -14,6 +14,7 @@ from kerascifar.focus import methods
 from kerascifar.images import cifar10
 from kerascifar.output import gallery, overview, page, tables
 from kerascifar.runs import records
+from kerascifar.training import models
 
 # Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
 pytestmark = pytest.mark.filterwarnings(
@@ -188,11 +189,15 @@ def test_the_gallery_also_has_the_first_image_of_a_class_that_each_row_predicts_
     assert len(indices) == 10 * gallery.EACH + 2
 
 
-def test_a_damaged_model_is_left_out_of_the_gallery(runs, dataset, tmp_path, capsys):
+def test_a_model_that_is_damaged_or_diverged_is_left_out_of_the_gallery(runs, dataset, tmp_path, capsys):
     shutil.copytree(runs[0].folder, tmp_path / "M6")
     (tmp_path / "M6" / records.MODEL).write_bytes(b"no zip")
-    assert gallery.gallery([records.read(tmp_path / "M6")], dataset) is None
-    assert "Left out of the gallery" in capsys.readouterr().err
+    diverged = models.build("model4")
+    diverged.set_weights([np.full_like(w, np.nan) for w in diverged.get_weights()])
+    shutil.copytree(runs[2].folder, tmp_path / "Model4")
+    diverged.save(tmp_path / "Model4" / records.MODEL)
+    assert page.gallery([records.read(tmp_path / "M6"), records.read(tmp_path / "Model4")], dataset) is None
+    assert capsys.readouterr().err.count("Left out of the gallery") == 2
 
 
 def test_the_verdicts_are_by_the_published_runs_where_there_are_some(runs, tmp_path):

@@ -8,6 +8,8 @@ import sys
 import pytest
 from factories import ROOT
 
+from kerascifar.runs import environment
+
 DESCRIBE = """
 import json
 from kerascifar.training import device
@@ -61,3 +63,27 @@ def test_what_decides_a_result_is_recorded_and_folders_are_not():
     assert found["variables"]["ONEDNN_MAX_CPU_ISA"] == "AVX2"
     assert not {"KERAS_HOME", "TF_CPP_MIN_LOG_LEVEL"} & set(found["variables"])
     assert found["keras"] == {"floatx": "float32", "epsilon": pytest.approx(1e-7)}
+
+
+def git(folder, *words):
+    subprocess.run(["git", "-C", folder, *words], check=True, capture_output=True)
+
+
+def test_gits_variables_and_settings_for_other_repositories_answer_nothing_here(tmp_path, monkeypatch):
+    """Within a hook, GIT_DIR names another repository; a user may hide untracked files, which are uncommitted code."""
+    folder = tmp_path / "größe"
+    (folder / "kerascifar").mkdir(parents=True)
+    (folder / "kerascifar" / "a.py").write_text("")
+    git(folder, "init")
+    git(folder, "add", ".")
+    git(folder, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-m", "a")
+    git(folder, "config", "status.showUntrackedFiles", "no")
+    monkeypatch.setattr(environment, "CHECKOUT", folder)
+    head, changed = environment.commit()
+    assert head is not None and not changed
+    monkeypatch.setenv("GIT_DIR", str(ROOT / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(ROOT))
+    monkeypatch.setenv("GIT_INDEX_FILE", "/nowhere")
+    assert environment.commit() == (head, False)
+    (folder / "kerascifar" / "b.py").write_text("")
+    assert environment.commit() == (head, True)

@@ -205,8 +205,35 @@ def test_a_model_with_code_is_refused(tmp_path):
         ]
     )
     network.save(record.folder / "model.keras")
-    with pytest.raises(UserError, match="cannot be loaded"):
+    with pytest.raises(UserError, match="cannot be loaded(?s:.*)code of your own") as refused:
         records.load_model(record)
+    assert "Train" not in str(refused.value)  # that would not help
+
+
+def test_a_model_with_a_layer_of_the_users_says_how_to_load_it(tmp_path):
+    """A command does not import the user's program. Fails if it says to train again, which ends here once more."""
+    import keras
+
+    @keras.saving.register_keras_serializable("test")
+    class Own(keras.layers.Layer):
+        def call(self, x):
+            return x
+
+    layers = [
+        keras.Input((32, 32, 3)),
+        Own(),
+        keras.layers.Conv2D(2, 3),
+        keras.layers.Flatten(),
+        keras.layers.Dense(10),
+    ]
+    record = factories.run(tmp_path / "a", keras.Sequential(layers))
+    assert records.load_model(record).count_params() > 0  # this program defines it
+    del keras.saving.get_custom_objects()["test>Own"]
+    with pytest.raises(
+        UserError, match=r"cannot be loaded(?s:.*)keras\.models\.load_model\('.*model\.keras'"
+    ) as refused:
+        records.load_model(record)
+    assert "Train" not in str(refused.value)
 
 
 def test_a_full_run_comes_before_a_later_shortened_one(tmp_path):

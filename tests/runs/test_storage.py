@@ -1,4 +1,4 @@
-"""A storage keeps the runs when nodes share no folder: file:// always, S3's protocol if moto is installed."""
+"""A storage keeps the runs when nodes share no folder: file:// always, S3's protocol in `make test-all`."""
 
 import dataclasses
 import os
@@ -150,3 +150,14 @@ def test_push_keeps_the_files_of_a_worker_that_is_further_ahead(uri, tmp_path):
 def test_an_unusable_storage_is_reported(wrong):
     with pytest.raises(UserError, match=f"--storage {wrong} cannot be used: .*\nExpected"):
         Storage(wrong)
+
+
+def test_pull_takes_what_is_there_when_a_checkpoint_is_replaced_meanwhile(uri, tmp_path, monkeypatch):
+    """Another worker removes an older checkpoint between the list and the copy; fails if that ends the pull."""
+    storage, folder = Storage(uri), tmp_path / "run"
+    folder.mkdir()
+    (folder / "checkpoint-000002.bin").write_text("new")
+    storage.push(folder)
+    lists, names = [{"checkpoint-000001.bin"}], Storage._names
+    monkeypatch.setattr(Storage, "_names", lambda self, run: lists.pop() if lists else names(self, run))
+    assert pulled(storage, tmp_path / "back" / "run") == ["checkpoint-000002.bin"]

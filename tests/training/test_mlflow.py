@@ -1,4 +1,4 @@
-"""The recipe in docs/tracking.md for MLflow, where MLflow is installed (it is no dependency)."""
+"""The recipe in docs/tracking.md for MLflow, which `make test-all` installs."""
 
 import re
 

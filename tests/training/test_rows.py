@@ -181,3 +181,26 @@ def test_reading_a_configuration_loads_no_tensorflow():
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras.src', 'pandas', 'matplotlib')))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=EXPERIMENTS.parent, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "key, whole, number",
+    [
+        ("learning_rate", 1, 1.0),
+        ("augmentation", {"rotation_range": 15, "zoom_range": 0, "horizontal_flip": True}, None),
+        ("optimizer_options", {"epsilon": 1, "amsgrad": False}, None),
+        ("model_options", {"dropout": 0, "momentum": 0}, None),
+    ],
+)
+def test_a_whole_number_is_the_same_as_a_float(tmp_path, key, whole, number):
+    """Fails if 15 and 15.0 are two runs, or if Keras gets a learning rate of 1, which it refuses."""
+    if number is None:
+        number = {k: float(v) if type(v) is int else v for k, v in whole.items()}
+    one, other = (rows.Row("A", "model2", **{key: value}) for value in (whole, number))
+    assert rows.Run("e", one, 0).id == rows.Run("e", other, 0).id
+    assert repr(getattr(one, key)) == repr(number)  # and the flags are still flags
+
+
+def test_a_choice_between_whole_numbers_stays_one():
+    row = rows.Row("A", "model1", augmentation={"interpolation_order": 0}, model_options={"dense": [64]})
+    assert repr(row.augmentation) == "{'interpolation_order': 0}" and repr(row.model_options) == "{'dense': [64]}"
