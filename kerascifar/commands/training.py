@@ -88,6 +88,7 @@ def train(runs: "Sequence[Run]", options: Options) -> Outcome:
     load_keras()
     from rich.console import Console
 
+    from kerascifar.output import ornaments
     from kerascifar.runs import experiment
 
     # When writing to a file, leave room for the whole table.
@@ -107,6 +108,7 @@ def train(runs: "Sequence[Run]", options: Options) -> Outcome:
             options.command,
             deterministic=options.deterministic,
             execute=execute,
+            ornaments=ornaments.left_out,
             **callbacks,
         )
     except experiment.Interrupted as stop:

@@ -24,7 +24,8 @@ def duration(seconds: float) -> str:
 
 
 def say(console: Console, text: str) -> None:
-    """Prints `text` unchanged: no markup, highlighting or wrapping."""
+    """Prints `text` unchanged, without markup, highlighting or wrapping; `?` for what the output cannot encode."""
+    text = text.encode(console.encoding, "replace").decode(console.encoding)
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
