@@ -57,8 +57,8 @@ def refused(row: Row) -> Iterator[None]:
             problem = " ".join(f"{type(error).__name__}: {cause}".split())[:500]
             problem = (
                 f"a trial, from building the model to loading it from a file, failed ({problem}).\nExpected a model "
-                "that Keras can save, and load without executing code from the file: give a layer of your own a get_config "
-                "and the decorator @keras.saving.register_keras_serializable(), and use it instead of Lambda."
+                "that Keras can save, and load without executing code from the file: give a layer of your own a "
+                "get_config and the decorator @keras.saving.register_keras_serializable(), instead of a Lambda."
             )
         raise UserError(f'Row "{row.name}": {problem}\nNothing was trained and no file was changed.') from (
             None if isinstance(error, UserError) else error

@@ -5,6 +5,7 @@ holds everything else, and EarlyStopping recovers its state by replaying the his
 """
 
 import contextlib
+import inspect
 import json
 import math
 import time
@@ -125,10 +126,14 @@ def _finite(history: Mapping[str, Sequence[float]]) -> bool:
 def _state(callback: keras.callbacks.Callback) -> dict[str, Any]:
     """The callback's attributes that are numbers, or lists or tables of these.
 
-    Texts don't change during a training, and those that name a place may differ where it resumes.
+    Not texts, as those that name a place may differ where the training resumes; nor the arguments of Keras's own
+    callbacks, as ReduceLROnPlateau turns the sign of one in its first epoch.
     """
+    keras_own = [kind for kind in type(callback).__mro__ if kind.__module__.startswith("keras.")]
+    arguments = {name for kind in keras_own for name in inspect.signature(kind).parameters}
     state = {}
-    for name, value in vars(callback).items():
+    for name in set(vars(callback)) - arguments:
+        value = vars(callback)[name]
         with contextlib.suppress(TypeError, ValueError, AttributeError):
             plain = json.loads(json.dumps(value, default=lambda number: number.item()))
             if plain == value and not isinstance(value, str):
