@@ -140,11 +140,9 @@ def _layers(network: keras.Model) -> Iterator[keras.layers.Layer]:
 def _rehearse(run: Run, work: Work, folder: Path) -> None:
     few = dataclasses.replace(work, dataset=_few(work.dataset), folder=folder, callbacks=lambda run, dataset: ())
     short = dataclasses.replace(run, row=dataclasses.replace(run.row, epochs=1))
-    all_of_them = np.arange(IMAGES)
+    all_of_them = np.arange(len(few.dataset.labels))
     try:
-        # Without compilation it takes a second, except on JAX, which would compile each operation for itself.
-        eager = keras.backend.backend() != "jax"
-        record = one_run.train(short, few, (all_of_them, all_of_them), say=lambda text: None, eager=eager)
+        record = one_run.train(short, few, (all_of_them, all_of_them), say=lambda text: None, trial=True)
     except one_run.Mismatch as problem:
         raise UserError(f"the model is not evaluated as it is trained: {problem}\n{LOST}") from None
     expected = records.read(record.folder).results["validation"]["loss"]

@@ -56,20 +56,20 @@ def train(
     *,
     tell: fit.Tell = lambda values, epoch, seconds, wait: None,
     say: Callable[[str], None] = print,
-    eager: bool = False,
+    trial: bool = False,
 ) -> records.Record:
     """Trains the run, or resumes it, and writes its record.
 
     Args:
         split: indices of the training images and of the validation images.
-        tell, say, eager: as in `fit.train`.
+        tell, say, trial: as in `fit.train`.
     Raises:
         Mismatch: the loss or accuracy of the evaluation is not the history's. The weights are kept, without a record.
     """
     dataset, folder = work.dataset, work.folder / run.id
     files.make_folder(folder)
     trained = fit.train(
-        fit.fresh(run.row, run.seed, work.build, free_memory=not eager),
+        fit.fresh(run.row, run.seed, work.build, free_memory=not trial),
         run.row,
         run.seed,
         dataset.images,
@@ -80,7 +80,7 @@ def train(
         say=say,
         environment=work.made_with,
         callbacks=work.callbacks(run, dataset),
-        eager=eager,
+        trial=trial,
     )
     on_validation = evaluate.validation(trained.model, dataset, split[1])
     if problem := _difference(trained, on_validation, run.row.precision):

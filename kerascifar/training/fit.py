@@ -248,7 +248,7 @@ def train(
     say: Callable[[str], None] = print,
     environment: Mapping[str, Any] = MappingProxyType({}),
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    eager: bool = False,
+    trial: bool = False,
 ) -> Trained:
     """Trains `network` as `row` says. Resumes from the checkpoint in `folder` if there is one.
 
@@ -267,11 +267,12 @@ def train(
         environment: the environment of this process, as JSON values; saved with the epochs.
         callbacks: Keras callbacks, e.g. TensorBoard; called before the checkpoint is written, which holds their
             attributes that are numbers, or lists or tables of these.
-        eager: compile no graph: starts sooner, but steps are slower.
+        trial: hide from whatever observes every training by wrapping Keras's `fit`, as MLflow does, and start sooner,
+            without compiling; JAX would compile each operation for itself, so there nothing is gained.
     Returns:
         The model with the weights of the kept epoch, and its history.
     """
-    compiled(network, row, eager)
+    compiled(network, row, eager=trial and keras.backend.backend() != "jax")
     network.optimizer.build(network.trainable_variables)
     on_gpu = not device.prepare().is_cpu
     batches = Batches(images, labels, split[0], row.batch_size, seed, row.augmentation if row.augment else None, on_gpu)
@@ -295,8 +296,10 @@ def train(
     if over:
         network.set_weights(stopping.best_weights)
     else:
+        fit = inspect.unwrap(type(network).fit) if trial else type(network).fit
         with _graphs_forgotten():
-            network.fit(
+            fit(
+                network,
                 batches.feed(),
                 validation_data=validation.feed(),
                 initial_epoch=start.epoch if start else 0,

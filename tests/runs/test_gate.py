@@ -1,6 +1,7 @@
 """What cannot end in a result is refused before the first epoch, in a paragraph."""
 
 import dataclasses
+import functools
 import io
 
 import keras
@@ -179,6 +180,20 @@ def test_a_model_with_another_kind_of_layer_is_tried(dataset, tmp_path, monkeypa
     runs = [Run("x", Row("A", "model2"), 0), Run("x", Row("B", "mine"), 0)]
     with pytest.raises(api.UserError, match='Row "B": .*Unregistered'):
         experiment.train(runs, dataset, tmp_path, Console(quiet=True), [])
+
+
+def test_what_observes_every_training_does_not_see_the_trial(dataset, tmp_path, monkeypatch):
+    """MLflow's autologging wraps Keras's `fit`. Fails if it logs the trial as a run."""
+    whole, seen = keras.Model.fit, []
+
+    @functools.wraps(whole)
+    def logged(self, *arguments, **options):
+        seen.append(self.name)
+        return whole(self, *arguments, **options)
+
+    monkeypatch.setattr(keras.Model, "fit", logged)
+    api.train(network, ROW, dataset, [0], tmp_path, Console(quiet=True))
+    assert seen == ["mine"]
 
 
 def test_a_finished_run_is_not_tried_again(dataset, tmp_path, monkeypatch):
