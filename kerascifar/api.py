@@ -34,8 +34,9 @@ from kerascifar.focus import methods
 from kerascifar.focus.methods import METHODS
 from kerascifar.images import cifar10
 from kerascifar.images.cifar10 import Dataset, load
-from kerascifar.runs import experiment
-from kerascifar.runs.records import Record
+from kerascifar.output import ornaments
+from kerascifar.runs import experiment, gate, program
+from kerascifar.runs.records import OWN, Record
 from kerascifar.training import models
 from kerascifar.training.evaluate import Evaluation
 from kerascifar.training.evaluate import validation as _validation
@@ -83,7 +84,7 @@ def _apart() -> Iterator[None]:
 
 @_apart()
 def train(
-    model: "str | keras.Sequential | Callable[[], keras.Sequential]",
+    model: "str | keras.Model | Callable[[], keras.Model]",
     row: Row,
     dataset: Dataset,
     seeds: Iterable[int] = (0,),
@@ -93,18 +94,21 @@ def train(
 ) -> list[Record]:
     """Trains a model as a row says, once per seed, until early stopping. Finished runs are not trained again.
 
-    Interrupted runs resume where they stopped. All runs are saved in `runs`, where `python -m kerascifar compare` and
-    `report` find them.
+    A run is finished if one with the same row, seed, images, layers, code of the model and callbacks, and initial
+    weights is in `runs`. Interrupted runs resume where they stopped. `python -m kerascifar compare` and `report` find
+    all runs in `runs`. They cannot be published, as a program's code is in no commit; their records hold it.
 
     Args:
         model: the name of a builder in `kerascifar.training.models`; a function that builds a model; or a model,
             which is copied with new weights for each seed. It takes 32×32 RGB images in 0..1 and ends in ten logits.
+            Before the first epoch, one step is tried on a few images, up to loading the saved model.
         row: how to train. Its `name` names the runs, and its `model` appears in tables.
         dataset: as returned by `load`.
         seeds: one run per seed.
         runs: the folder for all runs.
         console: where to show progress; standard output by default.
-        callbacks: Keras callbacks that only observe, such as logging; used for every seed.
+        callbacks: Keras callbacks, used for every seed. When a run resumes, their attributes that are numbers, or
+            lists or tables of these, are as they were.
     Returns:
         One record per seed.
     Raises:
@@ -115,15 +119,22 @@ def train(
     512
     """
 
-    def builder(name: str, **options: Any) -> keras.Sequential:
+    own_model = not isinstance(model, str)
+    if isinstance(model, keras.Model):
+        with gate.refused(row):
+            gate.check_copy(model, dataset)
+
+    def builder(name: str, **options: Any) -> keras.Model:
         if isinstance(model, str):
             return models.build(model, **options)
         network = keras.models.clone_model(model) if isinstance(model, keras.Model) else model()
+        if not isinstance(network, keras.Model):
+            raise UserError(f"the function that builds the model returned {network!r}.\nExpected a Keras model.")
         return models.adapt(network, **options)
 
     if isinstance(model, str):
         row = dataclasses.replace(row, model=model)
-    chosen = Experiment("own", "Trained by a program", (row,)).runs(seeds=seeds)
+    chosen = Experiment(OWN, "Trained by a program", (row,)).runs(seeds=seeds)
     return experiment.train(
         chosen,
         dataset,
@@ -132,6 +143,8 @@ def train(
         ["your program"],
         build=builder,
         callbacks=lambda run, dataset: callbacks,
+        ornaments=ornaments.left_out,
+        program=program.source(*[model] * own_model, *callbacks),
     )
 
 

@@ -1,6 +1,8 @@
 """The package as a library: any model, any row, and the record that commands make."""
 
+import dataclasses
 import doctest
+import hashlib
 import os
 import subprocess
 import sys
@@ -13,12 +15,14 @@ from rich.console import Console
 
 from kerascifar import api
 from kerascifar.findings import compare
+from kerascifar.runs import environment, publish, records
 
 # Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
 ROW = api.Row("Mine", "mine", epochs=2, batch_size=100)
+NAMED = "dd97f823"  # the end of the folder's name of model1 trained as ROW says, seed 0, since the first version
 
 
 def mine(width=4):
@@ -92,9 +96,158 @@ def test_nothing_is_trained_twice_and_another_model_is_another_run(trained, data
     assert wider[0].folder != found[0].folder
 
 
-def test_evaluation_is_the_records(trained, dataset):
-    from kerascifar.runs import records
+def pretrained(value):
+    def build():
+        model = mine()
+        model.layers[-1].bias.assign(np.full(10, value))
+        return model
 
+    return build
+
+
+@keras.saving.register_keras_serializable("test_api")
+class Scale(keras.layers.Layer):
+    def call(self, x):
+        return 2 * x
+
+
+def scaled():
+    return keras.Sequential([keras.Input((32, 32, 3)), Scale(), *mine().layers], name="mine")
+
+
+class Slower(keras.callbacks.Callback):
+    """Halves the learning rate after each epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.optimizer.learning_rate = float(self.model.optimizer.learning_rate) / 2
+
+
+class StopAt(keras.callbacks.Callback):
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = epoch + 1 == self.epoch
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ((pretrained(0), ()), (pretrained(1), ())),
+        ((mine, ()), (mine, [Slower()])),
+        (("model1", ()), ("model1", [StopAt(1)])),
+        ((mine, [StopAt(1)]), (mine, [StopAt(2)])),
+    ],
+    ids=["weights", "callback", "callback of a named model", "callback's argument"],
+)
+def test_another_beginning_code_or_callback_is_another_run(dataset, tmp_path, one, other):
+    """Fails if the first one's result is returned for the second, or if neither is found again."""
+    folders = [
+        api.train(model, ROW, dataset, [0], tmp_path, Console(quiet=True), callbacks)[0].folder
+        for model, callbacks in (one, other, one)
+    ]
+    assert folders[0] == folders[2] != folders[1]
+
+
+@pytest.mark.parametrize("model", [scaled, scaled()], ids=["built", "copied"])
+def test_an_edited_layer_is_another_run(dataset, tmp_path, model, monkeypatch):
+    """Its configuration is the same."""
+    first = api.train(model, ROW, dataset, [0], tmp_path, Console(quiet=True))[0]
+    monkeypatch.setattr(Scale, "call", lambda self, x: 3 * x)
+    second = api.train(model, ROW, dataset, [0], tmp_path, Console(quiet=True))[0]
+    assert first.folder != second.folder and first.history != second.history
+
+
+def test_the_seeds_of_a_program_are_one_group_and_a_named_models_run_has_the_name_that_it_had(
+    trained, dataset, tmp_path
+):
+    """Fails if the initial weights, which differ, take the seeds apart; or if runs of our models were trained anew."""
+    assert len({record.group for record in trained[1]}) == 1
+    (record,) = api.train("model1", ROW, dataset, [0], tmp_path, Console(quiet=True))
+    assert record.folder.name.endswith(NAMED)
+    assert record.environment["uncommitted"] is environment.commit().uncommitted
+
+
+def test_a_record_holds_the_programs_code_and_is_not_published(trained, tmp_path):
+    record = trained[1][0]
+    program = record.environment["program"]
+    assert "def mine(width=4):" in program["source"] and record.environment["uncommitted"] is True
+    assert program["sha256"] == hashlib.sha256(program["source"].encode()).hexdigest()
+    with pytest.raises(api.UserError, match="a program trained it, whose code is in no commit"):
+        publish.publish([record.folder], tmp_path)
+
+
+def functional():
+    """One ReLU used three times, and a residual connection."""
+    layers, relu = keras.layers, keras.layers.ReLU()
+    inputs = keras.Input((32, 32, 3))
+    x = relu(layers.Conv2D(8, 3, padding="same")(inputs))
+    x = relu(layers.Add()([x, relu(layers.Conv2D(8, 3, padding="same")(x))]))
+    return keras.Model(inputs, layers.Dense(10)(layers.Flatten()(x)), name="functional")
+
+
+@pytest.mark.parametrize("model", [functional, functional()], ids=["built", "copied"])
+def test_what_is_evaluated_and_saved_is_what_was_trained(dataset, tmp_path, model):
+    """Fails if the trained model is rebuilt as another one, such as the chain of its layers."""
+    row = dataclasses.replace(ROW, learning_rate=0.01, epochs=4)
+    (record,) = api.train(model, row, dataset, [0], tmp_path, Console(quiet=True))
+    kept, validation = record.epoch_kept - 1, record.results["validation"]
+    assert validation["accuracy"] == pytest.approx(record.history["val_accuracy"][kept], abs=1e-6)
+    assert validation["loss"] == pytest.approx(record.history["val_loss"][kept], rel=1e-4)
+    loaded = records.load_model(record)
+    assert api.evaluate(loaded, dataset).loss == pytest.approx(validation["loss"], rel=1e-6)
+    assert "add" in [layer.name for layer in loaded.layers]
+
+
+def penalised():
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Conv2D(4, 3, kernel_regularizer=keras.regularizers.L2(0.1)),
+            layers.ActivityRegularization(l1=0.001),
+            layers.Flatten(),
+            layers.Dense(10),
+        ],
+        name="penalised",
+    )
+
+
+def test_a_penalty_is_kept_apart_from_the_losses(dataset, tmp_path):
+    """Fails if the train loss includes the penalty and the validation loss does not."""
+    (record,) = api.train(penalised, ROW, dataset, [0], tmp_path, Console(quiet=True))
+    train, kept = record.results["train"], record.epoch_kept - 1
+    assert train["penalised_loss"] > train["loss"] + 0.1
+    assert record.results["validation"]["loss"] == pytest.approx(record.history["val_loss"][kept], rel=1e-4)
+    assert train["loss"] == record.history["loss"][kept]
+
+
+def test_a_training_that_a_callback_stops_says_so(dataset, tmp_path):
+    """Fails if it is recorded as having reached its last epoch."""
+    row = dataclasses.replace(ROW, epochs=50)
+    (record,) = api.train(mine, row, dataset, [0], tmp_path, Console(quiet=True), [StopAt(1)])
+    assert (record.stop, record.epochs_trained) == ("stopped by a callback", 1)
+
+
+def test_numpys_numbers_are_numbers(dataset, tmp_path):
+    """The same run as with Python's."""
+    row = api.Row(
+        "Mine",
+        "model1",
+        model_options={"filters": np.array([4, 4, 4]), "dense": [np.int64(8), 8]},
+        augment=np.bool_(False),
+        batch_size=np.int32(100),
+        learning_rate=np.float32(0.001),
+        epochs=np.uint8(1),
+    )
+    options = {"filters": [4, 4, 4], "dense": [8, 8]}
+    assert row == api.Row("Mine", "model1", options, False, batch_size=100, learning_rate=0.001, epochs=1)
+    found = api.train("model1", row, dataset, np.arange(2), tmp_path, Console(quiet=True))
+    assert [record.seed for record in found] == [0, 1] and found[0].row == row
+
+
+def test_evaluation_is_the_records(trained, dataset):
     record = trained[1][0]
     found = api.evaluate(records.load_model(record), dataset)
     assert found.accuracy == record.results["validation"]["accuracy"]

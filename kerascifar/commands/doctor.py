@@ -15,6 +15,7 @@ from kerascifar import __version__
 from kerascifar.commands import options
 from kerascifar.common import errors, files
 from kerascifar.common.errors import UserError
+from kerascifar.common.paths import CHECKOUT
 
 HELP = "check this machine and suggest a fix for each problem"
 EXAMPLES = """
@@ -68,9 +69,14 @@ def checks(runs: Path, source: Path | None) -> Iterator[Check]:
     from kerascifar.runs import environment
 
     yield _python()
-    commit, changed = environment.commit()
-    where = f", commit {commit[:12]}{' with changes' if changed else ''}" if commit else ", installed package"
-    yield Check("kerascifar", True, __version__ + where)
+    code = environment.commit()
+    where = (
+        f"commit {code.name[:12]}{' with changes' if code.uncommitted else ''}" if code.name else "installed package"
+    )
+    if code.problem:
+        where = f"commit unknown, as git does not tell it ({code.problem})"
+    todo = f"Do what git says. Until then, runs cannot be published: git -C {CHECKOUT} status"
+    yield Check("kerascifar", not code.problem, f"{__version__}, {where}", todo)
     yield _packages()
     yield _device()
     missing = figures.graphviz_missing()

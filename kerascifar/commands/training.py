@@ -86,6 +86,7 @@ def train(runs: "Sequence[Run]", options: Options) -> Outcome:
     execute = options.connect() if options.connect else None
 
     load_keras()
+    from kerascifar.output import ornaments
     from kerascifar.runs import experiment
 
     console = terminal.console(stderr=options.json)
@@ -103,6 +104,7 @@ def train(runs: "Sequence[Run]", options: Options) -> Outcome:
         options.command,
         deterministic=options.deterministic,
         execute=execute,
+        ornaments=ornaments.left_out,
         **callbacks,
     )
     return Outcome(trained, dataset, console)

@@ -33,7 +33,7 @@ from kerascifar.training.rows import Run
 
 if TYPE_CHECKING:
     from kerascifar.images import cifar10
-    from kerascifar.runs import experiment
+    from kerascifar.runs import experiment, one_run
 
 LOCK_PATIENCE = 180.0  # seconds to retry a locked run: a file server may hold a dead node's lock that long
 RETRIES = 100  # of a run whose worker or node died; each resumes where the previous one stopped
@@ -149,7 +149,7 @@ def _start(cpus: int | None) -> None:
             print("Ray takes too long to start because this machine is busy; starting it again.", file=sys.stderr)
 
 
-def _train_all(work: "experiment.Work", *, cpus: float, gpus: float, storage: Storage | None) -> list[str]:
+def _train_all(work: "one_run.Work", *, cpus: float, gpus: float, storage: Storage | None) -> list[str]:
     """The executor: trains all runs, and returns the labels of those that another process is training."""
     import ray
 
@@ -214,7 +214,7 @@ def _slots(say: Callable[[str], None], cpus: float, gpus: float) -> int:
     return slots
 
 
-def _submitter(work: "experiment.Work", *, cpus: float, gpus: float, storage: Storage | None) -> Callable[[Run], Any]:
+def _submitter(work: "one_run.Work", *, cpus: float, gpus: float, storage: Storage | None) -> Callable[[Run], Any]:
     """A function that hands a run to Ray and returns a reference to the result of `_train_one`."""
     import keras
     import ray
@@ -284,7 +284,7 @@ def _train_one(packed: bytes, run: Run, dataset: "cifar10.Dataset") -> list[str]
     return []
 
 
-def _train_in_storage(work: "experiment.Work", run: Run, storage: Storage) -> None:
+def _train_in_storage(work: "one_run.Work", run: Run, storage: Storage) -> None:
     """Trains the run in a temporary folder, and copies it to the storage every `COPY_EVERY` seconds and at the end."""
     import keras
 

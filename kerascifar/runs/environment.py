@@ -6,12 +6,13 @@ import os
 import platform
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 import kerascifar
+from kerascifar.common import errors
 from kerascifar.common.machine import cores
 from kerascifar.common.paths import CHECKOUT, PACKAGE
 
@@ -46,24 +47,41 @@ NOT_RECORDED_PARTS = ("LOG", "VERBOSE", "CACHE_DIR", "_DIR")
 PACKAGES = ["tensorflow", "keras", "numpy", "scipy", "opencv-python-headless", "ml-dtypes", "jax", "jaxlib", "torch"]
 
 
-def _git(*arguments: str) -> str | None:
+class Commit(NamedTuple):
+    """The state of the code.
+
+    Attributes:
+        name: the commit; None outside a git checkout, and if git cannot tell.
+        uncommitted: whether the code has uncommitted changes; None if git cannot tell.
+        problem: why git cannot tell.
+    """
+
+    name: str | None
+    uncommitted: bool | None
+    problem: str = ""
+
+
+def commit() -> Commit:
+    """Asks git for the commit, and for uncommitted changes. Outside a git checkout, the code counts as uncommitted."""
+    if not (CHECKOUT / ".git").exists():
+        return Commit(None, True)
+    try:
+        return Commit(
+            _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=normal", "--", *CODE) != ""
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        lines = str(getattr(error, "stderr", None) or error).strip().splitlines()
+        return Commit(None, None, errors.printable(lines[0])[:200])
+
+
+def _git(*arguments: str) -> str:
     # Variables such as GIT_DIR, set within a hook, or by a user for another repository, would answer for that one.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    try:
-        result = subprocess.run(
-            ["git", "-C", str(CHECKOUT), *arguments], capture_output=True, timeout=30, env=environment
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return os.fsdecode(result.stdout).strip() if result.returncode == 0 else None
-
-
-def commit() -> tuple[str | None, bool]:
-    """The commit, and whether the code has uncommitted changes. (None, True) outside a git checkout."""
-    head, top = _git("rev-parse", "HEAD"), _git("rev-parse", "--show-toplevel")
-    if head is None or top is None or Path(top).resolve() != CHECKOUT:
-        return None, True
-    return head, _git("status", "--porcelain", "--untracked-files=normal", "--", *CODE) != ""
+    command = ["git", "-C", str(CHECKOUT), *arguments]
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", timeout=30, check=True, env=environment
+    )
+    return done.stdout.strip()
 
 
 def source() -> str:
@@ -90,7 +108,7 @@ def describe(device: str, deterministic: bool = False) -> dict[str, Any]:
 
     A value that cannot be determined is None.
     """
-    head, uncommitted = commit()
+    code = commit()
     return {
         "versions": _versions(),
         "backend": keras.backend.backend(),
@@ -106,8 +124,9 @@ def describe(device: str, deterministic: bool = False) -> dict[str, Any]:
         "libc": " ".join(platform.libc_ver()).strip() or None,
         "variables": variables(),
         "source": source(),
-        "commit": head,
-        "uncommitted": uncommitted,
+        "commit": code.name,
+        "uncommitted": code.uncommitted,
+        **({"git": code.problem} if code.problem else {}),
     }
 
 

@@ -4,8 +4,8 @@ Several commands may work on the same runs: each run is locked while it is train
 one after the other in this process, or Ray's (`cluster.py`).
 """
 
+import contextlib
 import dataclasses
-import datetime
 import hashlib
 import json
 import shlex
@@ -21,40 +21,15 @@ from rich.progress import BarColumn, Progress, TextColumn
 from kerascifar.common import files, terminal
 from kerascifar.common.errors import UserError
 from kerascifar.images import cifar10
-from kerascifar.runs import environment, original, records
-from kerascifar.training import checkpoint, evaluate, fit, models
+from kerascifar.runs import environment, gate, one_run, original, records
+from kerascifar.runs.one_run import Builder, Callbacks, Work
+from kerascifar.training import checkpoint, fit, models
 from kerascifar.training.device import Device, prepare
 from kerascifar.training.rows import Run
 
 # How long a row trains is unknown before it has been trained: the original's epochs are the guess, or this.
 GUESSED_EPOCHS = 60
-Builder = Callable[..., keras.Sequential]  # of a model's name and options
-Callbacks = Callable[[Run, cifar10.Dataset], Sequence[keras.callbacks.Callback]]  # cheap to send to another process
 LOCKS = ".locks"  # folder of lock files, beside the runs' folders
-
-
-@dataclasses.dataclass(frozen=True)
-class Work:
-    """The input of an executor.
-
-    Attributes:
-        runs: those that are not finished, in the order in which they were asked for, with their basis.
-        costs: by run id, multiply-adds per image.
-        dataset, folder, console, command, deterministic, build, callbacks: as in `train`.
-        made_with: see `environment.describe`.
-    """
-
-    runs: Sequence[Run]
-    costs: dict[str, float]
-    dataset: cifar10.Dataset
-    folder: Path
-    console: Console
-    command: Sequence[str]
-    deterministic: bool
-    build: Builder
-    callbacks: Callbacks
-    made_with: dict[str, Any]
-
 
 Executor = Callable[[Work], list[str]]  # trains the runs, and returns the labels of those that another process trains
 
@@ -74,6 +49,8 @@ def train(
     build: Builder = models.build,
     callbacks: Callbacks = lambda run, dataset: (),
     execute: "Executor | None" = None,
+    ornaments: gate.Ornaments = gate.no_ornaments,
+    program: str | None = None,
 ) -> list[records.Record]:
     """Trains every run that is neither finished nor being trained by another process, each in its folder.
 
@@ -85,18 +62,25 @@ def train(
         command: continues the training after an interruption.
         deterministic: see `device.prepare`.
         build: makes a row's model, new each time, from its name and options.
-        callbacks: makes a run's Keras callbacks, which must not affect training.
+        callbacks: makes a run's Keras callbacks. They must not affect training, unless `program` contains them.
         execute: trains the runs; `here` by default.
+        ornaments: see `gate.check`.
+        program: if a program calls this, the source of its model and callbacks (see `program.source`), which is
+            recorded and makes another run of each change; empty if both are this package's.
     Returns:
         The records of those `runs` that are finished, before or now.
     Raises:
-        UserError: a row's model or optimizer cannot be built; nothing was trained.
+        UserError: a model or optimizer cannot be built, or a run would not end with a result; nothing was trained.
         Interrupted: Ctrl-C.
     """
     device = prepare(deterministic)
     made_with = environment.describe(device.name, deterministic)  # now, as the source may change during a run
-    examined = [_examine(run, dataset, None if execute else device, build) for run in runs]
-    runs = [run for run, _ in examined]
+    if program is not None:
+        made_with["program"] = {"source": program, "sha256": hashlib.sha256(program.encode()).hexdigest()}
+    if program:
+        made_with["uncommitted"] = True
+    examined = [_examine(run, dataset, None if execute else device, build, program) for run in runs]
+    runs = [run for run, _, _ in examined]
     files.make_folder(folder)
     waiting = [run for run in runs if not records.finished(folder / run.id)]
     others: list[str] = []
@@ -107,13 +91,23 @@ def train(
                 others.append(run.label)
             _clean(folder / run.id)
     _announce(runs, waiting, dataset, folder, "chosen by Ray" if execute else device.name, console)
-    if others:
-        terminal.say(
-            console,
+    for applies, line in (
+        (
+            others,
             f"Trained earlier by different code; to train them again, move their folders away: {', '.join(others)}.",
-        )
-    costs = {run.id: cost for run, cost in examined}
+        ),
+        (program, "The code of your program is in no commit; the record holds it. This run cannot be published."),
+        (
+            "git" in made_with,
+            f"Git does not tell the commit ({made_with.get('git')}), so this run cannot be published.",
+        ),
+    ):
+        if applies:
+            terminal.say(console, line)
+    costs = {run.id: cost for run, cost, _ in examined}
     work = Work(waiting, costs, dataset, folder, console, command, deterministic, build, callbacks, made_with)
+    files.remove_unfinished(folder, older=files.A_DAY)  # by a gate that was killed
+    _try_out([(run, parts) for run, _, parts in examined if run in waiting], work, ornaments)
     if elsewhere := (execute or here)(work):
         terminal.say(console, f"Skipped, as another process is training them: {', '.join(elsewhere)}.")
     return [records.read(folder / run.id) for run in runs if records.finished(folder / run.id)]
@@ -163,21 +157,48 @@ def check_precision(run: Run, device: Device) -> None:
         )
 
 
-def _examine(run: Run, dataset: cifar10.Dataset, device: Device | None, build: Builder) -> tuple[Run, float]:
-    """The run with its basis, and its multiply-adds per image.
+def _examine(
+    run: Run, dataset: cifar10.Dataset, device: Device | None, build: Builder, program: str | None
+) -> tuple[Run, float, frozenset[str]]:
+    """The run with its basis, its multiply-adds per image, and its model's `gate.parts`.
 
     Done for all runs before the first is trained, so that a model that cannot be trained is reported at once.
     """
-    try:
+    row = run.row
+    with gate.refused(row):
         if device is not None:
             check_precision(run, device)
-        network = fit.compiled(fit.fresh(run.row, run.seed, build), run.row)
+        network = fit.fresh(row, 0 if program else run.seed, build)
         models.check_shapes(network)
-        basis = json.dumps([dataset.fingerprint, network.get_config()], sort_keys=True)
-    except (UserError, TypeError) as error:  # TypeError: a layer's configuration is not JSON, so it cannot be saved
-        raise UserError(f'Row "{run.row.name}": {error}\nNothing was trained and no file was changed.') from None
-    run = dataclasses.replace(run, basis=hashlib.sha256(basis.encode()).hexdigest())
-    return run, max(float(models.multiply_adds(network)), 1.0)
+        fit.compiled(network, row)
+        parts = [dataset.fingerprint, network.get_config()]
+        if program:  # the initial weights are those of seed 0, so that all seeds have the same basis
+            weights = hashlib.sha256(b"".join(np.ascontiguousarray(w).tobytes() for w in network.get_weights()))
+            parts += [program, weights.hexdigest()]
+        basis = json.dumps(parts, sort_keys=True)
+    cost = 1.0
+    with contextlib.suppress(AttributeError, ValueError):  # of a layer that is used twice
+        cost = max(float(models.multiply_adds(network)), cost)
+    return dataclasses.replace(run, basis=hashlib.sha256(basis.encode()).hexdigest()), cost, gate.parts(network)
+
+
+def _try_out(waiting: Sequence[tuple[Run, frozenset[str]]], work: Work, ornaments: gate.Ornaments) -> None:
+    """Tries the models before the first epoch. What another model has shown already is not tried again."""
+    checked: set[Any] = set()
+    rehearsed: list[tuple[Any, frozenset[str]]] = []
+    for run, parts in sorted(waiting, key=lambda pair: -len(pair[1])):
+        row, lines = run.row, []
+        is_drawn = any(parts <= known for _, known in rehearsed)
+        how = row.precision, row.optimizer, json.dumps(row.optimizer_options, sort_keys=True)
+        with gate.refused(row):
+            if (row.model, row.precision, parts) not in checked:
+                checked.add((row.model, row.precision, parts))
+                gate.check_model(row, work.build, work.dataset)
+            if not any(how == other and parts <= known for other, known in rehearsed):
+                rehearsed.append((how, parts))
+                lines = gate.rehearse(run, work, gate.no_ornaments if is_drawn else ornaments)
+        for line in lines:
+            terminal.say(work.console, line)
 
 
 def _announce(
@@ -263,81 +284,19 @@ class _Progress:
 
 
 def _train(run: Run, work: Work, clock: Clock) -> None:
-    """Trains one run to its end and writes its record."""
-    dataset, folder = work.dataset, work.folder / run.id
-    split = cifar10.split(dataset.labels)
-    files.make_folder(folder)
+    """Trains one run to its end, with its progress."""
     progress = _Progress(run, clock, work.console)
-    with progress.bar:
-        trained = fit.train(
-            fit.fresh(run.row, run.seed, work.build),
-            run.row,
-            run.seed,
-            dataset.images,
-            dataset.labels,
-            split,
-            folder,
-            tell=progress.epoch,
-            say=progress.message,
-            environment=work.made_with,
-            callbacks=work.callbacks(run, dataset),
-        )
-    final = fit.without_optimizer(trained.model)
-    on_validation = evaluate.validation(final, dataset, split[1])
-    on_test = evaluate.test(final, dataset)
-    record = _record(run, work, trained, split, on_validation, on_test)
-    records.write(record, trained.history, _predictions(dataset, split[1], on_validation, on_test), final)
+    split = cifar10.split(work.dataset.labels)
+    try:
+        with progress.bar:
+            record = one_run.train(run, work, split, tell=progress.epoch, say=progress.message)
+    except one_run.Mismatch as problem:
+        raise UserError(
+            f"{run.label}: {problem}\nWhat was evaluated is not what was trained, so no record was written. The "
+            f"weights are kept in {work.folder / run.id / records.MODEL}.\n{gate.LOST}"
+        ) from None
+    validation, test = (record.results[split]["accuracy"] for split in ("validation", "test"))
     progress.message(
         f"{record.stop} after epoch {record.epochs_trained}, kept epoch {record.epoch_kept}; "
-        f"validation {on_validation.accuracy:.2%}, test {on_test.accuracy:.2%}".replace("%", " %")
+        f"validation {validation:.2%}, test {test:.2%}".replace("%", " %")
     )
-
-
-def _record(
-    run: Run,
-    work: Work,
-    trained: fit.Trained,
-    split: tuple[np.ndarray, np.ndarray],
-    on_validation: evaluate.Evaluation,
-    on_test: evaluate.Evaluation,
-) -> records.Record:
-    dataset, kept = work.dataset, trained.epoch_kept - 1
-    splits = {"validation": on_validation, "test": on_test}
-    return records.Record(
-        schema=records.SCHEMA,
-        experiment=run.experiment,
-        row=run.row,
-        basis=run.basis,
-        seed=run.seed,
-        dataset={"name": dataset.name, "class_names": list(dataset.class_names), **dataset.fingerprint},
-        split=cifar10.split_fingerprint(*split),
-        shortened=run.shortened,
-        stop=trained.stop,
-        epochs_trained=len(trained.seconds),
-        epoch_kept=trained.epoch_kept,
-        seconds=[round(s, 3) for s in trained.seconds],
-        results={"train": {name: trained.history[name][kept] for name in ("loss", "accuracy")}}
-        | {name: {"loss": e.loss, "accuracy": e.accuracy} for name, e in splits.items()},
-        per_class={name: dict(zip(dataset.class_names, e.per_class, strict=True)) for name, e in splits.items()},
-        environment={
-            **work.made_with,
-            "uncommitted": any(e["uncommitted"] for e in trained.environments),
-            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "earlier": [e for e in trained.environments if e != work.made_with],
-        },
-        folder=work.folder / run.id,
-    )
-
-
-def _predictions(
-    dataset: cifar10.Dataset, validation: np.ndarray, on_validation: evaluate.Evaluation, on_test: evaluate.Evaluation
-) -> dict[str, np.ndarray]:
-    """See `Record.predictions`."""
-    return {
-        "validation_index": validation.astype("int32"),
-        "validation_label": dataset.labels[validation].astype("uint8"),
-        "validation_predicted": on_validation.logits.argmax(axis=1).astype("uint8"),
-        "test_label": on_test.labels.astype("uint8"),
-        "test_predicted": on_test.logits.argmax(axis=1).astype("uint8"),
-        "test_logits": on_test.logits.astype("float16"),
-    }

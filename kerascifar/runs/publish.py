@@ -24,8 +24,8 @@ def publish(folders: Sequence[Path], to: Path = records.PUBLISHED) -> list[Path]
     missing measurements are added. This is the only way to measure a run that was published without weights.
 
     Raises:
-        UserError: a run is unfinished, shortened, trained on synthetic data or from uncommitted code, already
-            published, or named twice; or one of its files is missing or damaged.
+        UserError: a run is unfinished, shortened, trained on synthetic data, from uncommitted code or by a
+            program, already published, or named twice; or one of its files is missing or damaged.
     """
     if to == records.PUBLISHED and not in_checkout():
         raise UserError("Publishing needs a checkout of the source; this is an installed package.")
@@ -57,8 +57,13 @@ def _files(record: records.Record) -> list[str]:
 def _check(record: records.Record, to: Path) -> None:
     made = record.environment
     faults = {
+        "a program trained it, whose code is in no commit; register the model with @model, give an experiment's file "
+        "its row, commit both, and train it with `run`": record.experiment == records.OWN,
         "it was shortened with --epochs": record.shortened,
         "it was trained on synthetic data, or on data that is not CIFAR-10": record.is_synthetic,
+        f"git did not tell whether its code was committed ({made.get('git')}); see `doctor`, then train it again": (
+            made.get("uncommitted", True) is None
+        ),
         "it was trained from uncommitted code; commit, then train it again": made.get("uncommitted") is not False,
         "parts of it were trained with other code, versions or another backend": any(
             earlier.get(key) != made.get(key) for earlier in made.get("earlier", []) for key in DECISIVE
@@ -89,7 +94,7 @@ def check_measuring(count: int, whole: int) -> None:
     """Raises a `UserError` unless they use all images and committed code, as measurements of published runs must."""
     from kerascifar.runs import environment  # loads Keras
 
-    if count < whole or environment.commit()[1]:
+    if count < whole or environment.commit().uncommitted is not False:
         raise UserError(
             "Published runs must be measured on all test images, with committed code.\nNothing was measured."
         )

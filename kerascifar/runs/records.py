@@ -25,7 +25,7 @@ from kerascifar.common.errors import UserError
 from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.images import cifar10
 from kerascifar.training import models
-from kerascifar.training.rows import NAME_CHARACTERS, Row
+from kerascifar.training.rows import NAME_CHARACTERS, PLAIN_TEXT, Row
 
 if TYPE_CHECKING:
     import keras
@@ -34,6 +34,7 @@ SCHEMA = 1  # a reader for version n reads versions 1 … n
 PUBLISHED = EXPERIMENTS / "results"
 ORIGINALS = ("experiment1", "experiment2")  # the original's experiments; others are ours
 CHOICES = "choices"  # the experiment with the candidates for open choices
+OWN = "own"  # the experiment of all runs that a program trains
 RECORD, HISTORY, PREDICTIONS, MODEL = "record.json", "history.csv", "predictions.npz", "model.keras"
 # The keys of an environment that affect the result: all parts of a published run must share their values.
 DECISIVE = ("source", "versions", "backend")
@@ -57,11 +58,13 @@ class Record:
         epochs_trained, epoch_kept: counted from 1.
         seconds: duration of each epoch, including validation.
         results: loss (nats) and accuracy (0..1) at the kept epoch, for each split ("train", "validation", "test").
-            Train figures are Keras's running means over the epoch, with augmentation and dropout on.
+            Train figures are Keras's running means over the epoch, with augmentation and dropout on. A loss has no
+            regularisation penalty: "penalised_loss" is the train loss with it, if the model has one.
         per_class: accuracy (0..1) for each split ("validation", "test") and class name.
         environment: versions, device, cores, backend, commit, uncommitted, finished (UTC) and more, since the run was
             last resumed. `earlier` lists other environments in which parts of the run were trained; `uncommitted` is
-            true if any of them had uncommitted code.
+            true if any of them had uncommitted code, and None if git could not tell, as `git` explains. `program` is
+            the user's code that the run depends on, if a program trained it.
         folder: the folder of the record; not part of the file.
     """
 
@@ -248,9 +251,7 @@ def read(folder: Path) -> Record:
 
 
 NOT_FINITE = "loss not finite"
-STOPS = ("early stopping", "epoch limit", NOT_FINITE)
-# Text that may appear in tables, pictures and pages: without markup, formulas or control characters.
-_PLAIN = re.compile(r"[\w .,:()@/+-]{1,80}")
+STOPS = ("early stopping", "epoch limit", "stopped by a callback", NOT_FINITE)
 
 
 def _number(what: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
@@ -265,7 +266,7 @@ def _measure(what: str, value: Any, high: float) -> float:
 
 
 def _text(what: str, value: Any) -> None:
-    if not (isinstance(value, str) and _PLAIN.fullmatch(value)):
+    if not (isinstance(value, str) and PLAIN_TEXT.fullmatch(value)):
         raise ValueError(f"{what} is not plain text")
 
 
@@ -278,7 +279,6 @@ def _check(record: Record) -> None:
     for split, shares in record.per_class.items():
         for name, value in shares.items():
             shares[name] = _measure(f"per_class.{split}", value, 1)
-    _text("row.model", record.row.model)
     if not record.experiment or set(record.experiment) - NAME_CHARACTERS:  # becomes part of file names
         raise ValueError(f"experiment {record.experiment!r} is not a name of letters, digits and _")
     if record.stop not in STOPS:

@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from kerascifar.common.errors import UserError
 
 MAGIC, VERSION = b"kerascifar checkpoint ", 1
 ARRAYS = ("weights", "optimizer", "best_weights")
-ABOUT = ("history", "seconds", "environments")
+ABOUT = ("history", "seconds", "environments", "callbacks")
 KEPT = 2  # the newest, and one more in case the newest is damaged
 
 
@@ -30,6 +30,7 @@ class Checkpoint:
         optimizer: the optimizer's variables, in Keras's order.
         best_weights: the weights that EarlyStopping would restore.
         environments: the distinct environments of the epochs so far, in order.
+        callbacks: for each of the caller's callbacks, the attributes that are numbers, or lists or tables of these.
     """
 
     history: dict[str, list[float]]
@@ -38,6 +39,7 @@ class Checkpoint:
     optimizer: list[np.ndarray]
     best_weights: list[np.ndarray]
     environments: list[dict[str, Any]]
+    callbacks: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def epoch(self) -> int:
@@ -99,7 +101,7 @@ def load(folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
             groups: dict[str, Any] = {
                 name: [file[key] for key in sorted(file.files) if key.rpartition("-")[0] == name] for name in ARRAYS
             }
-        return Checkpoint(**{name: about[name] for name in ABOUT}, **groups)
+        return Checkpoint(**{name: about[name] for name in ABOUT if name in about}, **groups)
     return None
 
 

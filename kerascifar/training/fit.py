@@ -5,6 +5,8 @@ holds everything else, and EarlyStopping recovers its state by replaying the his
 """
 
 import contextlib
+import inspect
+import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +25,9 @@ from kerascifar.training.rows import Row
 VALIDATION_BATCH = 500  # divides 10,000, so that no smaller last batch needs a second graph
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}
 
+UNPENALISED = "crossentropy"  # name of the metric that is the loss without penalties
+LOSSES = ("loss", "val_loss", "penalised_loss", "val_penalised_loss")
+
 Tell = Callable[[dict[str, float], int, float, int], None]
 
 
@@ -31,10 +36,11 @@ class Trained:
     """The result of a training.
 
     Attributes:
-        model: with the weights of `epoch_kept`.
-        history: one value per epoch for loss, accuracy, val_loss and val_accuracy; accuracies in 0..1.
+        model: the trained one, with the weights of `epoch_kept` and without its optimizer.
+        history: one value per epoch for loss, accuracy, val_loss and val_accuracy; accuracies in 0..1. If the model has
+            regularisation penalties, also for penalised_loss and val_penalised_loss, which include them.
         seconds: duration of each epoch, including validation.
-        stop: "early stopping", "epoch limit" or "loss not finite".
+        stop: "early stopping", "epoch limit", "stopped by a callback" or "loss not finite".
         epoch_kept: the epoch with the best monitored value, counted from 1.
         environments: the distinct environments of the epochs, in order.
     """
@@ -68,32 +74,71 @@ def _graphs_forgotten() -> Iterator[None]:
             del registry[name]
 
 
-def fresh(row: Row, seed: int, build: Callable[..., keras.Sequential]) -> keras.Sequential:
+def fresh(row: Row, seed: int, build: Callable[..., keras.Sequential], free_memory: bool = False) -> keras.Sequential:
     """Builds a row's model, initialised from the seed, in the row's precision.
 
-    Keras's layer names start afresh, so that a model has the same configuration in every run.
+    Keras's layer names start afresh, so that a model has the same configuration in every run. The precision of models
+    that are built later stays as it was.
+
+    Args:
+        free_memory: of earlier models, which takes a third of a second.
     """
-    keras.backend.clear_session()
+    keras.utils.clear_session(free_memory)
     keras.utils.set_random_seed(seed)  # some layers draw a seed when built
+    before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(row.precision)
-    return build(row.model, **row.model_options)
+    try:
+        return build(row.model, **row.model_options)
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
-def without_optimizer(network: keras.Sequential) -> keras.Sequential:
-    """A copy with the same weights, for predictions and focus maps; `clone_model` would keep the optimizer."""
-    copy = keras.Sequential.from_config(network.get_config())
-    copy.set_weights(network.get_weights())
-    return copy
-
-
-def compiled(network: keras.Sequential, row: Row) -> keras.Sequential:
+def compiled(network: keras.Sequential, row: Row, eager: bool = False) -> keras.Sequential:
     """Compiles `network` with the row's optimizer, loss and metrics, and returns it."""
+    metrics: list[Any] = ["accuracy"]
+    network(np.zeros((1, *network.input_shape[1:]), "float32"), training=False)
+    if network.losses:  # Keras adds these penalties to its loss: the loss without them becomes a metric
+        metrics.append(keras.metrics.SparseCategoricalCrossentropy(from_logits=True, name=UNPENALISED))
     network.compile(
         optimizer=OPTIMIZERS[row.optimizer](row.learning_rate, **row.optimizer_options),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
+        metrics=metrics,
+        run_eagerly=eager,
     )
     return network
+
+
+def _losses_apart(logs: Mapping[str, Any]) -> dict[str, float]:
+    """An epoch's metrics; where the loss has a penalty, `loss` is without and `penalised_loss` with it."""
+    values = {name: float(value) for name, value in logs.items()}
+    for split in ("", "val_"):
+        if f"{split}{UNPENALISED}" in values:
+            values[f"{split}penalised_loss"] = values[f"{split}loss"]
+            values[f"{split}loss"] = values.pop(f"{split}{UNPENALISED}")
+    return values
+
+
+def _finite(history: Mapping[str, Sequence[float]]) -> bool:
+    """Whether all losses are finite."""
+    return all(math.isfinite(value) for name in LOSSES for value in history.get(name, ()))
+
+
+def _state(callback: keras.callbacks.Callback) -> dict[str, Any]:
+    """The callback's attributes that are numbers, or lists or tables of these.
+
+    Not texts, as those that name a place may differ where the training resumes; nor the arguments of Keras's own
+    callbacks, as ReduceLROnPlateau turns the sign of one in its first epoch.
+    """
+    keras_own = [kind for kind in type(callback).__mro__ if kind.__module__.startswith("keras.")]
+    arguments = {name for kind in keras_own for name in inspect.signature(kind).parameters}
+    state = {}
+    for name in set(vars(callback)) - arguments:
+        value = vars(callback)[name]
+        with contextlib.suppress(TypeError, ValueError, AttributeError):
+            plain = json.loads(json.dumps(value, default=lambda number: number.item()))
+            if plain == value and not isinstance(value, str):
+                state[name] = plain
+    return state
 
 
 class _EpochStart(keras.callbacks.Callback):
@@ -119,20 +164,21 @@ class _EpochStart(keras.callbacks.Callback):
 class _Keep(keras.callbacks.Callback):
     """After each epoch, times it, writes a checkpoint, notifies the caller, and stops if a loss is not finite.
 
-    Must come after EarlyStopping in the list of callbacks: it restores EarlyStopping's state when training starts, and
-    the checkpoint holds the weights that EarlyStopping keeps.
+    Must come last in the list of callbacks: it restores the others' state when training starts, and the checkpoint
+    holds that state and the weights that EarlyStopping keeps.
     """
 
     def __init__(
         self,
         stopping: keras.callbacks.EarlyStopping,
+        others: Sequence[keras.callbacks.Callback],
         folder: Path,
         start: checkpoint.Checkpoint | None,
         environment: Mapping[str, Any],
         tell: Tell,
     ) -> None:
         super().__init__()
-        self.stopping, self.folder, self.tell, self.start = stopping, folder, tell, start
+        self.stopping, self.others, self.folder, self.tell, self.start = stopping, others, folder, tell, start
         self.history: dict[str, list[float]] = {k: list(v) for k, v in start.history.items()} if start else {}
         self.seconds: list[float] = list(start.seconds) if start else []
         self.environments: list[dict[str, Any]] = list(start.environments) if start else []
@@ -141,14 +187,16 @@ class _Keep(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         if self.start:
             _replay(self.stopping, self.start)
+            for callback, state in zip(self.others, self.start.callbacks, strict=False):
+                vars(callback).update(state)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.began = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        values = {name: float(value) for name, value in (logs or {}).items()}
-        for name, value in values.items():
-            self.history.setdefault(name, []).append(value)
+        values = _losses_apart(logs or {})
+        for name in self.history or values:  # as in the first epoch: a callback may add a value to some epochs only
+            self.history.setdefault(name, []).append(values.get(name, math.nan))
         self.seconds.append(time.perf_counter() - self.began)
         if self.environment not in self.environments:
             self.environments.append(self.environment)
@@ -160,9 +208,10 @@ class _Keep(keras.callbacks.Callback):
             [np.asarray(v) for v in self.model.optimizer.variables],
             weights if self.stopping.best_weights is None else self.stopping.best_weights,
             self.environments,
+            [_state(callback) for callback in self.others],
         )
         checkpoint.save(self.folder, state)
-        if not all(math.isfinite(value) for value in values.values()):
+        if not _finite(self.history):
             self.model.stop_training = True
         self.tell(values, epoch + 1, self.seconds[-1], self.stopping.wait)
 
@@ -178,11 +227,12 @@ def _replay(stopping: keras.callbacks.EarlyStopping, start: checkpoint.Checkpoin
     model.stop_training = False
     stopping.on_train_begin()
     for epoch in range(start.epoch):
-        stopping.on_epoch_end(epoch, {name: values[epoch] for name, values in start.history.items()})
+        # The penalised loss comes after the other, and is the one that was watched.
+        logs = {name.replace("penalised_", ""): values[epoch] for name, values in start.history.items()}
+        stopping.on_epoch_end(epoch, logs)
     over, model.stop_training = bool(model.stop_training), False
     model.set_weights(start.weights)
-    finite = all(math.isfinite(values[-1]) for values in start.history.values())
-    return over or not finite
+    return over or not _finite(start.history)
 
 
 def train(
@@ -198,11 +248,13 @@ def train(
     say: Callable[[str], None] = print,
     environment: Mapping[str, Any] = MappingProxyType({}),
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    trial: bool = False,
 ) -> Trained:
     """Trains `network` as `row` says. Resumes from the checkpoint in `folder` if there is one.
 
     Args:
-        network: a new model, e.g. from `fresh`; any ten-class classifier that ends in logits.
+        network: a new model, e.g. from `fresh`; any ten-class classifier that ends in logits. It is trained itself, and
+            returned without its optimizer.
         row: how to train; `row.model` is ignored.
         seed: fixes order, augmentation and dropout. The initial weights are those of `network`.
         images: uint8 (n, 32, 32, 3).
@@ -213,11 +265,14 @@ def train(
             epochs since the best one.
         say: called with messages for the user, e.g. about a damaged checkpoint.
         environment: the environment of this process, as JSON values; saved with the epochs.
-        callbacks: Keras callbacks that only observe, e.g. TensorBoard; called before the checkpoint is written.
+        callbacks: Keras callbacks, e.g. TensorBoard; called before the checkpoint is written, which holds their
+            attributes that are numbers, or lists or tables of these.
+        trial: hide from whatever observes every training by wrapping Keras's `fit`, as MLflow does, and start sooner,
+            without compiling; JAX would compile each operation for itself, so there nothing is gained.
     Returns:
         The model with the weights of the kept epoch, and its history.
     """
-    compiled(network, row)
+    compiled(network, row, eager=trial and keras.backend.backend() != "jax")
     network.optimizer.build(network.trainable_variables)
     on_gpu = not device.prepare().is_cpu
     batches = Batches(images, labels, split[0], row.batch_size, seed, row.augmentation if row.augment else None, on_gpu)
@@ -236,13 +291,15 @@ def train(
         say(f"resuming after epoch {start.epoch}.")
         if others := [key for key, value in environment.items() if start.environments[-1].get(key) != value]:
             say(f"started in a different environment ({', '.join(others)}); results may differ. The record lists both.")
-    keep = _Keep(stopping, folder, start, environment, tell)
+    keep = _Keep(stopping, callbacks, folder, start, environment, tell)
     over = start is not None and (_replay(stopping, start) or start.epoch >= row.epochs)
     if over:
         network.set_weights(stopping.best_weights)
     else:
+        fit = inspect.unwrap(type(network).fit) if trial else type(network).fit
         with _graphs_forgotten():
-            network.fit(
+            fit(
+                network,
                 batches.feed(),
                 validation_data=validation.feed(),
                 initial_epoch=start.epoch if start else 0,
@@ -251,10 +308,13 @@ def train(
                 shuffle=False,  # Batches has its own order
                 verbose=0,
             )
-    if not all(math.isfinite(loss) for loss in keep.history["loss"] + keep.history["val_loss"]):
+    if not _finite(keep.history):
         stop = "loss not finite"
+    elif stopping.stopped_epoch > 0:
+        stop = "early stopping"
     else:
-        stop = "early stopping" if stopping.stopped_epoch > 0 else "epoch limit"
+        stop = "epoch limit" if len(keep.seconds) >= row.epochs else "stopped by a callback"
+    network.optimizer, network.compiled = None, False  # neither is saved with the model
     return Trained(network, keep.history, keep.seconds, stop, stopping.best_epoch + 1, keep.environments)
 
 

@@ -8,6 +8,7 @@ import hashlib
 import inspect
 import json
 import math
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -62,6 +63,8 @@ AUGMENTATION: dict[str, _Range] = {
         "0 (nearest pixel, torchvision's default) or 1 (linear)", lambda value: type(value) is int and value in (0, 1)
     ),
 }
+# Text that may appear in tables, pictures and pages: without markup, formulas or control characters.
+PLAIN_TEXT = re.compile(r"[\w .,:()@/+-]{1,80}")
 NAME_CHARACTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 
 
@@ -102,6 +105,8 @@ class Row:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            object.__setattr__(self, f.name, _plain(getattr(self, f.name)))
         for problem in _problems(self):
             raise UserError(problem)
         # 1 and 1.0 are one value, and so one identity. Keras takes only the second as a learning rate.
@@ -165,9 +170,9 @@ class Experiment:
         for name in chosen:
             if name not in known:
                 raise UserError(f'Experiment "{self.name}" has no row "{name}".\n{suggest(name, known)}')
-        wanted = list(dict.fromkeys(seeds)) if seeds is not None else list(self.seeds)
+        wanted = list(self.seeds if seeds is None else dict.fromkeys(_plain(list(seeds))))
         for seed in wanted:
-            if not 0 <= seed < 2**32:
+            if type(seed) is not int or not 0 <= seed < 2**32:
                 raise UserError(f"Seed {seed} is out of range. Expected a whole number from 0 to {2**32 - 1}.")
         if epochs is not None and epochs < 1:
             raise UserError(f"--epochs {epochs} trains nothing. Expected a whole number of at least 1.")
@@ -238,7 +243,7 @@ def _row(where: str, values: Mapping[str, Any]) -> Row:
         if key not in values:
             raise UserError(f"{where}: {key} is missing. Nothing was trained and no file was changed.")
     try:
-        row = Row(**{key: _plain(value) for key, value in values.items()})
+        row = Row(**values)
         if row.model not in models.BUILDERS:
             raise UserError(f'model "{row.model}" is not known.\n{suggest(row.model, models.names())}')
     except UserError as error:
@@ -247,8 +252,16 @@ def _row(where: str, values: Mapping[str, Any]) -> Row:
 
 
 def _plain(value: Any) -> Any:
-    """A TOML value in the form in which a record holds it. Dates are rejected later."""
-    return dict(value) if isinstance(value, dict) else value
+    """The value as a record holds it: NumPy's numbers and arrays become Python's, float32(0.001) the number 0.001."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [*map(_plain, value)] if isinstance(value, list) else (*map(_plain, value),)
+    if type(value).__module__ == "numpy":  # which is not imported here, so that mistakes are reported at once
+        if value.ndim:
+            return [*map(_plain, value)]
+        return float(str(value)) if value.dtype.kind == "f" else value.item()
+    return value
 
 
 def _check_keys(where: str, table: Mapping[str, Any], known: set[str]) -> None:
@@ -278,6 +291,8 @@ def _problems(row: Row) -> Iterable[str]:
             yield f"{f.name} must be {kind.expected}, not {value!r}."
     if not row.name or set(row.name) - NAME_CHARACTERS or len(row.name) > 40:
         yield f'name must be 1 to 40 letters, digits or "_", not {row.name!r}.'
+    if not PLAIN_TEXT.fullmatch(row.model):
+        yield f"model must be 1 to 80 letters, digits or signs of _ .,:()@/+-, not {row.model!r}."
     for key, known in (
         ("loss", ["crossentropy"]),
         ("optimizer", list(OPTIMIZERS)),

@@ -1,14 +1,21 @@
 """What a record says of its environment: everything that decides a result, and nothing private."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 
+import keras
 import pytest
 from factories import ROOT
+from rich.console import Console
 
-from kerascifar.runs import environment
+from kerascifar.commands import doctor
+from kerascifar.common.errors import UserError
+from kerascifar.images import cifar10
+from kerascifar.runs import environment, experiment, publish, records
+from kerascifar.training.rows import Row, Run
 
 DESCRIBE = """
 import json
@@ -52,6 +59,58 @@ def test_a_variable_that_came_too_late_is_not_recorded_as_on():
     """A program that loads TensorFlow first: the variable stands there, and oneDNN is as TensorFlow found it."""
     late = described(TOO_LATE + DESCRIBE)
     assert (late["onednn"], late["variables"]["TF_ENABLE_ONEDNN_OPTS"]) == (False, "1")
+
+
+@pytest.mark.parametrize(
+    "script, problem",
+    [
+        ("echo \"fatal: detected dubious ownership in repository at '/x'\" >&2; exit 128", "dubious ownership"),
+        # The commit is known, but not whether the files are those of the commit.
+        ("case $3 in status) echo 'fatal: index file corrupt' >&2; exit 128;; esac; echo c0ffee", "index file corrupt"),
+    ],
+)
+def test_a_git_that_refuses_to_answer_is_not_recorded_as_an_answer(tmp_path, monkeypatch, script, problem):
+    """Fails if "unknown" becomes "no commit", or "committed", or if doctor takes it for an installed package."""
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "git").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(environment, "CHECKOUT", tmp_path)
+    code = environment.commit()
+    assert (code.name, code.uncommitted) == (None, None) and problem in code.problem
+    made = environment.describe("CPU, 1 cores")
+    assert (made["commit"], made["uncommitted"]) == (None, None) and problem in made["git"]
+    check = next(check for check in doctor.checks(tmp_path, None) if check.what == "kerascifar")
+    assert not check.right and "commit unknown, as git does not tell it (fatal: " in check.found
+    with pytest.raises(UserError, match="with committed code"):
+        publish.check_measuring(10, 10)
+
+
+def test_a_package_without_a_checkout_has_no_commit(tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "CHECKOUT", tmp_path)
+    assert environment.commit() == (None, True, "")
+
+
+@pytest.mark.parametrize(
+    "parts, whole", [([False, None], None), ([None, True], True), ([False, False], False), ([False, True], True)]
+)
+def test_a_run_is_as_uncommitted_as_the_worst_of_its_parts(shapes, tmp_path, monkeypatch, parts, whole):
+    """Each part is an epoch after which the run was stopped. Fails if "unknown" in one of them is lost."""
+    dataset, console = cifar10.load(shapes), Console(quiet=True)
+    described = environment.describe("CPU, 1 cores")
+    runs = [Run("x", Row("A", "model1", epochs=2, batch_size=400), 0)]
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    for uncommitted, callbacks in zip(parts, ([Stop()], []), strict=True):
+        monkeypatch.setattr(environment, "describe", lambda *_, u=uncommitted: {**described, "uncommitted": u})
+        with contextlib.suppress(KeyboardInterrupt):
+            experiment.train(runs, dataset, tmp_path, console, [], callbacks=lambda *_, c=callbacks: c)
+    (record,) = records.list_records(tmp_path)
+    assert record.environment["uncommitted"] is whole
 
 
 def test_what_decides_a_result_is_recorded_and_folders_are_not():

@@ -1,7 +1,9 @@
 """Training: what EarlyStopping keeps, and that a stopped run goes on as the same run."""
 
+import contextlib
 import dataclasses
 import gc
+import math
 
 import keras
 import numpy as np
@@ -130,6 +132,60 @@ def test_the_kept_weights_are_those_of_the_kept_epoch(images, tmp_path):
     judged = evaluate.judge(logits, images[1][images[2][1]])
     assert judged.loss == pytest.approx(min(trained.history["val_loss"]), rel=1e-4)
     assert judged.accuracy == pytest.approx(trained.history["val_accuracy"][trained.epoch_kept - 1])
+
+
+def test_a_callback_goes_on_as_it_was(images, tmp_path):
+    """ReduceLROnPlateau waits for two epochs. Fails if it forgets, on continuation, that it has waited for one."""
+    row = dataclasses.replace(ROW, learning_rate=1e-6, patience=50, epochs=6)
+
+    def plateau():
+        return [keras.callbacks.ReduceLROnPlateau(monitor="val_loss", min_delta=1.0, factor=0.5, patience=2)]
+
+    whole = fit.train(tiny(), row, 0, *images, tmp_path / "whole", callbacks=plateau())
+    for epochs in (2, 4, 5):
+        with pytest.raises(Killed):
+            fit.train(tiny(), row, 0, *images, tmp_path / "parts", callbacks=plateau(), tell=killed_after(epochs))
+    parts = fit.train(tiny(), row, 0, *images, tmp_path / "parts", callbacks=plateau())
+    assert parts.history == whole.history
+    assert whole.history["learning_rate"] == pytest.approx([1e-6] * 3 + [5e-7] * 2 + [2.5e-7])
+
+
+class Remarks(keras.callbacks.Callback):
+    """Adds a value of its own to every second epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch % 2 == 0:
+            logs["remark"] = math.nan
+
+
+def test_what_a_callback_adds_neither_ends_a_training_nor_spoils_its_history(images, tmp_path):
+    """Fails if a value that is not finite counts as a loss, or if the columns of history.csv differ in length."""
+    trained = fit.train(tiny(), dataclasses.replace(ROW, epochs=3), 0, *images, tmp_path, callbacks=[Remarks()])
+    assert trained.stop == "epoch limit" and {len(values) for values in trained.history.values()} == {3}
+
+
+def penalised():
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    penalty = keras.regularizers.L2(0.5)
+    layers = [keras.layers.Flatten(), keras.layers.Dense(10, kernel_regularizer=penalty)]
+    return keras.Sequential([keras.Input((32, 32, 3)), *layers])
+
+
+def test_a_penalty_is_apart_and_the_loss_with_it_is_watched_also_after_a_stop(images, tmp_path):
+    """By hand: 0.5 times the sum of the squared weights. Fails if a continued run watches the loss without it."""
+    row = dataclasses.replace(ROW, batch_size=1000, augment=False, epochs=4)
+    whole = fit.train(penalised(), dataclasses.replace(row, epochs=1), 0, *images, tmp_path / "one")
+    history = {name: values[0] for name, values in whole.history.items()}
+    after = 0.5 * float((whole.model.get_weights()[0] ** 2).sum())
+    assert history["val_penalised_loss"] - history["val_loss"] == pytest.approx(after, rel=1e-4)
+    before = 0.5 * float((penalised().get_weights()[0] ** 2).sum())  # the only step begins with the initial weights
+    assert history["penalised_loss"] - history["loss"] == pytest.approx(before, rel=1e-4)
+    for epochs in (2, 99):
+        with contextlib.suppress(Killed):
+            parts = fit.train(penalised(), row, 0, *images, tmp_path / "parts", tell=killed_after(epochs))
+    assert parts.history == fit.train(penalised(), row, 0, *images, tmp_path / "all").history
+    assert parts.epoch_kept == int(np.argmin(parts.history["val_penalised_loss"])) + 1
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(images, tmp_path):

@@ -1,0 +1,229 @@
+"""What cannot end in a result is refused before the first epoch, in a paragraph."""
+
+import dataclasses
+import functools
+import io
+
+import keras
+import numpy as np
+import pytest
+from rich.console import Console
+
+from kerascifar import api
+from kerascifar.runs import experiment, gate, records
+from kerascifar.training import fit, models
+from kerascifar.training.rows import Row, Run
+
+# Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+ROW = Row("Mine", "mine", epochs=1, batch_size=100)
+layers = keras.layers
+SHARED = layers.Conv2D(4, 3, name="shared")
+RANDOM = np.random.default_rng(0)
+
+
+def network(*middle, head=None):
+    return keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Conv2D(4, 3, activation="relu"),
+            *middle,
+            layers.GlobalAveragePooling2D(),
+            head or layers.Dense(10),
+        ],
+        name="mine",
+    )
+
+
+class Unregistered(layers.Layer):
+    def call(self, x):
+        return 2 * x
+
+
+@keras.saving.register_keras_serializable("test_gate")
+class Forgetful(layers.Layer):
+    """Its configuration lacks the factor, so a loaded layer has another."""
+
+    def __init__(self, factor=1, **options):
+        super().__init__(**options)
+        self.factor = factor
+
+    def call(self, x):
+        return self.factor * x
+
+    def get_config(self):
+        return super().get_config()
+
+
+@keras.saving.register_keras_serializable("test_gate")
+class Restless(layers.Layer):
+    """Random also where nothing is trained."""
+
+    def call(self, x):
+        return x * keras.random.uniform((), 0.0, 2.0)
+
+
+@keras.saving.register_keras_serializable("test_gate")
+class NoConfiguration(layers.Layer):
+    def __init__(self, function, **options):
+        super().__init__(**options)
+        self.function = function
+
+    def call(self, x):
+        return self.function(x)
+
+
+def unseeded():
+    made = network()
+    made.set_weights([RANDOM.normal(size=w.shape) for w in made.get_weights()])
+    return made
+
+
+BUILT_ONCE = network()
+REFUSED = {
+    "a layer that Keras cannot load": (lambda: network(Unregistered()), "Could not locate class 'Unregistered'"),
+    "code in the file": (lambda: network(layers.Lambda(lambda x: 2 * x)), "without executing code"),
+    "a layer without a configuration": (lambda: network(NoConfiguration(keras.ops.relu6)), "NoConfiguration"),
+    "a layer that forgets an argument": (lambda: network(Forgetful(3)), "after it was saved and loaded"),
+    "a model whose copy differs": (network(Forgetful(3)), "a copy of model"),
+    "random evaluation": (lambda: network(Restless()), "not evaluated as it is trained"),
+    "softmax": (lambda: network(head=layers.Dense(10, activation="softmax")), "Expected logits"),
+    "sigmoid": (lambda: network(head=layers.Dense(10, activation="sigmoid")), "Expected logits"),
+    "a hidden softmax": (
+        lambda: keras.Sequential([keras.Input((32, 32, 3)), network(layers.BatchNormalization()), layers.Softmax()]),
+        "Expected logits",
+    ),
+    "the same model each time": (lambda: BUILT_ONCE, "shares weights"),
+    "a layer of an earlier model": (lambda: network(SHARED), "shares weights"),
+    "weights by chance": (unseeded, "other weights each time"),
+    "no model": (lambda: None, "returned None"),
+}
+
+
+@pytest.fixture(scope="module")
+def dataset(shapes):
+    return api.load(shapes)
+
+
+@pytest.mark.parametrize("model, answer", REFUSED.values(), ids=REFUSED)
+def test_a_model_that_would_not_end_in_a_result_is_refused(dataset, tmp_path, model, answer):
+    """Fails if one of them is trained: its result would be lost, or wrong."""
+    with pytest.raises(api.UserError, match=answer) as refused:
+        api.train(model, ROW, dataset, [0], tmp_path, Console(quiet=True))
+    assert 2 <= len(str(refused.value).splitlines()) <= 4
+    assert not [path for path in tmp_path.iterdir() if path.name != experiment.LOCKS]
+
+
+def test_a_precision_that_the_layers_do_not_have_is_refused_and_the_callers_stays(dataset, tmp_path):
+    """Fails if float32 is recorded as half precision, or the reverse, or if later models have the row's precision."""
+    half = dataclasses.replace(ROW, precision="mixed_bfloat16")
+    with pytest.raises(api.UserError, match="the row has precision mixed_bfloat16, but the layers"):
+        api.train(network(), half, dataset, [0], tmp_path, Console(quiet=True))
+    (record,) = api.train(network, half, dataset, [0], tmp_path, Console(quiet=True))
+    assert keras.config.dtype_policy().name == "float32"
+    assert records.load_model(record).layers[0].compute_dtype == "bfloat16"
+    with pytest.raises(api.UserError, match="the row has precision float32, but the layers"):
+        api.train(records.load_model(record), ROW, dataset, [0], tmp_path, Console(quiet=True))
+
+
+def test_a_model_that_cannot_be_drawn_is_trained_and_a_line_says_so(dataset, tmp_path, monkeypatch):
+    """`dot` that cannot write PNG, as one built without Cairo: it answers other formats."""
+    dot = tmp_path / "dot"
+    dot.write_text("#!/bin/sh\ncase $* in *png*) exit 1;; esac\n")
+    dot.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    printed = io.StringIO()
+    flat = keras.Sequential([keras.Input((32, 32, 3)), layers.Flatten(), layers.Dense(10)])
+    (record,) = api.train(flat, ROW, dataset, [0], tmp_path / "runs", Console(file=printed, width=300))
+    assert record.epochs_trained == 1
+    assert "Focus maps of this model will be left out: Model" in printed.getvalue()
+    assert "Architecture diagrams of this model will be left out" in printed.getvalue()
+
+
+def test_text_that_the_output_cannot_encode_stops_no_training(dataset, tmp_path):
+    """A log in ASCII, and a folder with a character that it lacks."""
+    raw = io.BytesIO()
+    console = Console(file=io.TextIOWrapper(raw, encoding="ascii"), width=300)
+    (record,) = api.train(network, ROW, dataset, [0], tmp_path / "◀", console)
+    console.file.flush()
+    assert record.epochs_trained == 1 and b"/?; 0 of 1 finished already" in raw.getvalue()
+
+
+def tried(monkeypatch):
+    """The names of the rows that are checked and rehearsed."""
+    seen = {"check_model": [], "rehearse": []}
+    for name, rows in seen.items():
+        whole = getattr(gate, name)
+
+        def watched(run, *rest, whole=whole, rows=rows):
+            rows.append(run.name if isinstance(run, Row) else run.row.name)
+            return whole(run, *rest)
+
+        monkeypatch.setattr(gate, name, watched)
+    return seen
+
+
+def test_what_one_model_has_shown_is_not_tried_again(dataset, tmp_path, monkeypatch):
+    """A is model2 without one kind of layer, C has another optimizer. Fails if time grows with rows and seeds."""
+    rows = [Row("A", "model3"), Row("B", "model2"), Row("C", "model2", optimizer="sgd")]
+    runs = [Run("x", row, seed) for row in rows for seed in (0, 1)]
+    seen = tried(monkeypatch)
+    experiment.train(runs, dataset, tmp_path, Console(quiet=True), [], execute=lambda work: [])
+    assert seen == {"check_model": ["B", "A"], "rehearse": ["B", "C"]}
+
+
+def test_a_model_with_another_kind_of_layer_is_tried(dataset, tmp_path, monkeypatch):
+    """Fails if a layer of a user's builder counts as known because the other layers are."""
+    monkeypatch.setitem(models.BUILDERS, "mine", lambda: network(Unregistered()))
+    runs = [Run("x", Row("A", "model2"), 0), Run("x", Row("B", "mine"), 0)]
+    with pytest.raises(api.UserError, match='Row "B": .*Unregistered'):
+        experiment.train(runs, dataset, tmp_path, Console(quiet=True), [])
+
+
+def test_what_observes_every_training_does_not_see_the_trial(dataset, tmp_path, monkeypatch):
+    """MLflow's autologging wraps Keras's `fit`. Fails if it logs the trial as a run."""
+    whole, seen = keras.Model.fit, []
+
+    @functools.wraps(whole)
+    def logged(self, *arguments, **options):
+        seen.append(self.name)
+        return whole(self, *arguments, **options)
+
+    monkeypatch.setattr(keras.Model, "fit", logged)
+    api.train(network, ROW, dataset, [0], tmp_path, Console(quiet=True))
+    assert seen == ["mine"]
+
+
+def test_a_finished_run_is_not_tried_again(dataset, tmp_path, monkeypatch):
+    run = [Run("x", dataclasses.replace(ROW, model="model1"), 0)]
+    experiment.train(run, dataset, tmp_path, Console(quiet=True), [])
+    seen = tried(monkeypatch)
+    experiment.train(run, dataset, tmp_path, Console(quiet=True), [])
+    assert seen == {"check_model": [], "rehearse": []}
+
+
+def test_a_mismatch_after_training_keeps_the_weights_and_writes_no_record(dataset, tmp_path, monkeypatch):
+    """A training that ends with other weights than its history's, without the gate, which would refuse it."""
+    whole = fit.train
+
+    def train(*arguments, **options):
+        trained = whole(*arguments, **options)
+        trained.model.layers[-1].bias.assign(np.arange(10.0))
+        return trained
+
+    monkeypatch.setattr(gate, "rehearse", lambda *arguments: [])
+    monkeypatch.setattr(fit, "train", train)
+    with pytest.raises(api.UserError, match=r"(?s)history has loss .* but its evaluation loss .*weights are kept in"):
+        api.train(network, ROW, dataset, [0], tmp_path, Console(quiet=True))
+    (folder,) = tmp_path.glob("own-*")
+    kept = keras.models.load_model(folder / "model.keras", compile=False)
+    assert np.array_equal(kept.layers[-1].bias, np.arange(10.0))
+    assert not records.finished(folder) and list(folder.glob("checkpoint-*"))
+
+
+@pytest.mark.parametrize("last", [{"kernel_initializer": "zeros"}, {"activation": "relu"}, {"dtype": "float32"}])
+def test_logits_are_taken_for_logits(dataset, last):
+    """Also where all are 0 before the training, or not negative."""
+    gate.check_model(ROW, lambda name: network(head=layers.Dense(10, **last)), dataset)
