@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -112,13 +113,13 @@ def describe(device: str, deterministic: bool = False) -> dict[str, Any]:
     return {
         "versions": _versions(),
         "backend": keras.backend.backend(),
-        "device": device,
+        "device": _plain(device),
         "deterministic": deterministic,
         "cores": cores(),
         "threads": _threads(),
         "onednn": _onednn(),
         "keras": {"floatx": keras.config.floatx(), "epsilon": keras.config.epsilon()},
-        "processor": _processor(),
+        "processor": _plain(_processor()),
         "instructions": _instructions(),
         "system": f"{platform.system()} {platform.machine()}",
         "libc": " ".join(platform.libc_ver()).strip() or None,
@@ -128,6 +129,11 @@ def describe(device: str, deterministic: bool = False) -> dict[str, Any]:
         "uncommitted": code.uncommitted,
         **({"git": code.problem} if code.problem else {}),
     }
+
+
+def _plain(name: str) -> str:
+    """As records hold it, which refuse other signs: some processors report "Genuine Intel(R) CPU 0000%@"."""
+    return re.sub(r"[^\w .,:()@/+-]", "_", name)[:80]
 
 
 def _versions() -> dict[str, str]:

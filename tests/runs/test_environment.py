@@ -15,7 +15,7 @@ from kerascifar.commands import doctor
 from kerascifar.common.errors import UserError
 from kerascifar.images import cifar10
 from kerascifar.runs import environment, experiment, publish, records
-from kerascifar.training.rows import Row, Run
+from kerascifar.training.rows import PLAIN_TEXT, Row, Run
 
 DESCRIBE = """
 import json
@@ -89,6 +89,14 @@ def test_a_git_that_refuses_to_answer_is_not_recorded_as_an_answer(tmp_path, mon
 def test_a_package_without_a_checkout_has_no_commit(tmp_path, monkeypatch):
     monkeypatch.setattr(environment, "CHECKOUT", tmp_path)
     assert environment.commit() == (None, True, "")
+
+
+def test_a_processor_with_an_odd_name_makes_no_record_unreadable(monkeypatch):
+    """Fails if the name is recorded with signs that the reader of records refuses."""
+    monkeypatch.setattr(environment, "_processor", lambda: "Genuine Intel(R) CPU 0000%@ " + 100 * "x")
+    for key, name in environment.describe("GeForce™ RTX").items():
+        if key in ("device", "processor"):
+            assert PLAIN_TEXT.fullmatch(name)
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,12 @@ def test_a_mutated_experiment_is_refused_or_means_what_it_says(tmp_path, changes
     assert all(run.id for run in experiment.runs())
 
 
+def test_a_model_of_a_program_has_a_name_that_tables_can_show():
+    """Fails if it is noticed after the training, by the reader of the record."""
+    with pytest.raises(UserError, match="model must be 1 to 80 letters"):
+        rows.Row("A", "<b>mine</b>")
+
+
 def test_a_changed_configuration_is_another_run(tmp_path):
     """Fails if two configurations share a folder: the second would be taken for finished."""
     run = rows.Run("e", rows.Row("A", "model1"), 0)
