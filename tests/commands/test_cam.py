@@ -262,7 +262,7 @@ def test_a_picture_of_the_users_needs_no_data(place, figures, monkeypatch):
     first = figures[0].get_suptitle().splitlines()[0]
     explained, predicted = first.split(" · ")
     assert predicted.removeprefix("predicted: ").startswith(explained.removeprefix("evidence for: "))
-    assert figures[0].get_suptitle().endswith(r"my \$cat\$.png, reduced to 32×32 pixels")
+    assert figures[0].get_suptitle().endswith("my $cat$.png, reduced to 32×32 pixels")
     assert (shown(figures[0].axes[0]) == [0, 90, 200]).all()
     assert (place / "runs/report/cam/M6-seed0-my__cat_.png").is_file()
 
