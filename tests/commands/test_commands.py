@@ -288,7 +288,7 @@ from kerascifar import cam
 from kerascifar.__main__ import main
 from kerascifar.common import errors
 data = ["--data", sys.argv[1]]
-statuses = [main(["run", "mine.toml", "--epochs", "2", *data]), errors.run(cam.main, ["--all", *data])]
+statuses = [main(["run", "mine.toml", "--wide", "--epochs", "2", *data]), errors.run(cam.main, ["--all", *data])]
 statuses += [main(["report", *data]), main(["doctor", *data])]
 print(statuses)
 """
