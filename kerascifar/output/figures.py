@@ -33,6 +33,7 @@ KEPT = "#555555"
 SERIES = (TRAINING, VALIDATION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # the rest of that palette
 PATIENCE = 30.0  # seconds that dot may take for a diagram
 FEW_EPOCHS = 20  # up to this number, each epoch gets a marker
+LEFT_OUT = "Architecture diagrams are left out: "
 SETTLING = 5  # epochs in which a curve of many epochs changes steeply: its axis is fitted to the rest
 
 
@@ -260,8 +261,22 @@ def augmentation_comparison(without: "Record", with_: "Record") -> Figure:
 
 def graphviz_missing() -> str | None:
     """Why architecture diagrams cannot be drawn here, in one line; None if they can."""
-    found = _dot("digraph { probe }")
-    return found if isinstance(found, str) else None
+    if importlib.util.find_spec("pydot") is None:
+        return f"{LEFT_OUT}the Python package pydot is missing (pip install pydot)."
+    try:
+        made = subprocess.run(["dot", "-Tpng"], input=b"digraph { probe }", capture_output=True, timeout=PATIENCE)
+    except FileNotFoundError:
+        return (
+            f"{LEFT_OUT}Graphviz's program dot is missing "
+            "(Debian: apt install graphviz; macOS: brew install graphviz; Windows: winget install graphviz)."
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        reason = str(error)
+    else:
+        if made.stdout.startswith(b"\x89PNG"):
+            return None
+        reason = made.stderr.decode(errors="replace") or f"exit status {made.returncode}, no picture"
+    return f"{LEFT_OUT}Graphviz's program dot is installed, but fails ({' '.join(reason.split())[:200]})."
 
 
 def architecture(model: "keras.Sequential", path: Path) -> str | None:
@@ -274,35 +289,12 @@ def architecture(model: "keras.Sequential", path: Path) -> str | None:
         return missing
     import keras
 
-    graph = keras.utils.model_to_dot(
-        model, show_shapes=True, show_layer_names=True, show_layer_activations=True, dpi=96
-    )
-    drawn = _dot(graph.to_string())
-    if isinstance(drawn, str):
-        return drawn
-    files.write(path, lambda temporary: temporary.write_bytes(drawn))
-    return None
-
-
-def _dot(graph: str) -> bytes | str:
-    """The picture of a graph in Graphviz's language, as PNG; if there is none, one line that says why."""
-    left_out = "Architecture diagrams are left out: "
-    if importlib.util.find_spec("pydot") is None:
-        return f"{left_out}the Python package pydot is missing (pip install pydot)."
+    options = {"show_shapes": True, "show_layer_names": True, "show_layer_activations": True, "dpi": 96}
     try:
-        made = subprocess.run(["dot", "-Tpng"], input=graph.encode(), capture_output=True, timeout=PATIENCE)
-    except FileNotFoundError:
-        return (
-            f"{left_out}Graphviz's program dot is missing "
-            "(Debian: apt install graphviz; macOS: brew install graphviz; Windows: winget install graphviz)."
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        reason = str(error)
-    else:
-        if made.stdout.startswith(b"\x89PNG"):
-            return made.stdout
-        reason = made.stderr.decode(errors="replace") or f"exit status {made.returncode}, no picture"
-    return f"{left_out}Graphviz's program dot is installed, but fails ({' '.join(reason.split())[:200]})."
+        files.write(path, lambda temporary: keras.utils.plot_model(model, to_file=str(temporary), **options))
+    except (OSError, AssertionError) as error:  # pydot asserts that dot's exit status is 0
+        return f"{LEFT_OUT}Graphviz's program dot fails ({' '.join(str(error).split())[:200]})."
+    return None
 
 
 def _heading(runs: "Sequence[Record]") -> str:
@@ -318,7 +310,8 @@ def _entitle(figure: Figure, runs: "Sequence[Record]") -> None:
 
 def _conclude(figure: Figure, text: str) -> None:
     """Writes below a figure what it shows."""
-    figure.supxlabel(text, x=0.01, ha="left", fontsize=9, color=KEPT, wrap=True)
+    text = textwrap.fill(text, int(13 * figure.get_figwidth()))  # Matplotlib's own wrapping reads formulas
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=9, color=KEPT)
 
 
 def _lowest(run: "Record") -> float:

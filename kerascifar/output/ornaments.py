@@ -33,5 +33,5 @@ def _focus_map(network: keras.Model, folder: Path) -> None:
 
 
 def _diagram(network: keras.Model, folder: Path) -> None:
-    if not figures.architecture(network, folder / "architecture.png"):
-        raise UserError(figures.graphviz_missing() or "Graphviz failed.")
+    if problem := figures.architecture(network, folder / "architecture.png"):
+        raise UserError(problem)
