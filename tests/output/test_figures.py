@@ -376,7 +376,8 @@ def test_what_dot_is_told_names_layers_activations_and_shapes(tmp_path, monkeypa
     import keras
 
     (tmp_path / "bin").mkdir()
-    fake_dot(tmp_path / "bin", "printf '\\211PNG'; cat")
+    # pydot hands dot a file in DOT language as its last argument, and reads the picture from standard output.
+    fake_dot(tmp_path / "bin", 'printf \'\\211PNG\'; for last; do :; done; if [ -f "$last" ]; then cat "$last"; fi')
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     model = keras.Sequential(
         [keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3, activation="relu", name="only_convolution")]
