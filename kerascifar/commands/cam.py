@@ -25,6 +25,7 @@ cam --class airplane                      its first validation image, with the r
 cam --class airplane --row M6             the same image, with row M6
 cam --all --row Model4-seed0              the ten classes on one sheet
 cam --class bird --method scorecam        with a method other than Grad-CAM
+cam --class cat --against dog             why a cat, and not a dog?
 cam --index 4711                          image 4711 of the 50,000, explained for its label
 cam --image photo.jpg                     your own photo, explained for the predicted class
 """
@@ -58,11 +59,13 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     dataset = cifar10.load(arguments.data) if image is None or arguments.data is not None else None
     if dataset is not None:
         _class_number(arguments.class_, dataset.class_names)
+        _class_number(arguments.against, dataset.class_names, "--against")
         _check_index(arguments.index, dataset)
     pools = _pools(arguments.runs, dataset, arguments.published)
     record, why = choose(pools, *_row_and_seed(arguments.row, arguments.seed))
     class_names = tuple(record.dataset["class_names"])
     wanted = _class_number(arguments.class_, class_names)
+    against = _class_number(arguments.against, class_names, "--against")
     out = arguments.out or arguments.runs / "report" / "cam" / _file_name(arguments, record, dataset)
 
     print(why, flush=True)
@@ -70,7 +73,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     model = records.load_model(record)
     made_by = pictures.way(model, arguments.layer, arguments.method)
     pixels, labels, sources = _what_to_explain(arguments, image, dataset, wanted)
-    focuses = pictures.explain(model, pixels, labels, sources, class_names, arguments.layer, arguments.method)
+    focuses = pictures.explain(model, pixels, labels, sources, class_names, arguments.layer, arguments.method, against)
 
     drawing.save(
         lambda: (
@@ -97,6 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, metavar="N", help="the run with this seed (default: the row's lowest)")
     parser.add_argument("--method", metavar="METHOD", default="gradcam", help="such as scorecam (default: %(default)s)")
+    parser.add_argument("--against", metavar="NAME", help="another class: why not this one? (contrastive Grad-CAM)")
     parser.add_argument("--layer", metavar="LAYER", help="the Conv2D layer to use (default: the last)")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="the picture to write (default: a file in RUNS/report/cam)"
@@ -125,6 +129,10 @@ def _check_arguments(arguments: argparse.Namespace) -> None:
 
     if arguments.all and arguments.class_ is not None:
         raise UserError("--all draws every class, but --class only one.\nUse only one of them.")
+    if arguments.against is not None:
+        if arguments.method not in ("gradcam", "contrast"):
+            raise UserError(f"--against needs contrastive Grad-CAM, not --method {arguments.method}.\nLeave out one.")
+        arguments.method = "contrast"
     methods.check_method(arguments.method, arguments.layer)
     if arguments.image is not None and arguments.index is not None:
         raise UserError("--image names a photo, --index an image of CIFAR-10.\nUse only one of them.")
@@ -139,11 +147,11 @@ def _check_arguments(arguments: argparse.Namespace) -> None:
         drawing.check_suffix(arguments.out)
 
 
-def _class_number(name: str | None, class_names: Sequence[str]) -> int | None:
+def _class_number(name: str | None, class_names: Sequence[str], option: str = "--class") -> int | None:
     if name is None:
         return None
     if name not in class_names:
-        raise UserError(f'--class "{name}" is not known.\n{errors.suggest(name, class_names)}\nNothing was written.')
+        raise UserError(f'{option} "{name}" is not known.\n{errors.suggest(name, class_names)}\nNothing was written.')
     return list(class_names).index(name)
 
 
@@ -212,6 +220,8 @@ def _file_name(arguments: argparse.Namespace, record: records.Record, dataset: c
         parts.append(arguments.class_)
     if arguments.all:
         parts.append("all")
+    if arguments.against is not None:
+        parts.append(f"not-{arguments.against}")
     if arguments.method != "gradcam":
         parts.append(arguments.method.replace("+", "p"))
     if arguments.layer is not None:

@@ -55,6 +55,7 @@ def explain(
     class_names: Sequence[str],
     layer: str | None = None,
     method: str = "gradcam",
+    against: int | None = None,
 ) -> list[Focus]:
     """The focus maps of some images, with what the model predicts.
 
@@ -64,15 +65,23 @@ def explain(
         sources: a description of each image, for the reader.
         class_names: the names of the ten classes.
         layer, method: see `methods.evidence`.
+        against: the other class, for contrastive maps.
+
+    Raises:
+        UserError: an image is to be explained for the class in `against`.
     """
     models.check_shapes(model)
     scaled = cifar10.scale(images)
     shares = probabilities(model, scaled)
     predicted = shares.argmax(axis=1)
     chosen = np.array([p if c is None else c for c, p in zip(labels, predicted, strict=True)], dtype=np.int64)
-    maps = methods.focus_maps(model, scaled, chosen, layer, method)
+    if against in chosen:
+        raise UserError(f'"{class_names[against]}" cannot be explained against itself.\nName another class: --against.')
+    others = None if against is None else np.full(len(images), against)
+    maps = methods.focus_maps(model, scaled, chosen, layer, method, others)
+    explained = [class_names[c] + ("" if against is None else f", not {class_names[against]}") for c in chosen]
     return [
-        Focus(images[i], maps[i], class_names[chosen[i]], class_names[p], float(shares[i, p]), sources[i])
+        Focus(images[i], maps[i], explained[i], class_names[p], float(shares[i, p]), sources[i])
         for i, p in enumerate(predicted)
     ]
 

@@ -191,6 +191,16 @@ def first_of(name):
     return min(i for i in cifar10.split(dataset.labels)[1] if dataset.labels[i] == number)
 
 
+def test_a_class_is_explained_against_another(place, figures, model):
+    assert run("--class", "horse", "--against", "dog") == 0
+    assert (place / "runs/report/cam/M6-seed0-horse-not-dog-contrast.png").is_file()
+    original, heat, *_ = figures[0].axes
+    image = cifar10.scale(np.uint8(shown(original))[np.newaxis])
+    expected = methods.focus_maps(model, image, np.array([7]), method="contrast", against=np.array([5]))[0]
+    np.testing.assert_allclose(shown(heat), expected, atol=1e-5)
+    assert figures[0].get_suptitle().startswith("evidence for: horse, not dog · predicted: ")
+
+
 def test_class_draws_its_first_validation_image(place, figures, capsys, model):
     assert run("--class", "horse") == 0
     output = capsys.readouterr()
@@ -290,6 +300,9 @@ def test_synthetic_runs_never_mix_with_cifar(place, figures, monkeypatch, model,
     [
         (["--class", "dragon"], '--class "dragon" is not known.\nExpected one of: airplane, automobile'),
         (["--class", "airplan"], 'Did you mean "airplane"?'),
+        (["--class", "cat", "--against", "dogg"], '--against "dogg" is not known.'),
+        (["--class", "cat", "--against", "cat"], '"cat" cannot be explained against itself.'),
+        (["--class", "cat", "--against", "dog", "--method", "saliency"], "--against needs contrastive Grad-CAM"),
         (["--index", "50000"], "--index 50000 is out of range.\nExpected 0 … 49999"),
         (["--index", "-1"], "--index -1 is out of range.\nExpected 0 … 49999"),
         ([], "Choose what to draw.\nExpected one of: --class NAME"),
