@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kerascifar.common import files
 from kerascifar.images import drawn
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -149,7 +150,8 @@ def finished(runs: Path) -> dict[str, dict[str, int]]:
 
 
 def names(runs: Path) -> set[str]:
-    return {str(path) for path in runs.rglob("*")}
+    """The files and folders of runs, without the folder of the trial before the first epoch."""
+    return {str(path) for path in runs.rglob("*") if not path.relative_to(runs).parts[0].startswith(files.TEMPORARY)}
 
 
 def moment(process: subprocess.Popen[bytes], runs: Path, chance: random.Random, whole: float) -> None:

@@ -75,13 +75,13 @@ def explain(
     shares = probabilities(model, scaled)
     predicted = shares.argmax(axis=1)
     chosen = np.array([p if c is None else c for c, p in zip(labels, predicted, strict=True)], dtype=np.int64)
-    if against in chosen:
+    if against is not None and against in chosen:
         raise UserError(f'"{class_names[against]}" cannot be explained against itself.\nName another class: --against.')
     others = None if against is None else np.full(len(images), against)
     maps = methods.focus_maps(model, scaled, chosen, layer, method, others)
-    explained = [class_names[c] + ("" if against is None else f", not {class_names[against]}") for c in chosen]
+    rival = "" if against is None else f", not {class_names[against]}"
     return [
-        Focus(images[i], maps[i], explained[i], class_names[p], float(shares[i, p]), sources[i])
+        Focus(images[i], maps[i], class_names[chosen[i]] + rival, class_names[p], float(shares[i, p]), sources[i])
         for i, p in enumerate(predicted)
     ]
 

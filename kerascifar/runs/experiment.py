@@ -107,7 +107,10 @@ def train(
     costs = {run.id: cost for run, cost, _ in examined}
     work = Work(waiting, costs, dataset, folder, console, command, deterministic, build, callbacks, made_with)
     files.remove_unfinished(folder, older=files.A_DAY)  # by a gate that was killed
-    _try_out([(run, parts) for run, _, parts in examined if run in waiting], work, ornaments)
+    try:
+        _try_out([(run, parts) for run, _, parts in examined if run in waiting], work, ornaments)
+    except KeyboardInterrupt:
+        raise interrupted("the trial before the first epoch", command) from None
     if elsewhere := (execute or here)(work):
         terminal.say(console, f"Skipped, as another process is training them: {', '.join(elsewhere)}.")
     return [records.read(folder / run.id) for run in runs if records.finished(folder / run.id)]

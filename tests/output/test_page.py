@@ -196,7 +196,7 @@ def test_a_model_that_is_damaged_or_diverged_is_left_out_of_the_gallery(runs, da
     diverged.set_weights([np.full_like(w, np.nan) for w in diverged.get_weights()])
     shutil.copytree(runs[2].folder, tmp_path / "Model4")
     diverged.save(tmp_path / "Model4" / records.MODEL)
-    assert page.gallery([records.read(tmp_path / "M6"), records.read(tmp_path / "Model4")], dataset) is None
+    assert gallery.gallery([records.read(tmp_path / "M6"), records.read(tmp_path / "Model4")], dataset) is None
     assert capsys.readouterr().err.count("Left out of the gallery") == 2
 
 

@@ -204,10 +204,11 @@ def test_a_finished_training_leaves_no_graph_in_memory(images, tmp_path):
         gc.collect()
         return sum(issubclass(type(o), FuncGraph) and o.name == "one_step_on_data" for o in gc.get_objects())
 
+    before = alive()  # other tests may keep models
     for seed in range(2):
         fit.train(tiny(), dataclasses.replace(ROW, epochs=1), seed, *images, tmp_path / str(seed))
     keras.backend.clear_session()
-    assert alive() == 0
+    assert alive() <= before
 
 
 def pytorch_step(optimizer, gradients, rate=0.01):
