@@ -48,21 +48,12 @@ def gallery(shown: Sequence[records.Record], dataset: cifar10.Dataset) -> dict[s
     labels, images = dataset.labels[indices], cifar10.scale(dataset.images[indices])
     rows = []
     for label, network in networks.items():
-        maps = [
-            [
-                _inline(_in_steps(one)) if one.any() else ""
-                for one in methods.focus_maps(network, images, labels, method=m)
-            ]
-            for m in terminal.track(tuple(methods.METHODS), f"Focus maps of {label}")
-        ]
-        rows.append(
-            {
-                "name": label,
-                "made": [pictures.way(network, None, method) for method in methods.METHODS],
-                "probabilities": (100 * pictures.probabilities(network, images)).round(1).tolist(),
-                "maps": maps,
-            }
-        )
+        try:
+            rows.append(_row(label, network, images, labels))
+        except UserError as problem:  # nor one that diverged, or that cannot be explained
+            print(f"Left out of the gallery: {problem}", file=sys.stderr)
+    if not rows:
+        return None
     return {
         "classes": list(dataset.class_names),
         "methods": [methods.title(method) for method in methods.METHODS],
@@ -71,6 +62,20 @@ def gallery(shown: Sequence[records.Record], dataset: cifar10.Dataset) -> dict[s
             for i, c in zip(indices, labels, strict=True)
         ],
         "rows": rows,
+    }
+
+
+def _row(label: str, network: "keras.Sequential", images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """A row's predictions and maps of the images, float32 (n, 32, 32, 3)."""
+    maps = []
+    for method in terminal.track(tuple(methods.METHODS), f"Focus maps of {label}"):
+        found = methods.focus_maps(network, images, labels, method=method)
+        maps.append([_inline(_in_steps(shown)) if shown.any() else "" for shown in found])
+    return {
+        "name": label,
+        "made": [pictures.way(network, None, method) for method in methods.METHODS],
+        "probabilities": (100 * pictures.probabilities(network, images)).round(1).tolist(),
+        "maps": maps,
     }
 
 
