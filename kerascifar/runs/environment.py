@@ -94,13 +94,14 @@ def source() -> str:
 
 
 def variables() -> dict[str, str]:
-    """The environment variables that affect how libraries compute."""
+    """The environment variables that affect how libraries compute, without those that hold a path."""
     return {
         name: value
         for name, value in sorted(os.environ.items())
         if name.startswith(PREFIXES)
         and name not in NOT_RECORDED
         and not any(part in name for part in NOT_RECORDED_PARTS)
+        and not os.path.isabs(value)  # a folder decides nothing; Terraform's variables begin with TF_, too
     }
 
 

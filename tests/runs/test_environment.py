@@ -123,12 +123,16 @@ def test_a_run_is_as_uncommitted_as_the_worst_of_its_parts(shapes, tmp_path, mon
 
 def test_what_decides_a_result_is_recorded_and_folders_are_not():
     found = described(
-        TF_NUM_INTRAOP_THREADS="1", ONEDNN_MAX_CPU_ISA="AVX2", KERAS_HOME="/home/me", TF_CPP_MIN_LOG_LEVEL="3"
+        TF_NUM_INTRAOP_THREADS="1",
+        ONEDNN_MAX_CPU_ISA="AVX2",
+        KERAS_HOME="/home/me",
+        TF_CPP_MIN_LOG_LEVEL="3",
+        TF_CLI_CONFIG_FILE="/home/me/.terraformrc",
     )
     assert {"tensorflow", "keras", "numpy", "scipy", "opencv-python-headless"} <= set(found["versions"])
     assert found["threads"] == {"intra_op": 1, "inter_op": 1}
     assert found["variables"]["ONEDNN_MAX_CPU_ISA"] == "AVX2"
-    assert not {"KERAS_HOME", "TF_CPP_MIN_LOG_LEVEL"} & set(found["variables"])
+    assert not {"KERAS_HOME", "TF_CPP_MIN_LOG_LEVEL", "TF_CLI_CONFIG_FILE"} & set(found["variables"])
     assert found["keras"] == {"floatx": "float32", "epsilon": pytest.approx(1e-7)}
 
 
