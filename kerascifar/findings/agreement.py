@@ -40,8 +40,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     columns = ("metric", "row", "n", "original", "here", "sd", "difference", "95 % ±", "agrees")
     rows: dict[str, list[Record]] = {}
     for run in records:
-        line = original.row_of(run)
-        if line and not run.shortened and original.settings_of(run.row) == original.settings(line):
+        if original.comparable(run) and not run.shortened:
             rows.setdefault(run.name, []).append(run)
     lines: list[dict[str, Any]] = []
     for metric, (column, value) in METRICS.items():

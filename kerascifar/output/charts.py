@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import numpy as np
 
+from kerascifar.findings.faithfulness import FAITHFUL
 from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ SPLITS = ("training", "validation")
 CURVES = {"loss": "loss (nats)", "accuracy": "accuracy (%)"}
 STATISTICS: tuple[Callable[..., Any], ...] = (np.nanmedian, np.nanmin, np.nanmax)  # over the seeds
 SETTLING = 5  # epochs in which a loss falls steeply; the axis is fitted to the rest
-LOWER_IS_BETTER = ("deletion",)
 NO_UNIT = ("road",)
 
 
@@ -157,14 +157,9 @@ def curves(rows: dict[str, dict[str, Any]], shown: Sequence[str], metric: str = 
     ).properties(height=340)
 
 
-def sign(measure: str) -> int:
-    """1 if a higher value of the measure is more faithful, −1 if a lower one is."""
-    return -1 if measure in LOWER_IS_BETTER else 1
-
-
 def faithful(table: "pd.DataFrame", measure: str) -> Chart:
     """How much more faithful each kind of map is than the centred spot, by one measure."""
-    values = table[["row", "map", "n"]].assign(better=sign(measure) * table[measure], half=table[f"{measure} ±"])
+    values = table[["row", "map", "n"]].assign(better=FAITHFUL[measure] * table[measure], half=table[f"{measure} ±"])
     values = values.assign(low=values["better"] - values["half"], high=values["better"] + values["half"])
     base = alt.Chart(_inline(values)).encode(
         alt.Y("map:N", sort=None, title=None),

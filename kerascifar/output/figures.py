@@ -149,8 +149,7 @@ def accuracy_overview(runs: "Sequence[Record]") -> Figure:
         shares = [100 * run.results["test"]["accuracy"] for run in group]
         axes.plot(shares, [place] * len(shares), "o", color=TRAINING, alpha=0.5, label="here, a seed")
         axes.plot(np.mean(shares), place, "|", color=TRAINING, markersize=16, markeredgewidth=2, label="here, the mean")
-        line = original.row_of(group[0])
-        if line and original.settings_of(group[0].row) == original.settings(line):
+        if line := original.comparable(group[0]):
             axes.plot(float(line["test_acc"]), place, "X", color=VALIDATION, markersize=9, label="original")
         what = textwrap.shorten(tables.differing(group[0].row, base), 46, placeholder=" …")
         labels.append(f"{name}\n{what}")

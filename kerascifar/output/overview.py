@@ -53,10 +53,8 @@ def table(shown: Sequence[Record]) -> "pd.DataFrame":
     for experiment, name in dict.fromkeys((r.experiment, r.name) for r in shown):
         runs = [r for r in shown if (r.experiment, r.name) == (experiment, name)]
         values = [100 * r.results["test"]["accuracy"] for r in runs]
-        line = original.row_of(runs[0])
-        full = not any(r.shortened for r in runs)
-        same = line and full and original.settings_of(runs[0].row) == original.settings(line)
-        reported = float(line["test_acc"]) if line and same else np.nan
+        line = original.comparable(runs[0])
+        reported = float(line["test_acc"]) if line and not any(r.shortened for r in runs) else np.nan
         mean, half = float(np.mean(values)), sensitivity.prediction_interval(values)
         inside = None if np.isnan(half + reported) else bool(abs(reported - mean) <= half)
         lines.append(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kerascifar.common import files
 from kerascifar.common.paths import CHECKOUT
 from kerascifar.findings import analyses, claims, metrics, sensitivity
+from kerascifar.findings.faithfulness import FAITHFUL
 from kerascifar.findings.metrics import METRICS
 from kerascifar.focus import methods
 from kerascifar.images import cifar10
@@ -239,7 +240,7 @@ def _faithful(result: analyses.Result | None, drawn: _Charts) -> dict[str, Any] 
     figures = [drawn.add(f"faithful-{m}", m.capitalize(), charts.faithful(result.table, m), 360) for m in measures]
     sentences = []
     for line in result.table.groupby("row", sort=False).first().reset_index().to_dict("records"):
-        sides = {m: charts.sign(m) * line[m] / line[f"{m} ±"] for m in measures}
+        sides = {m: FAITHFUL[m] * line[m] / line[f"{m} ±"] for m in measures}
         better, worse = (", ".join(m for m in measures if way * sides[m] > 1) or "no measure" for way in (1, -1))
         sentences.append(
             f"{line['row']}’s {line['map']} maps are more faithful than a spot in the middle of the image by {better}, "

@@ -8,8 +8,7 @@ import keras
 from matplotlib.figure import Figure
 
 from kerascifar.common import drawing, files, terminal
-from kerascifar.findings import sensitivity
-from kerascifar.output import figures, tables
+from kerascifar.output import figures, overview, tables
 from kerascifar.runs import records
 from kerascifar.training import models
 
@@ -39,10 +38,9 @@ def write_figures(shown: Sequence[records.Record], out: Path, say: Callable[[str
     """Writes the figures of these runs into `out` and returns their paths; see `write`."""
     for folder in (out, out / "curves", out / "architecture"):
         files.remove_unfinished(folder, older=files.A_DAY)
-    # Candidates and sensitivity rows would crowd out the original's rows, and nobody needs the candidates' curves.
-    main = [r for r in shown if r.experiment not in (records.CHOICES, sensitivity.EXPERIMENT)] or shown
+    main = overview.main_rows(shown)
     rows: dict[tuple[str, str], list[records.Record]] = {}
-    for record in [r for r in shown if r.experiment != records.CHOICES] or shown:
+    for record in [r for r in shown if r.experiment != records.CHOICES] or shown:  # nobody needs candidates' curves
         rows.setdefault((record.experiment, record.name), []).append(record)
     drawings: list[tuple[Path, Callable[[], Figure]]] = []
     for (experiment, name), runs in rows.items():

@@ -63,8 +63,7 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
             **dict(zip(SETTINGS, original.settings_of(first.row), strict=True)),
         }
         averages = {}
-        line = original.row_of(first)
-        if line and original.settings_of(first.row) == original.settings(line):
+        if line := original.comparable(first):
             averages["reported"] = [float(line[key]) for key in _REPORTED_KEYS]
             lines.append(
                 {**head, "source": "reported", "n": 1, **dict(zip(MEASURES, averages["reported"], strict=True))}
@@ -170,9 +169,7 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
         minutes = sum(sum(r.seconds) for r in shown) / 60
         took = f"{minutes / 60:.1f} hours" if minutes >= 60 else f"{minutes:.1f} minutes"
         lines.append(f"Trained on: {'; '.join(sorted(devices))}; {took} in all.")
-    other = {
-        r.name for r in shown if (line := original.row_of(r)) and original.settings_of(r.row) != original.settings(line)
-    }
+    other = {r.name for r in shown if original.row_of(r) and not original.comparable(r)}
     if other:
         lines.append(f"Settings differ from the original's, so not compared with it: {', '.join(sorted(other))}.")
     if any(r.shortened for r in shown):
@@ -259,15 +256,14 @@ def narrow_comparison(groups: "Mapping[str, Sequence[records.Record]]", compared
     base = next(iter(groups.values()))[0].row
     lines = []
     for (name, runs), line in zip(groups.items(), compared.to_dict("records"), strict=True):
-        reported = original.row_of(runs[0])
-        same = reported and original.settings_of(runs[0].row) == original.settings(reported)
+        reported = original.comparable(runs[0])
         difference, high = line.get("difference", math.nan), line.get("high", math.nan)
         interval = "" if math.isnan(high) else f" ± {high - difference:.2f}"
         lines.append(
             {
                 "row": name,
                 "what differs": differing(runs[0].row, base),
-                "original": f"{float(reported['test_acc']):.2f}" if reported and same else "",
+                "original": f"{float(reported['test_acc']):.2f}" if reported else "",
                 "here ± sd (n)": spread(line["Test_acc"], line["Test_acc sd"], len(runs))
                 + " shortened" * line["shortened"],
                 "difference": "" if math.isnan(difference) else f"{difference:+.2f}{interval}",

@@ -24,6 +24,12 @@ def row_of(record: Record) -> dict[str, str] | None:
     return row if row and record.experiment == f"experiment{row['experiment']}" else None
 
 
+def comparable(record: Record) -> dict[str, str] | None:
+    """Like `row_of`, but None if the record's row has other settings than the original's."""
+    row = row_of(record)
+    return row if row and settings_of(record.row) == settings(row) else None
+
+
 def settings_of(row: Row) -> list[Any]:
     """A row's settings in the original's words and order, as `settings` gives the original's."""
     return [row.augment, "ce", OPTIMIZERS[row.optimizer], row.batch_size, float(row.learning_rate)]

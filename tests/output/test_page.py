@@ -202,8 +202,7 @@ def test_a_model_that_is_damaged_or_diverged_is_left_out_of_the_gallery(runs, da
 
 def test_the_verdicts_are_by_the_published_runs_where_there_are_some(runs, tmp_path):
     """Fails if a trial run of one's own takes the answers away."""
-    other = factories.record(row={"name": "M5"}, history=runs[0].history)
-    other.__dict__["predictions"] = runs[0].predictions
+    other = factories.record(row={"name": "M5"}, history=runs[0].history, predictions=runs[0].predictions)
     text = page.write(runs[:1], [other], None, tmp_path).read_text(encoding="utf-8")
     assert "the published runs leave" in text
     assert "your own runs leave" in page.write(runs[:1], [], None, tmp_path).read_text(encoding="utf-8")
@@ -213,10 +212,10 @@ def test_markup_in_a_record_stays_text(runs, tmp_path):
     """A record's texts are checked when it is read; the page trusts them no more than that."""
     run = factories.record(
         history=runs[0].history,
+        predictions=runs[0].predictions,
         environment={"device": "</script><i>x</i>", "processor": "<b>M6</b>"},
         dataset=runs[0].dataset,
     )
-    run.__dict__["predictions"] = runs[0].predictions
     text = page.write([run], [], None, tmp_path).read_text(encoding="utf-8")
     assert "<b>M6" not in text and "<i>x</i>" not in text
 

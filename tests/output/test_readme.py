@@ -89,12 +89,12 @@ def of_row(name, shares, experiment="experiment1", **row):
     """Runs of a row, one per seed, with these shares of 2,000 test images right, the same ones with each seed."""
     runs = []
     for seed, share in enumerate(shares):
-        made = record(seed=seed, experiment=experiment, results=accuracies(share), row={"name": name, **row})
-        made.__dict__["predictions"] = {
+        predictions = {
             "test_label": np.zeros(2000, "uint8"),
             "test_predicted": (np.arange(2000) >= share * 2000).astype("uint8"),
         }
-        runs.append(made)
+        values = {"results": accuracies(share), "row": {"name": name, **row}, "predictions": predictions}
+        runs.append(record(seed=seed, experiment=experiment, **values))
     return runs
 
 
