@@ -150,8 +150,17 @@ def finished(runs: Path) -> dict[str, dict[str, int]]:
 
 
 def names(runs: Path) -> set[str]:
-    """The files and folders of runs, without the folder of the trial before the first epoch."""
-    return {str(path) for path in runs.rglob("*") if not path.relative_to(runs).parts[0].startswith(files.TEMPORARY)}
+    """The files of runs, without the folder of the trial before the first epoch."""
+    return {str(path) for path in present(runs) if not path.relative_to(runs).parts[0].startswith(files.TEMPORARY)}
+
+
+def present(runs: Path) -> list[Path]:
+    """The files now. A folder that the training process removes meanwhile is skipped (Path.rglob would fail)."""
+    return [Path(folder) / name for folder, _, contents in os.walk(runs) for name in contents]
+
+
+def is_writing(runs: Path) -> bool:
+    return any(path.name.startswith(".unfinished-") for path in present(runs))
 
 
 def moment(process: subprocess.Popen[bytes], runs: Path, chance: random.Random, whole: float) -> None:
@@ -170,7 +179,7 @@ def moment(process: subprocess.Popen[bytes], runs: Path, chance: random.Random, 
         time.sleep(0.005)
     end, hunt = time.monotonic() + chance.uniform(0, 0.1 * whole), chance.random() < 0.5
     while process.poll() is None:
-        writing = hunt and any(runs.rglob(".unfinished-*"))
+        writing = hunt and is_writing(runs)
         if time.monotonic() > end and (writing or not hunt or time.monotonic() > end + 0.2 * whole):
             return
         time.sleep(0.0002 if hunt else 0.01)
@@ -197,7 +206,7 @@ def worker(
                 process.wait()
                 after = finished(folder / "runs")
                 n.kills += 1
-                n.while_writing += any((folder / "runs").rglob(".unfinished-*"))
+                n.while_writing += is_writing(folder / "runs")
                 n.with_progress += any(folder.glob("runs/*/checkpoint-*")) or bool(after)
                 for name, files in before.items():
                     kept = after.get(name, {})
