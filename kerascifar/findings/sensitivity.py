@@ -1,37 +1,27 @@
-"""Which assumptions change a figure by more than seeds do? Compares the rows of `experiments/sensitivity.toml`.
+"""Which assumptions matter? Compares the rows of `experiments/sensitivity.toml` with the rows that they vary.
 
-Each row changes one assumption of a row of the original, with whose name its own begins, and is trained with one seed.
+Each changes one assumption of a row of the original, with whose name its own begins. Runs are compared in pairs: the
+same seed, which means the same initial weights, order and augmentation where the assumption leaves them alone.
 """
 
 import dataclasses
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from kerascifar.findings import metrics
 from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
 EXPERIMENT = "sensitivity"
-SPLITS = {"Valid_acc": "validation", "Test_acc": "test"}
+COMPARED = ("validation_accuracy", "test_accuracy", "epochs")  # of `metrics.METRICS`
+CLEAR, UNCLEAR, UNKNOWN = "yes", "no", "unknown"
 NOTE = (
-    "Accuracies in percent at the kept epoch. ± is the half-width of the 95 % prediction interval of one more run like "
-    "those compared with: their mean ± t · sd · √(1 + 1/n), Student's t with n − 1 degrees of freedom. What lies "
-    "outside moved the figure by more than seeds do, but for chance: one in twenty does though nothing moved it."
+    "Differences in percentage points and epochs: the changed row minus the unchanged one, mean over pairs of runs "
+    "with one seed. low … high is the 95 % interval, by Student's t over seeds and images. A single pair has none, "
+    "because it says nothing about seeds. Clear: the interval excludes zero. One in twenty does by chance alone."
 )
-
-
-def prediction_interval(values: Sequence[float]) -> float:
-    """Half-width of the 95 % prediction interval for one more normally distributed value; NaN for fewer than three."""
-    from scipy import stats
-
-    n = len(values)
-    if n < 3:  # with two, t is 12.7, and two equal values would make it 0
-        return math.nan
-    return float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) * math.sqrt(1 + 1 / n))
 
 
 def changed(row: dict[str, Any], base: dict[str, Any]) -> str:
@@ -48,40 +38,33 @@ def _leaves(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def table(records: Iterable[Record]) -> "pd.DataFrame":
-    """One line per sensitivity row, if the row of the original that it changes has a run too.
+    """One line per sensitivity row that shares a seed with the row of the original that it changes.
 
-    Columns: row, changed, epochs, like (the row of the original), n (its runs), and for validation and test accuracy
-    the value, the mean of those runs, the half-width of their interval, the difference, and whether it is outside.
+    Columns: row, changed, like (the row of the original), n (pairs), and for each metric of `COMPARED` the difference,
+    the ends of its interval ("low", "high"; NaN for one pair), and whether it is clear ("yes", "no", "unknown").
     """
     import pandas as pd
 
-    records = list(records)
+    rows: dict[tuple[bool, str], list[Record]] = {}
+    for record in records:
+        rows.setdefault((record.experiment == EXPERIMENT, record.name), []).append(record)
     lines = []
-    for record in (r for r in records if r.experiment == EXPERIMENT):
-        name = record.name.partition("_")[0]
-        like = [r for r in records if r.experiment != EXPERIMENT and r.name == name]
-        if not like:
+    for name, runs in [(name, runs) for (is_changed, name), runs in rows.items() if is_changed]:
+        like = rows.get((False, name.partition("_")[0]), [])
+        seeds = {r.seed for r in runs} & {r.seed for r in like}
+        if not seeds:
             continue
-        line: dict[str, Any] = {
-            "row": record.name,
-            "changed": changed(dataclasses.asdict(record.row), dataclasses.asdict(like[0].row)),
-            "epochs": record.epochs_trained,
-            "like": name,
-            "n": len(like),
-        }
-        for title, split in SPLITS.items():
-            values = [100 * r.results[split]["accuracy"] for r in like]
-            value, mean, half = 100 * record.results[split]["accuracy"], np.mean(values), prediction_interval(values)
+        what = changed(dataclasses.asdict(runs[0].row), dataclasses.asdict(like[0].row))
+        line: dict[str, Any] = {"row": name, "changed": what, "like": like[0].name, "n": len(seeds)}
+        for metric in COMPARED:
+            difference = metrics.difference(runs, like, metric)
+            assert difference is not None  # as there are seeds
+            low, high = difference.estimate.interval if len(seeds) > 1 else (float("nan"),) * 2
             line |= {
-                title: round(value, 2),
-                f"{title} mean": round(float(mean), 2),
-                f"{title} 95 % ±": round(half, 2),
-                f"{title} difference": round(float(value - mean), 2),
-                f"{title} outside": "unknown"
-                if math.isnan(half + value)
-                else "yes"
-                if abs(value - mean) > half
-                else "no",
+                metric: difference.estimate.mean,
+                f"{metric} low": low,
+                f"{metric} high": high,
+                f"{metric} clear": UNKNOWN if len(seeds) == 1 else CLEAR if low > 0 or high < 0 else UNCLEAR,
             }
         lines.append(line)
     return pd.DataFrame(lines)

@@ -68,13 +68,13 @@ def svg(specification: dict[str, Any], width: int) -> str:
     return str(vl_convert.vegalite_to_svg({**specification, "width": width}))
 
 
-def accuracy(table: "pd.DataFrame") -> Chart:
-    """Test accuracy by row: each seed, their mean, the interval of one more run, and the original's figure."""
-    values = table.drop(columns=["inside", "difference"])
+def agreement(table: "pd.DataFrame", title: str) -> Chart:
+    """A metric by row: each seed, their mean, the interval of one more run, and the original's figure."""
+    values = table[["experiment", "row", "settings", "original", "here", "low", "high", "n", "seeds"]]
     settings = values["settings"].str.replace(", augmented", "\taugmented")
     base = alt.Chart(_inline(values.assign(label=values["row"] + "\t" + settings))).encode(_labels(135, 260))
     tooltip = ["row:N", "settings:N", "original:Q", "here:Q", "low:Q", "high:Q", "n:Q"]
-    low = alt.X("low:Q", title="test accuracy (%)", scale=alt.Scale(zero=False), axis=alt.Axis(format="d"))
+    low = alt.X("low:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(format="d"))
     return alt.layer(
         base.mark_bar(height=9, opacity=0.22, color=HERE, cornerRadius=4).encode(low, x2="high"),
         base.transform_flatten(["seeds"]).mark_tick(color=HERE, opacity=0.55, height=9).encode(alt.X("seeds:Q")),
@@ -176,22 +176,20 @@ def faithful(table: "pd.DataFrame", measure: str) -> Chart:
 
 
 def sensitivity(table: "pd.DataFrame") -> Chart:
-    """Test accuracy with one assumption changed, minus the unchanged row's mean, over one more run's 95 % interval."""
-    changed = table["changed"].str.replace(
-        r"[a-z_]+\.(?=[a-z])", "", regex=True
-    )  # without the names of groups of options
+    """The difference in test accuracy that one changed assumption makes, with its 95 % interval."""
+    groups = r"[a-z_]+\.(?=[a-z])"  # names of groups of options, which the label leaves out
     values = table[["row", "changed", "like", "n"]].assign(
-        label=table["like"] + "\t" + changed,
-        difference=table["Test_acc difference"],
-        high=table["Test_acc 95 % ±"],
-        low=-table["Test_acc 95 % ±"],
+        label=table["like"] + "\t" + table["changed"].str.replace(groups, "", regex=True),
+        difference=table["test_accuracy"],
+        low=table["test_accuracy low"],
+        high=table["test_accuracy high"],
     )
-    tooltip = ["row:N", "changed:N", "like:N", "difference:Q", "high:Q", "n:Q"]
+    tooltip = ["row:N", "changed:N", "like:N", "difference:Q", "low:Q", "high:Q", "n:Q"]
     base = alt.Chart(_inline(values)).encode(_labels(150, 290), tooltip=tooltip)
-    x = alt.X("difference:Q", title="test accuracy, difference to the unchanged row (points)")
+    x = alt.X("difference:Q", title="difference in test accuracy to the unchanged row (points)")
     return alt.layer(
-        base.mark_bar(height=9, opacity=0.22, color=HERE, cornerRadius=4).encode(alt.X("low:Q"), x2="high"),
         base.mark_rule(color=BAND).encode(x=alt.datum(0)),
+        base.mark_rule(color=HERE, strokeWidth=2).encode(alt.X("low:Q"), x2="high"),
         base.mark_circle(color=HERE, size=80, opacity=1).encode(x),
     ).properties(height=29 * len(table))
 

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kerascifar.common import drawing, files
+from kerascifar.findings import agreement
 from kerascifar.output import overview, tables
-from kerascifar.runs import original
 
 if TYPE_CHECKING:
     import keras
@@ -132,34 +132,37 @@ def compared(groups: "Mapping[str, Sequence[Record]]") -> Figure:
     return figure
 
 
-def accuracy_overview(runs: "Sequence[Record]") -> Figure:
-    """Test accuracy of each row: a dot per seed, a bar at their mean, and the original's figure as a cross.
+def beside_original(runs: "Sequence[Record]") -> Figure:
+    """Each row's test accuracy, training accuracy and epochs: the seeds, their mean, and the original's figure.
 
-    Below each row's name stands what distinguishes it from its experiment's first row.
+    A bar spans the 95 % prediction interval of one more run, from three seeds on. Below each row's name stands what
+    distinguishes it from its experiment's first row.
     """
-    groups: dict[tuple[str, str], list[Record]] = {}
-    for run in runs:
-        groups.setdefault((run.experiment, run.name), []).append(run)
-    first: dict[str, Record] = {}
-    figure = Figure(figsize=(8, 1.1 + 0.5 * len(groups)), layout="constrained")
-    axes = figure.subplots()
+    compared_by = {metric: overview.table(runs, metric) for metric in agreement.METRICS}
+    rows = compared_by[agreement.TEST_ACCURACY]
+    figure = Figure(figsize=(11, 1.3 + 0.46 * len(rows)), layout="constrained")
+    for axes, (metric, table) in zip(
+        figure.subplots(1, len(compared_by), sharey=True), compared_by.items(), strict=True
+    ):
+        for place, line in enumerate(table.to_dict("records")):
+            ends = (line["low"], line["high"])
+            axes.plot(ends, (place, place), lw=7, color=TRAINING, alpha=0.2, label="95 % interval of one more run")
+            axes.plot(line["seeds"], [place] * line["n"], "o", ms=4, color=TRAINING, alpha=0.5, label="here, a seed")
+            axes.plot(line["here"], place, "|", color=TRAINING, ms=14, mew=2, label="here, the mean")
+            axes.plot(line["original"], place, "X", color=VALIDATION, ms=8, label="original")
+        axes.set_xlabel(metric if metric == agreement.EPOCHS else f"{metric} (%)")
+        axes.grid(alpha=0.3)
+    row_of = {(run.experiment, run.name): run.row for run in reversed(runs)}
+    first = {run.experiment: run.row for run in reversed(runs)}
     labels = []
-    for place, ((experiment, name), group) in enumerate(groups.items()):
-        base = first.setdefault(experiment, group[0]).row
-        shares = [100 * run.results["test"]["accuracy"] for run in group]
-        axes.plot(shares, [place] * len(shares), "o", color=TRAINING, alpha=0.5, label="here, a seed")
-        axes.plot(np.mean(shares), place, "|", color=TRAINING, markersize=16, markeredgewidth=2, label="here, the mean")
-        if line := original.comparable(group[0]):
-            axes.plot(float(line["test_acc"]), place, "X", color=VALIDATION, markersize=9, label="original")
-        what = textwrap.shorten(tables.differing(group[0].row, base), 46, placeholder=" …")
-        labels.append(f"{name}\n{what}")
-    axes.set_yticks(range(len(groups)), labels, fontsize=8)
-    axes.set_ylim(len(groups) - 0.5, -0.5)  # the first row at the top, with space around the outer rows
-    axes.set_xlabel("test accuracy (%)")
-    axes.grid(alpha=0.3)
-    handles, names = axes.get_legend_handles_labels()
-    kinds = dict(zip(names, handles, strict=True))
-    figure.legend(kinds.values(), kinds.keys(), fontsize=9, ncols=3, loc="outside upper right")
+    for experiment, name in zip(rows["experiment"], rows["row"], strict=True):
+        what = tables.differing(row_of[experiment, name], first[experiment])
+        labels.append(f"{name}\n{textwrap.shorten(what, 46, placeholder=' …')}")
+    left = figure.axes[0]
+    left.set_yticks(range(len(labels)), labels, fontsize=8)
+    left.set_ylim(len(labels) - 0.5, -0.5)  # the first row at the top, with space around the outer rows
+    kinds = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
+    figure.legend(kinds.values(), kinds.keys(), fontsize=9, ncols=4, loc="outside upper right")
     _mark_synthetic(figure, list(runs))
     return figure
 

@@ -1,13 +1,11 @@
-"""Each row's test accuracy beside the original's, and a few words that tell the rows apart."""
+"""Each row beside the original, and a few words that tell the rows apart."""
 
 import json
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from kerascifar.findings import sensitivity
+from kerascifar.findings import agreement, sensitivity
 from kerascifar.runs import original
 from kerascifar.runs.records import CHOICES, Record
 from kerascifar.training import models
@@ -40,45 +38,31 @@ def _layers(model: str, options: str) -> str:
     return ", ".join(f"{kinds.count(kind)} {short}" for kind, short in TRAINING_ONLY.items() if kind in kinds)
 
 
-def table(shown: Sequence[Record]) -> "pd.DataFrame":
-    """One line per row, in percent and points; NaN for what is unknown.
+def table(shown: Sequence[Record], metric: str = agreement.TEST_ACCURACY) -> "pd.DataFrame":
+    """One line per row, by a metric of `agreement.METRICS`.
 
-    Columns: experiment, row, settings (in words), original, here (the mean over seeds), sd, n, low and high (the 95 %
-    prediction interval of one more run, from three runs on), difference (here − original), inside (whether the
-    original's figure lies in the interval; None without one), seeds (the single runs).
+    Columns: experiment, row, settings (in words), the keys of `agreement.beside_original`, low and high (the 95 %
+    prediction interval of one more run), and seeds (the single runs).
     """
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
+    value = agreement.METRICS[metric][1]
     for experiment, name in dict.fromkeys((r.experiment, r.name) for r in shown):
         runs = [r for r in shown if (r.experiment, r.name) == (experiment, name)]
-        values = [100 * r.results["test"]["accuracy"] for r in runs]
-        line = original.comparable(runs[0])
-        reported = float(line["test_acc"]) if line and not any(r.shortened for r in runs) else np.nan
-        mean, half = float(np.mean(values)), sensitivity.prediction_interval(values)
-        inside = None if np.isnan(half + reported) else bool(abs(reported - mean) <= half)
+        line = agreement.beside_original(runs, metric)
         lines.append(
-            {
-                "experiment": experiment,
-                "row": name,
-                "settings": described(runs[0].row),
-                "original": reported,
-                "here": mean,
-                "sd": float(np.std(values, ddof=1)) if len(values) > 1 else np.nan,
-                "n": len(values),
-                "low": mean - half,
-                "high": mean + half,
-                "difference": mean - reported,
-                "inside": inside,
-                "seeds": values,
-            }
+            {"experiment": experiment, "row": name, "settings": described(runs[0].row)}
+            | line
+            | {"low": line["here"] - line["95 % ±"], "high": line["here"] + line["95 % ±"]}
+            | {"seeds": [value(run) for run in runs]}
         )
     return pd.DataFrame(lines)
 
 
 def conclusion(table: "pd.DataFrame") -> str:
-    """What the table shows, in one or two sentences."""
-    compared, known = table[table["original"].notna()], table[table["inside"].notna()]
+    """What the table of test accuracy shows, in one or two sentences."""
+    compared, known = table[table["original"].notna()], table[table["agrees"] != agreement.UNKNOWN]
     if not len(compared):
         return "The original reports no figure for these rows with these settings."
     far = compared.loc[compared["difference"].abs().idxmax()]
@@ -86,7 +70,7 @@ def conclusion(table: "pd.DataFrame") -> str:
     gap = f"The largest gap is {far['row']}'s, {abs(far['difference']):.1f} points {way} here."
     if not len(known):
         return f"{gap} No row has the three runs that an interval needs."
-    inside = int(known["inside"].sum())
+    inside = int((known["agrees"] == agreement.AGREES).sum())
     few = len(compared) - len(known)
     rest = f" {few} {'has' if few == 1 else 'have'} fewer than three runs, so no interval." if few else ""
     return f"The original's figure lies inside the interval in {inside} of {len(known)} rows.{rest} {gap}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerascifar.common import files
 from kerascifar.common.paths import CHECKOUT
-from kerascifar.findings import analyses, claims, metrics, sensitivity
+from kerascifar.findings import agreement, analyses, claims, metrics, sensitivity
 from kerascifar.findings.faithfulness import FAITHFUL
 from kerascifar.findings.metrics import METRICS
 from kerascifar.focus import methods
@@ -40,6 +40,11 @@ SHORT = {  # of comparisons, in charts
     " other than ": " ≠ ",
     r"^(\S+) (\S+) (.) (\S+) \2$": r"\2: \1 \3 \4",  # the same class in two rows
     r"^(\S+) (\S+) (.) \1 (.+)$": r"\1: \2 \3 \4",  # two classes in the same row
+}
+AXES = {  # of the charts of rows beside the original
+    agreement.TEST_ACCURACY: "test accuracy (%)",
+    agreement.TRAINING_ACCURACY: "training accuracy (%)",
+    agreement.EPOCHS: "epochs",
 }
 FIRST_SHOWN = ("M1", "M5")  # curves: the original's comparison without and with augmentation
 NUMBER = re.compile(r"[+−-]?\d[\d,.]*")
@@ -76,7 +81,9 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
 
     shown, drawn = [*own] or [*published], _Charts()
     main = overview.main_rows(shown)
-    rows = overview.table(main)
+    compared = {metric: (overview.table(main, metric), title) for metric, title in AXES.items()}
+    rows = compared[agreement.TEST_ACCURACY][0]
+    known = rows[rows["agrees"] != agreement.UNKNOWN]
     judged = claims.table([*published] or [*own], claims.read())
     verdicts = judged.groupby("claim", sort=False)["verdict"].first()
     found = {result.name: result for result in analyses.results(shown)}
@@ -100,10 +107,13 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         counts=_counts(verdicts),
         rows=rows.to_dict("records"),
         conclusion=overview.conclusion(rows),
-        inside=(int(rows["inside"].eq(True).sum()), int(rows["inside"].notna().sum()), len(rows)),
+        inside=(len(known[known["agrees"] == agreement.AGREES]), len(known), len(rows)),
         runs=len(shown),
         hours=sum(sum(r.seconds) for r in shown) / 3600,
-        accuracy=drawn.add("accuracy", "Test accuracy by row", charts.accuracy(rows)),
+        agreement=[
+            drawn.add(metric.replace(" ", "-"), f"{metric.capitalize()} by row", charts.agreement(table, title))
+            for metric, (table, title) in compared.items()
+        ],
         claims=_claims(judged, drawn),
         rule=claims.RULE,
         curves=drawn.add("curves", "Training curves", charts.curves(curves, first_shown)),
@@ -253,11 +263,11 @@ def _sensitivity(result: analyses.Result | None, drawn: _Charts) -> dict[str, An
     """The rows with one assumption changed, as dots."""
     if result is None:
         return None
-    outside = result.table["Test_acc outside"]
-    moved, known = int((outside == "yes").sum()), int((outside != "unknown").sum())
-    conclusion = f"{moved} of {known} changed assumptions move test accuracy by more than another seed does."
-    if rest := len(outside) - known:
-        conclusion += f" For {rest} more there are too few runs of the unchanged row."
+    clear = result.table["test_accuracy clear"]
+    moved, known = int((clear == sensitivity.CLEAR).sum()), int((clear != sensitivity.UNKNOWN).sum())
+    conclusion = f"{moved} of {known} changed assumptions clearly change test accuracy."
+    if rest := len(clear) - known:
+        conclusion += f" {rest} more {'has' if rest == 1 else 'have'} one pair of runs only, which cannot tell."
     figure = drawn.add("sensitivity", "One assumption changed", charts.sensitivity(result.table))
     return {"figure": figure, "conclusion": conclusion, "note": result.note}
 

@@ -64,16 +64,17 @@ def findings(published: Sequence[records.Record]) -> str:
 def _agreement(runs: Sequence[records.Record]) -> str:
     table = agreement.table(runs)
     known = table[table["agrees"] != agreement.UNKNOWN]
-    accuracy, epochs = (known[known["metric"] == metric] for metric in agreement.METRICS)
-    other, other_epochs = (lines[lines["agrees"] == agreement.DIFFERS] for lines in (accuracy, epochs))
+    accuracy, training, epochs = (known[known["metric"] == metric] for metric in agreement.METRICS)
+    agreeing, *others = ((lines["agrees"] == agreement.AGREES).sum() for lines in (accuracy, training, epochs))
+    other = accuracy[accuracy["agrees"] == agreement.DIFFERS]
     differing = ", ".join(f"{row} ({d:+.1f} points)" for row, d in zip(other["row"], other["difference"], strict=True))
     unknown = [row for row in table["row"].unique() if row not in set(known["row"])]
     return (
-        f"**{len(accuracy) - len(other)} of {len(accuracy)} rows agree with the original**: its test accuracy is what "
-        "one would expect of another run here. "
+        f"**{agreeing} of {len(accuracy)} rows agree with the original**: its test accuracy is what one would expect "
+        "of another run here. "
         + (f"Different: {differing}. " if differing else "")
         + (f"Too few runs to say: {', '.join(unknown)}. " if unknown else "")
-        + f"Training stops after a different number of epochs in {len(other_epochs)} of {len(epochs)} rows."
+        + f"Its training accuracy agrees in {others[0]} of {len(training)} rows, its number of epochs in {others[1]}."
     )
 
 

@@ -48,7 +48,7 @@ def write_figures(shown: Sequence[records.Record], out: Path, say: Callable[[str
         curves = over_seeds if len(runs) > 1 else partial(figures.training_statistics, runs[0])
         drawings.append((out / "curves" / f"{experiment}-{name}.png", curves))
     if len(rows) > 1:
-        drawings.append((out / "accuracy.png", partial(figures.accuracy_overview, main)))
+        drawings.append((out / "accuracy.png", partial(figures.beside_original, main)))
     explained = [rows[key] for key in EXPLAINED if key in rows]
     drawings += [(out / f"confusion-{runs[0].name}.png", partial(figures.confusion, runs)) for runs in explained]
     if explained:

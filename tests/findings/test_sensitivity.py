@@ -1,7 +1,9 @@
 """Each sensitivity row changes one assumption of the row that its name begins with."""
 
+import dataclasses
 import math
 
+import numpy as np
 import pytest
 from factories import ROOT, record
 
@@ -37,35 +39,44 @@ def test_a_row_changes_one_assumption_alone(name):
         assert options == dict(base.model_options)
 
 
-def accuracy(value):
-    return {split: {"loss": 1.0, "accuracy": value / 100} for split in ("train", "validation", "test")}
+def runs(shares, epochs=(), **changes):
+    """A run for each seed from 0: of its 100 images, as many are classified correctly as `shares` says."""
+    made = []
+    for seed, share in enumerate(shares):
+        wrong = (np.arange(100) >= share).astype("uint8")
+        predictions = {"test_label": wrong * 0, "test_predicted": wrong}
+        predictions |= {"validation_label": wrong * 0, "validation_predicted": wrong}
+        more = {"epochs_trained": epochs[seed]} if epochs else {}
+        made.append(record(seed=seed, predictions=predictions, **more, **changes))
+    return made
 
 
-def runs(*values, **changes):
-    return [record(seed=s, row={"name": "M6"}, results=accuracy(v), **changes) for s, v in enumerate(values)]
+BASE = {"name": "M6", "augmentation": {"rotation_range": 15.0}}
+CHANGE = {"name": "M6_rotation10", "augmentation": {"rotation_range": 10.0}}
 
 
-def varied(value):
-    row = {"name": "M6_rotation10", "augmentation": {"rotation_range": 10.0}}
-    return record(experiment="sensitivity", row=row, results=accuracy(value), basis="1" * 64)
+def varied(shares, **changes):
+    return runs(shares, experiment="sensitivity", row=CHANGE, basis="1" * 64, **changes)
 
 
-@pytest.mark.parametrize("value, outside", [(71 + 4.9, "no"), (71 + 5.0, "yes"), (71 - 5.0, "yes")])
-def test_what_moves_more_than_the_seeds_lies_outside_their_prediction_interval(value, outside):
-    """Three seeds, 70, 71 and 72 %: t = 4.3027 with two degrees of freedom, so the half-width is 4.97 points."""
-    table = sensitivity.table([*runs(70, 71, 72), varied(value)])
-    (line,) = table.to_dict("records")
-    assert (line["like"], line["n"], line["Valid_acc 95 % ±"]) == ("M6", 3, 4.97)
-    assert line["changed"] == "augmentation.rotation_range = 10.0"
-    assert line["Valid_acc difference"] == pytest.approx(value - 71) and line["Test_acc mean"] == 71.0
-    assert line["Valid_acc outside"] == line["Test_acc outside"] == outside
+def test_an_assumption_is_judged_in_pairs_of_one_seed():
+    """Epochs by hand: +9, +10 and +11, so 10 ± 4.3027 · 1 / √3. The fourth seed has no counterpart."""
+    same = runs((70, 71, 72, 50), epochs=(20, 30, 40, 99), row=BASE)
+    (line,) = sensitivity.table([*same, *varied((70, 71, 72), epochs=(29, 40, 51))]).to_dict("records")
+    assert (line["like"], line["n"], line["changed"]) == ("M6", 3, "augmentation.rotation_range = 10.0")
+    assert (line["epochs"], line["epochs clear"]) == (10, "yes")
+    assert line["epochs high"] == pytest.approx(10 + 4.3027 / math.sqrt(3), abs=1e-3)
+    assert (line["test_accuracy"], line["test_accuracy clear"]) == (0, "no")
 
 
-@pytest.mark.parametrize("values", [(70,), (70, 70)])
-def test_one_or_two_seeds_tell_nothing_about_seeds(values):
-    (line,) = sensitivity.table([*runs(*values), varied(50)]).to_dict("records")
-    assert math.isnan(line["Valid_acc 95 % ±"]) and line["Valid_acc outside"] == "unknown"
+def test_a_run_identical_to_its_counterpart_makes_no_difference():
+    """Fails if a run is compared with the mean of all seeds instead of its own."""
+    (line,) = sensitivity.table([*runs((60, 70, 80), row=BASE), *varied((60,))]).to_dict("records")
+    assert line["n"] == 1 and line["test_accuracy"] == line["validation_accuracy"] == line["epochs"] == 0
+    assert line["test_accuracy clear"] == "unknown" and math.isnan(line["test_accuracy low"])
 
 
 def test_nothing_to_compare_with_is_left_out():
-    assert len(sensitivity.table([varied(70)])) == 0
+    assert len(sensitivity.table(varied((70,)))) == 0
+    other_seed = [dataclasses.replace(run, seed=5) for run in runs((70,), row=BASE)]
+    assert len(sensitivity.table([*other_seed, *varied((70,))])) == 0

@@ -22,14 +22,14 @@ def test_a_row_stands_beside_the_original_with_the_interval_of_one_more_run():
     assert (line["row"], line["n"], line["settings"]) == ("M1", 3, "Adam 0.001, batch 256")
     assert (line["original"], line["here"], line["sd"]) == pytest.approx((67.97, 69.0, 1.0))
     assert line["high"] - line["here"] == line["here"] - line["low"] == pytest.approx(4.3027 * np.sqrt(4 / 3), abs=1e-3)
-    assert line["difference"] == pytest.approx(1.03) and line["inside"]
-    assert not overview.table(runs(0.70, 0.701, 0.702)).iloc[0]["inside"]
+    assert line["difference"] == pytest.approx(1.03) and line["agrees"] == "yes"
+    assert overview.table(runs(0.70, 0.701, 0.702)).iloc[0]["agrees"] == "no"
 
 
 @pytest.mark.parametrize("changes", [{"row": {"batch_size": 128}}, {"shortened": True}, {"row": {"name": "Mine"}}])
 def test_other_settings_and_shortened_runs_are_not_compared(changes):
     line = overview.table(runs(0.68, 0.69, 0.70, **changes)).iloc[0]
-    assert np.isnan(line["original"]) and line["inside"] is None
+    assert np.isnan(line["original"]) and line["agrees"] == "unknown"
 
 
 def test_the_conclusion_counts_what_is_inside_and_names_the_largest_gap():

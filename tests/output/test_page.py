@@ -352,7 +352,7 @@ def test_a_table_sorts_by_numbers_and_downloads_as_csv(opened):
 @pytest.mark.parametrize("kind, start", [("SVG", "<svg"), ("CSV", "experiment,row,settings,original,here")])
 def test_a_figure_downloads(opened, kind, start):
     with opened.expect_download() as download:
-        opened.get_by_label(f"{kind} of accuracy").click()
+        opened.get_by_label(f"{kind} of test-accuracy").click()
     assert download.value.path().read_text(encoding="utf-8").startswith(start)
 
 
