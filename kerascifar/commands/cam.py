@@ -280,10 +280,10 @@ def choose(
 
 
 def _usable(pool: Sequence[records.Record]) -> list[records.Record]:
-    """The runs that did not diverge and whose weights were kept (for published runs, only those of seed 0)."""
+    """The runs that did not diverge and whose weights were kept."""
     from kerascifar.runs import records
 
-    return [r for r in pool if not r.diverged and (r.folder / records.MODEL).is_file()]
+    return [r for r in pool if not r.diverged and records.has_weights(r)]
 
 
 def _mean_accuracy(group: Sequence[records.Record]) -> float:

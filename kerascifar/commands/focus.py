@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     found = [run for name in arguments.rows for run in selection.find(name, arguments.runs, arguments.published)]
     selected = [r for r in found if arguments.seeds is None or r.seed in arguments.seeds]
     mine = [r for r in selected if arguments.published or not selection.is_published(r)]
-    with_weights = [r for r in mine if (r.folder / records.MODEL).is_file()]
+    with_weights = [r for r in mine if records.has_weights(r)]
     if not selected or (mine and not with_weights):
         raise UserError(
             f"No weights are kept for {' or '.join(arguments.rows)} with these seeds.\n"

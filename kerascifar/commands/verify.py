@@ -7,13 +7,14 @@ from kerascifar.commands import options
 
 HELP = "train a published run again and compare the results"
 EXAMPLES = """
-verify M3                                 train row M3, seed 0, again and compare with the published run
+verify M3                                 train row M3's first published run again and compare the results
+verify M3 --seed 12                       the run with this seed
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("row", metavar="ROW", help="a row, such as M3, or one of its runs, such as M3-seed1")
-    parser.add_argument("--seed", type=int, metavar="SEED", help="the seed (default: 0)")
+    parser.add_argument("--seed", type=int, metavar="SEED", help="the seed (default: the first published one)")
     options.add_data(parser)
     options.add_runs(parser)
 
@@ -27,8 +28,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.runs import selection, verify
 
     row, of_row = selection.parse(arguments.row)
-    seed = next((seed for seed in (of_row, arguments.seed) if seed is not None), 0)
-    theirs, spread = verify.published(row, seed)
+    theirs, spread = verify.published(row, arguments.seed if of_row is None else of_row)
     print(selection.described([theirs]), flush=True)
     dataset = cifar10.load(arguments.data)
     mine = verify.again(theirs, dataset, arguments.runs / "verify", Console(), command)

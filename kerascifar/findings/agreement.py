@@ -25,6 +25,7 @@ METRICS: dict[str, tuple[str, Callable[[Record], float]]] = {
     TRAINING_ACCURACY: ("train_acc", lambda run: 100 * run.results["train"]["accuracy"]),
     EPOCHS: ("epochs", lambda run: float(run.epochs_trained)),
 }
+COLUMNS = ("metric", "row", "n", "original", "here", "sd", "difference", "95 % ±", "agrees")
 NOTE = (
     "Accuracies in percent at the kept epoch, epochs until the early stop. ± is the half-width of the 95 % "
     "prediction interval of one more run, with another seed. The original reports one run of each row."
@@ -70,4 +71,4 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
         for metric in METRICS
         for name, runs in rows.items()
     ]
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines, columns=COLUMNS)

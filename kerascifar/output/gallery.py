@@ -12,7 +12,6 @@ from kerascifar.common import terminal
 from kerascifar.common.errors import UserError
 from kerascifar.focus import methods, pictures
 from kerascifar.images import cifar10
-from kerascifar.output import report
 from kerascifar.runs import records
 
 if TYPE_CHECKING:
@@ -32,11 +31,9 @@ def gallery(shown: Sequence[records.Record], dataset: cifar10.Dataset) -> dict[s
         `name`, `made` (how each method made its maps), `probabilities` (images × classes, in percent) and `maps`
         (methods × images). Pictures and maps are texts for an `img`; an empty map is an empty text.
     """
-    usable = [
-        r for r in shown if (r.folder / records.MODEL).is_file() and r.dataset["train"] == dataset.fingerprint["train"]
-    ]
+    usable = [r for r in shown if records.has_weights(r) and r.dataset["train"] == dataset.fingerprint["train"]]
     networks: dict[str, keras.Sequential] = {}
-    for key in report.EXPLAINED:
+    for key in records.EXPLAINED:
         if run := next((r for r in usable if (r.experiment, r.name) == key), None):
             try:
                 networks[run.label] = records.load_model(run)

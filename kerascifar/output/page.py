@@ -325,7 +325,7 @@ def _confusions(shown: Sequence[Record]) -> list[tuple[str, "pd.DataFrame"]]:
     import pandas as pd
 
     matrices = []
-    for experiment, name in report.EXPLAINED:
+    for experiment, name in records.EXPLAINED:
         if runs := [r for r in shown if (r.experiment, r.name) == (experiment, name)]:
             names = runs[0].dataset["class_names"]
             table = pd.DataFrame(tables.confusion(runs).round(1), index=names, columns=names)

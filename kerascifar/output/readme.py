@@ -39,7 +39,7 @@ VERDICTS = (
 )
 INTRODUCTION = (
     "Every figure here is read from the records in `experiments/results/`, which also hold each run's history and "
-    "predictions, and the weights of seed 0. Training curves, architecture diagrams and the tables as CSV are in this "
+    "predictions, and some runs' weights. Training curves, architecture diagrams and the tables as CSV are in this "
     "folder. Do not edit it: `kerascifar publish` and `kerascifar report` write it."
 )
 COMPARISONS = ("choices-compared", "readings", "sensitivity-compared")  # analyses that stand beside the two experiments
@@ -235,9 +235,10 @@ def write(published: Sequence[records.Record], focus: Callable[[records.Record],
         focus: draws a run's focus maps for the ten classes.
     """
     written = report.write_figures(published, RESULTS)
-    for experiment, row in report.EXPLAINED:
-        for run in published:
-            if (run.experiment, run.name, run.seed) == (experiment, row, 0):
-                drawing.save(partial(focus, run), RESULTS / f"focus-{row}.png")
-                written.append(RESULTS / f"focus-{row}.png")
+    for experiment, row in records.EXPLAINED:
+        runs = [r for r in published if (r.experiment, r.name) == (experiment, row) and records.has_weights(r)]
+        if runs:
+            first = min(runs, key=lambda run: run.seed)
+            drawing.save(partial(focus, first), RESULTS / f"focus-{row}.png")
+            written.append(RESULTS / f"focus-{row}.png")
     return [*written, *write_tables(published)]

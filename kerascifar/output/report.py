@@ -12,7 +12,6 @@ from kerascifar.output import figures, overview, tables
 from kerascifar.runs import records
 from kerascifar.training import models
 
-EXPLAINED = [("experiment1", "M6"), ("experiment2", "Model4")]  # the rows for which the original shows focus maps
 TITLES = {"experiment1": "Experiment 1", "experiment2": "Experiment 2"}  # as in the original
 
 
@@ -49,7 +48,7 @@ def write_figures(shown: Sequence[records.Record], out: Path, say: Callable[[str
         drawings.append((out / "curves" / f"{experiment}-{name}.png", curves))
     if len(rows) > 1:
         drawings.append((out / "accuracy.png", partial(figures.beside_original, main)))
-    explained = [rows[key] for key in EXPLAINED if key in rows]
+    explained = [rows[key] for key in records.EXPLAINED if key in rows]
     drawings += [(out / f"confusion-{runs[0].name}.png", partial(figures.confusion, runs)) for runs in explained]
     if explained:
         drawings.append((out / "classes.png", partial(figures.per_class, explained)))

@@ -15,10 +15,11 @@ from kerascifar.common.errors import UserError
 from kerascifar.common.paths import in_checkout
 from kerascifar.runs import measurements, records
 from kerascifar.runs.records import DECISIVE
+from kerascifar.training import rows
 
 
 def publish(folders: Sequence[Path], to: Path = records.PUBLISHED) -> list[Path]:
-    """Publishes runs: record, history, predictions, measurements, and the weights of seed 0.
+    """Publishes runs: record, history, predictions, measurements, and weights (see `_has_weights`).
 
     All runs are checked before any is copied. If a published run was trained again and is bit-identical, only its
     missing measurements are added. This is the only way to measure a run that was published without weights.
@@ -43,15 +44,27 @@ def _name(record: records.Record) -> str:
 
 
 def _files(record: records.Record) -> list[str]:
-    """The files of a run to publish. Weights only for seed 0 of the original's rows, to keep clones small.
+    """The files of a run to publish.
 
     Candidates for an open choice are published without weights and predictions, as no test figure may decide there.
     """
     if record.experiment == records.CHOICES:
         return [records.HISTORY, records.RECORD]
-    weights = [records.MODEL] if record.seed == 0 and record.experiment in records.ORIGINALS else []
+    weights = [records.MODEL] if _has_weights(record) else []
     measured = [measurements.FOCUS] if (record.folder / measurements.FOCUS).is_file() else []
     return [*weights, *measured, records.HISTORY, records.PREDICTIONS, records.RECORD]
+
+
+def _has_weights(record: records.Record) -> bool:
+    """Whether a run's weights are published: all seeds of the rows whose maps are measured, the first one elsewhere.
+
+    Weights of rows that are not the original's are left out, to keep clones small.
+    """
+    if (record.experiment, record.name) in records.EXPLAINED:
+        return True
+    if record.experiment not in records.ORIGINALS:
+        return False
+    return record.seed == rows.read(rows.find(Path(record.experiment))).seeds[0]
 
 
 def _check(record: records.Record, to: Path) -> None:

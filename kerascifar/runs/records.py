@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 SCHEMA = 1  # a reader for version n reads versions 1 … n
 PUBLISHED = EXPERIMENTS / "results"
 ORIGINALS = ("experiment1", "experiment2")  # the original's experiments; others are ours
+EXPLAINED = (("experiment1", "M6"), ("experiment2", "Model4"))  # the rows for which the original shows focus maps
 CHOICES = "choices"  # the experiment with the candidates for open choices
 OWN = "own"  # the experiment of all runs that a program trains
 RECORD, HISTORY, PREDICTIONS, MODEL = "record.json", "history.csv", "predictions.npz", "model.keras"
@@ -318,6 +319,11 @@ def read_history(path: Path) -> dict[str, list[float]]:
 def finished(folder: Path) -> bool:
     """Whether the folder holds a finished run."""
     return (folder / RECORD).is_file()
+
+
+def has_weights(record: Record) -> bool:
+    """Whether the run's trained model was kept."""
+    return (record.folder / MODEL).is_file()
 
 
 def list_records(folder: Path) -> list[Record]:

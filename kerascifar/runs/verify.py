@@ -15,19 +15,22 @@ NOT_COMPARED = {"finished", "earlier", "uncommitted"}  # do not affect the resul
 MEASURES = (("validation", "accuracy"), ("validation", "loss"), ("test", "accuracy"), ("test", "loss"))
 
 
-def published(row: str, seed: int, folder: Path = records.PUBLISHED) -> tuple[records.Record, list[records.Record]]:
-    """The published run of a row and seed, and all published runs of that row.
+def published(
+    row: str, seed: int | None = None, folder: Path = records.PUBLISHED
+) -> tuple[records.Record, list[records.Record]]:
+    """The published run of a row and seed (by default its first), and all published runs of that row.
 
     Raises:
         UserError: the row has no published run with that seed.
     """
     runs = [record for record in records.current(records.list_records(folder)) if record.name == row]
     for record in runs:
-        if record.seed == seed:
+        if seed in (None, record.seed):
             return record, runs
     known = ", ".join(str(record.seed) for record in runs)
     what = f"Published seeds of {row}: {known}." if known else f"No run of {row} is published."
-    raise UserError(f"No published run of row {row}, seed {seed}, to compare with.\n{what}\nNothing was trained.")
+    which = row if seed is None else f"{row}, seed {seed},"
+    raise UserError(f"No published run of row {which} to compare with.\n{what}\nNothing was trained.")
 
 
 def again(

@@ -1,11 +1,14 @@
 """Only whole, committed runs on CIFAR-10 become published results."""
 
+from pathlib import Path
+
 import factories
 import numpy as np
 import pytest
 
 from kerascifar.common.errors import UserError
 from kerascifar.runs import measurements, publish, records
+from kerascifar.training import rows
 
 
 def test_candidates_are_published_without_weights(tmp_path):
@@ -14,9 +17,29 @@ def test_candidates_are_published_without_weights(tmp_path):
     assert not (tmp_path / "results" / "a" / "model.keras").exists()
 
 
-def test_seed_0_is_published_with_its_weights_others_without(tmp_path):
-    factories.run(tmp_path / "runs" / "a")
-    factories.run(tmp_path / "runs" / "b", seed=1)
+FIRST = rows.read(rows.find(Path("experiment1"))).seeds[0]
+
+
+@pytest.mark.parametrize(
+    "name, experiment, seed, with_weights",
+    [
+        ("M1", "experiment1", FIRST, True),
+        ("M1", "experiment1", FIRST + 1, False),
+        ("M6", "experiment1", FIRST + 1, True),
+        ("M6_keras", "sensitivity", FIRST, False),
+    ],
+)
+def test_weights_are_published_of_first_seeds_and_of_rows_with_measured_maps(
+    tmp_path, name, experiment, seed, with_weights
+):
+    run = factories.run(tmp_path / "runs" / "a", row={"name": name}, experiment=experiment, seed=seed)
+    (published,) = publish.publish([run.folder], tmp_path / "results")
+    assert (published / "model.keras").exists() == with_weights
+
+
+def test_a_run_is_published_once_with_its_files(tmp_path):
+    factories.run(tmp_path / "runs" / "a", seed=FIRST)
+    factories.run(tmp_path / "runs" / "b", seed=FIRST + 1)
     publish.publish([tmp_path / "runs" / "a", tmp_path / "runs" / "b"], tmp_path / "results")
     listing = sorted(str(p.relative_to(tmp_path / "results")) for p in (tmp_path / "results").rglob("*") if p.is_file())
     rest = ["history.csv", "predictions.npz", "record.json"]

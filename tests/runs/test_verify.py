@@ -52,7 +52,7 @@ def test_a_run_that_is_not_published_is_told(tmp_path):
         verify.published("M1", 0, tmp_path)
     with pytest.raises(UserError, match=r"No run of M2 is published\."):
         verify.published("M2", 0, tmp_path)
-    assert verify.published("M1", 2, tmp_path)[0].seed == 2
+    assert verify.published("M1", 2, tmp_path)[0].seed == verify.published("M1", folder=tmp_path)[0].seed == 2
 
 
 def test_each_version_and_variable_that_differs_is_named():
