@@ -43,5 +43,6 @@ def test_a_notebook_is_committed_with_its_outputs(path):
     assert not [
         output for output in outputs if output.output_type in ("error", "stream") and output.get("name") != "stdout"
     ]
-    assert not any(word in str(outputs) for word in ("/tmp/", "/root", "/home/"))
-    assert not re.search(r"/\w[\w.-]*/\S*?(?:kerascifar|site-packages|cifar-10)", str(outputs))  # a checkout anywhere
+    text = str([{**output, "data": {**output.get("data", {}), "image/png": ""}} for output in outputs])
+    assert not any(word in text for word in ("/tmp/", "/root", "/home/"))
+    assert not re.search(r"/\w[\w.-]*/\S*?(?:kerascifar|site-packages|cifar-10)", text)  # a checkout anywhere

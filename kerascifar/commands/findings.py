@@ -70,7 +70,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     found = table.groupby("claim", sort=False)["verdict"].first().tolist()
     counts = [f"{found.count(verdict)} {verdict}" for verdict in claims.VERDICTS if verdict in found]
     terminal.note(console, f"{', '.join(counts)}.")
-    terminal.note(console, selection.described(declared.counted(runs)))
+    for note in filter(None, (declared.note, selection.described(declared.counted(runs)))):
+        terminal.note(console, note)
     more = "" if arguments.details else "The evidence: findings --details, or "
     terminal.note(console, more + ", ".join(str(arguments.out / f"{name}.md") for name in names))
     return 0

@@ -127,10 +127,18 @@ class Claims:
 
     Attributes:
         seeds: by experiment, the seeds that decide; without an entry, all seeds count, and none is waited for.
+        frozen: the commit that fixed claims, margins, rule and seeds; empty if none is named.
     """
 
     claims: tuple[Claim, ...]
     seeds: Mapping[str, tuple[int, ...]]
+    frozen: str = ""
+
+    @property
+    def note(self) -> str:
+        """Says when they were fixed; empty if no commit is named."""
+        when = "before the first of the runs that decide them was trained"
+        return f"Claims, margins, rule and seeds were fixed in commit {self.frozen}, {when}." if self.frozen else ""
 
     def counted(self, records: Iterable[Record]) -> list[Record]:
         """The runs that count: full ones on CIFAR-10 with the file's seeds, and of its experiments if it names any."""
@@ -160,7 +168,7 @@ def read(path: Path = CLAIMS) -> Claims:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: {error}. Compare it with {CLAIMS.name} and the comment at its top.") from None
-    return Claims(tuple(claims), seeds)
+    return Claims(tuple(claims), seeds, str(file.get("frozen", "")))
 
 
 def _made(kind: Any, values: Mapping[str, Any], where: str) -> Any:
@@ -201,12 +209,14 @@ class _Judged:
         differences: one per comparison; None where no two runs can be compared.
         complete: whether all seeds are there for all comparisons.
         p: for and against the claim.
+        needed: the number of seeds that a verdict takes.
     """
 
     claim: Claim
     differences: tuple[Difference | None, ...]
     complete: bool
     p: tuple[float, float]
+    needed: int = FEWEST
 
     def verdict(self, adjusted: tuple[float, float]) -> str:
         """The verdict, given p for and against the claim, adjusted by Holm's method."""
@@ -244,18 +254,21 @@ def _judge(claim: Claim, runs: Mapping[str, Sequence[Record]], seeds: Mapping[st
     p = (max(p_for), min(1.0, k * min(p_against)))
     if claim.decided_by == "any":
         p = (min(1.0, k * min(p_for)), max(p_against))
+    expected = [_expected(c, runs, seeds) for c in claim.comparisons]
     complete = all(
-        d is not None and len(d.seeds) >= FEWEST and _expected(c, runs, seeds) <= {*d.seeds} for c, d in pairs
+        d is not None and len(d.seeds) >= FEWEST and wanted <= {*d.seeds}
+        for wanted, d in zip(expected, differences, strict=True)
     )
-    return _Judged(claim, tuple(differences), complete, p)
+    return _Judged(claim, tuple(differences), complete, p, max(FEWEST, *map(len, expected)))
 
 
 def _expected(
     comparison: Comparison, runs: Mapping[str, Sequence[Record]], seeds: Mapping[str, tuple[int, ...]]
 ) -> set[int]:
-    """The seeds that both rows must have: those declared for both experiments."""
-    of_rows = [seeds.get(runs[row][0].experiment) for row in (comparison.first, comparison.second)]
-    return set.intersection(*({*declared} for declared in of_rows if declared is not None)) if any(of_rows) else set()
+    """The seeds that both rows must have: those declared for both experiments, as far as the rows have runs."""
+    experiments = {r.experiment for row in (comparison.first, comparison.second) for r in runs.get(row, ())}
+    declared = [{*seeds[experiment]} for experiment in experiments if experiment in seeds]
+    return set.intersection(*declared) if declared else set()
 
 
 def table(records: Sequence[Record], declared: Claims) -> "pd.DataFrame":
@@ -320,16 +333,18 @@ def _reported(comparison: Comparison) -> float:
 def _sentence(judged: _Judged, verdict: str, family: int) -> str:
     """What the comparison on which the verdict rests shows, in plain words."""
     comparisons = judged.claim.comparisons
+    if verdict == PENDING:  # without the differences so far: they must not tempt anyone to stop early
+        there = min(len(d.seeds) if d else 0 for d in judged.differences)
+        if not there:
+            return "Not all of its rows have been trained and measured yet."
+        return f"{there} of {judged.needed} seeds are trained and measured. The verdict comes with the last one."
     place = judged.telling(verdict)
     comparison, d = comparisons[place], judged.differences[place]
-    if d is None:
-        return "Not all of its rows have been trained and measured yet."
+    assert d is not None  # or the verdict would be pending
     text = _in_words(comparison, d)
     if len(comparisons) > 1:
         clearest = (verdict in (REFUTED, CONTRADICTED)) == (judged.claim.decided_by == "all")
         text = f"The {'clearest' if clearest else 'weakest'} of {len(comparisons)} comparisons: {text}"
-    if verdict == PENDING:
-        return f"Too early for a verdict ({len(d.seeds)} {'seed' if len(d.seeds) == 1 else 'seeds'}). {text}"
     if verdict == UNDECIDED:
         needed = seeds_needed(comparison, d, family)
         text += f" About {needed} seeds would decide it." if needed else f" Even {MOST} seeds would not decide it."

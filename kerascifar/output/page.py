@@ -84,7 +84,8 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
     compared = {metric: (overview.table(main, metric), title) for metric, title in AXES.items()}
     rows = compared[agreement.TEST_ACCURACY][0]
     known = rows[rows["agrees"] != agreement.UNKNOWN]
-    judged = claims.table([*published] or [*own], claims.read())
+    declared = claims.read()
+    judged = claims.table([*published] or [*own], declared)
     verdicts = judged.groupby("claim", sort=False)["verdict"].first()
     found = {result.name: result for result in analyses.results(shown)}
     maps = gallery.gallery(shown, dataset) if dataset is not None else None
@@ -115,7 +116,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
             for metric, (table, title) in compared.items()
         ],
         claims=_claims(judged, drawn),
-        rule=claims.RULE,
+        rule=f"{claims.RULE}\n\n{declared.note}",
         curves=drawn.add("curves", "Training curves", charts.curves(curves, first_shown)),
         rows_of_curves=list(curves),
         first_shown=first_shown,

@@ -48,7 +48,7 @@ SHOWN = ("accuracy.png", "augmentation.png", "classes.png", "confusion-*.png")
 
 def findings(published: Sequence[records.Record]) -> str:
     """README's answer to "What came out?": five bullets and a figure, as Markdown; empty while nothing is published."""
-    runs = [r for r in published if r.experiment in records.ORIGINALS]
+    runs = [r for r in published if original.row_of(r)]
     if not runs:
         return ""
     bullets = (_agreement(runs), _best(runs), _effects(runs), _verdicts(published), _focus(published))
@@ -175,7 +175,7 @@ def times(published: Sequence[records.Record]) -> str:
 
 def rows(published: Sequence[records.Record]) -> str:
     """README's table of the original's rows, as Markdown; empty while nothing is published."""
-    runs = [r for r in published if r.experiment in records.ORIGINALS]
+    runs = [r for r in published if original.row_of(r)]
     return tables.plain_markdown(tables.narrow([], runs)) + "\n" if runs else ""
 
 
@@ -183,9 +183,10 @@ def results(published: Sequence[records.Record]) -> str:
     """The page of all result tables, `docs/results/README.md`, as Markdown."""
     parts = ["# Results", INTRODUCTION]
     if published:
-        verdicts = claims.verdicts(claims.table(published, claims.read()))
+        declared = claims.read()
+        verdicts = claims.verdicts(claims.table(published, declared))
         shown = verdicts.rename(columns={"words": "the original says"}).drop(columns="evidence")
-        parts += ["## Verdicts on the claims", tables.plain_markdown(shown), VERDICTS]
+        parts += ["## Verdicts on the claims", tables.plain_markdown(shown), f"{VERDICTS} {declared.note}".strip()]
         parts += [result.summary for result in analyses.results(published, "causes") if result.summary]
     for result in analyses.results(published, "agreement"):
         parts += [f"## {result.title}", tables.plain_markdown(result.table), result.note]

@@ -1,6 +1,8 @@
 """Claims are decided by the written rule, from paired runs."""
 
 import math
+import subprocess
+import tomllib
 
 import factories
 import numpy as np
@@ -130,7 +132,8 @@ def test_no_verdict_before_all_declared_seeds_are_trained():
     claim = Claim("X", "w", (better(),))
     shares = {"A": 0.75, "B": 0.65}
     early, late = (judge(runs(shares, range(10, end)), claim, seeds=seeds).loc["X"] for end in (13, 14))
-    assert early["verdict"] == PENDING and early["sentence"].startswith("Too early for a verdict (3 seeds). A’s test")
+    assert early["verdict"] == PENDING
+    assert early["sentence"] == "3 of 4 seeds are trained and measured. The verdict comes with the last one."
     assert late["verdict"] == CONFIRMED and late["seeds"] == "4"
     assert judge(runs(shares, range(2)), claim).loc["X", "verdict"] == PENDING  # fewer than three
     assert "have been trained" in judge([], claim).loc["X", "sentence"]
@@ -196,6 +199,29 @@ def test_the_declared_claims_name_rows_of_the_original_or_ours():
     named = {row for claim in declared.claims for c in claim.comparisons for row in (c.first, c.second)}
     assert named - {"M1_slowest", "M1_slower"} <= rows & original.rows().keys()
     assert {claim.family for claim in declared.claims} == {"training", "architecture", "focus"}
+
+
+def test_the_plan_is_older_than_the_runs_that_it_judges_and_unchanged():
+    """Fails if a claim, a margin, a seed or a setting changes after the first run, or a run is older than the plan."""
+    declared = claims.read()
+    runs = declared.counted(records.list_records(records.PUBLISHED))
+
+    def git(*arguments):
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+
+    if not runs or git("cat-file", "-e", f"{declared.frozen}^{{commit}}").returncode:
+        pytest.skip("needs runs that decide, and the repository's history")
+    for commit in {run.environment["commit"] for run in runs}:
+        assert git("merge-base", "--is-ancestor", declared.frozen, commit).returncode == 0, commit
+    for name in ("claims", "experiment1", "experiment2"):
+        then, now = (
+            tomllib.loads(text)
+            for text in (
+                git("show", f"{declared.frozen}:experiments/{name}.toml").stdout,
+                (ROOT / "experiments" / f"{name}.toml").read_text(encoding="utf-8"),
+            )
+        )
+        assert {**now, "frozen": ""} == {**then, "frozen": ""}
 
 
 BLOCK = """[[claim]]

@@ -34,7 +34,7 @@ def test_killing_workers_nodes_and_commands_changes_no_result(tmp_path):
     """The same bits as with the local executor; `make soak` kills more often."""
     count = soak_cluster.soak_cluster(3, tmp_path)
     print(count)
-    assert count.kills == 3 and count.with_progress > 0 and count.runs >= 4
+    assert count.kills == 3 and count.with_progress > 0 and count.runs >= 2
     assert count.differences == [] and count.lost == []
 
 
@@ -46,7 +46,7 @@ def folder(tmp_path, shapes):
 
 
 def test_a_run_that_is_locked_for_a_while_is_tried_again(folder):
-    words = ("--rows", "B", "--seeds", "0", "--epochs", "1")
+    words = ("--rows", "B", "--epochs", "1")
     assert soak_cluster.command(folder, "local", *words).wait(factories.HANG) == 0
     (record,) = records.list_records(folder / "local")
     lock = folder / "runs" / experiment.LOCKS / f"{record.folder.name}.lock"
@@ -101,10 +101,10 @@ def test_interrupted_jobs_equal_an_undisturbed_local_training(folder, monkeypatc
         assert status == (130 if end else 0), log
         assert not end or "to go on, repeat the command:" in log
     assert "Traceback" not in log and "pid=" not in log
-    assert re.search(r"^[AB] seed [01] epoch \d+: loss .* left about \d+ s$", log, re.M)
+    assert re.search(r"^[AB] seed 0 epoch \d+: loss .* left about \d+ s$", log, re.M)
     assert "runs at once: 2" in log and re.search(r"^(\d) of \1 runs done; left about 0 s$", log, re.M)
     expected = {path.name: soak.content(path) for path in (folder / "local").glob("soak-*")}
-    assert len(expected) == 4
+    assert len(expected) == 2
     for name, content in expected.items():
         assert soak.content(folder / "runs" / name) == content
         variables = json.loads((folder / "runs" / name / "record.json").read_text())["environment"]["variables"]

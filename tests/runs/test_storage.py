@@ -53,7 +53,8 @@ def pulled(storage, folder):
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_run_is_resumed_on_another_node_without_a_shared_folder(uri, tmp_path, shapes):
-    row = rows.Row("A", "model1", batch_size=50, epochs=25, patience=25)
+    small = {"filters": [4, 4, 4], "dense": [8, 8]}
+    row = rows.Row("A", "model1", model_options=small, batch_size=50, epochs=25, patience=25)
     (run,) = rows.Experiment("mine", "", (row,)).runs()
     packed = []
 
