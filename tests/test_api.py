@@ -131,6 +131,7 @@ class StopAt(keras.callbacks.Callback):
         self.model.stop_training = epoch + 1 == self.epoch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "one, other",
     [
@@ -150,6 +151,7 @@ def test_another_beginning_code_or_callback_is_another_run(dataset, tmp_path, on
     assert folders[0] == folders[2] != folders[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [scaled, scaled()], ids=["built", "copied"])
 def test_an_edited_layer_is_another_run(dataset, tmp_path, model, monkeypatch):
     """Its configuration is the same."""

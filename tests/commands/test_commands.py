@@ -181,6 +181,7 @@ def test_published_measurements_are_shown_without_images_and_stay_as_they_are(tm
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
+@pytest.mark.slow
 def test_one_model_without_maps_keeps_no_other_from_being_measured(trained, shapes, tmp_path):
     """Fails if a run that diverged, or one whose weights are damaged, ends the command for all."""
     shutil.copytree(trained[0] / "runs", tmp_path / "runs")
@@ -294,6 +295,7 @@ print(statuses)
 """
 
 
+@pytest.mark.slow
 def test_a_users_surroundings_change_no_result(trained, shapes, tmp_path):
     """Fails if a setting for other programs ends a command, changes a run, or stops one before its tables are written.
 
@@ -322,6 +324,7 @@ def test_a_users_surroundings_change_no_result(trained, shapes, tmp_path):
         assert (tmp_path / "runs" / "report" / name).is_file(), name
 
 
+@pytest.mark.slow
 def test_without_tensorflow_focus_maps_are_explained_or_left_out(trained, shapes, tmp_path):
     """With another backend of Keras. Fails if a command gets as far as tf-keras-vis, which ends in a traceback."""
     shutil.copytree(trained[0] / "runs", tmp_path / "runs")
@@ -603,6 +606,7 @@ def test_two_commands_at_once_share_the_runs(tmp_path, shapes, process):
     assert not list((tmp_path / "runs").rglob("checkpoint-*")) and not list(tmp_path.rglob(".unfinished-*"))
 
 
+@pytest.mark.slow
 def test_a_run_in_other_hands_is_left_alone_and_a_stale_lock_blocks_nothing(tmp_path, shapes):
     """Fails if a lock is a file's existence: it would outlive its process; or if a held one is ignored."""
     (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")

@@ -32,6 +32,7 @@ def models(home, settings, **variables):
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_keras_has_its_own_defaults_whatever_the_user_has_set(tmp_path):
     """Fails if the file or a variable decides: layers of another order, or a training that ends after an epoch."""
     settings = {"backend": "theano", "floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first"}
