@@ -274,9 +274,9 @@ def _expected(
 def table(records: Sequence[Record], declared: Claims) -> "pd.DataFrame":
     """One line per comparison, with its claim's verdict. Differences are first − second, in the metric's unit.
 
-    Columns: claim, words, family, verdict, sentence, comparison, margin, unit, reported, n (seeds), first, second,
-    difference, low, high (95 % interval), by seed, "p for" and "p against" (of the comparison), "p for (Holm)" and "p
-    against (Holm)" (of the claim), note.
+    Columns: claim, words, family, verdict, sentence, comparison, metric, margin, unit, reported, n (seeds), first,
+    second, difference, low, high (95 % interval), by seed, "p for" and "p against" (of the comparison), "p for (Holm)"
+    and "p against (Holm)" (of the claim), note.
     """
     import pandas as pd
 
@@ -304,6 +304,7 @@ def _lines(judged: _Judged, adjusted: tuple[float, float], family: int) -> Itera
             "verdict": verdict,
             "sentence": _sentence(judged, verdict, family),
             "comparison": str(comparison),
+            "metric": comparison.metric,
             "margin": comparison.margin,
             "unit": METRICS[comparison.metric].unit,
             "reported": _reported(comparison),
@@ -394,7 +395,7 @@ def verdicts(table: "pd.DataFrame", between: str = "; ") -> "pd.DataFrame":
 
     def text(line: dict[str, Any]) -> str:
         comparison = line["comparison"].replace("_", " ")
-        digits = METRICS[line["comparison"].rpartition(", ")[2]].digits
+        digits = METRICS[line["metric"]].digits
         reported = "" if math.isnan(line["reported"]) else f"; reported {line['reported']:+z.{digits}f}"
         if not line["n"]:
             return f"{comparison}: not trained or measured yet{reported}"

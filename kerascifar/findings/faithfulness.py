@@ -1,7 +1,7 @@
 """Are the focus maps more faithful than a spot in the middle of the image, and do two models look differently?"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,17 +100,25 @@ def against_centred(records: Sequence[Record], alike: bool = False) -> "pd.DataF
     return pd.DataFrame(lines)
 
 
+def compared_with_spot(line: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The measures by which a line of `against_centred` is clearly more faithful than the spot, and clearly less."""
+    more, less = (
+        [measure for measure, sign in FAITHFUL.items() if way * sign * line[measure] > line[f"{measure} ±"]]
+        for way in (1, -1)
+    )
+    return more, less
+
+
 def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
     """Says of `against_centred` where Grad-CAM is more faithful than the spot, and which method is most so."""
     sentences, alike = [], against_centred(records, alike=True)
     for name, group in table.groupby("row", sort=False) if len(table) else ():
-        better = {way: [] for way in (1, -1)}  # type: dict[int, list[str]]
-        for line in group[group["map"] == methods.title("gradcam")].to_dict("records"):
-            for measure, sign in FAITHFUL.items():
-                if abs(line[measure]) > line[f"{measure} ±"]:
-                    better[1 if sign * line[measure] > 0 else -1].append(measure)
-        words = {way: ", ".join(measures) or "none of the four" for way, measures in better.items()}
-        sentence = f"{name}: Grad-CAM is more faithful than a spot in the middle by {words[1]}, and less by {words[-1]}"
+        of_gradcam = group[group["map"] == methods.title("gradcam")]
+        if not len(of_gradcam):
+            continue
+        (line,) = of_gradcam.to_dict("records")
+        more, less = (", ".join(measures) or "none of the four" for measures in compared_with_spot(line))
+        sentence = f"{name}: Grad-CAM is more faithful than a spot in the middle by {more}, and less by {less}"
         if len(alike) and len(same := alike[alike["row"] == name]):
             best = (f"{same.loc[(sign * same[m]).idxmax(), 'map']} by {m}" for m, sign in FAITHFUL.items())
             sentence += f"; of {len(same)} maps of the same models (n = {same['n'].min()}) the best is "

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kerascifar.common import files
 from kerascifar.common.paths import CHECKOUT
 from kerascifar.findings import agreement, analyses, claims, metrics, sensitivity
-from kerascifar.findings.faithfulness import FAITHFUL
+from kerascifar.findings.faithfulness import FAITHFUL, compared_with_spot
 from kerascifar.findings.metrics import METRICS
 from kerascifar.focus import methods
 from kerascifar.images import cifar10
@@ -176,8 +176,7 @@ def _counts(verdicts: "pd.Series") -> list[tuple[str, int, str]]:
 
 def _claims(judged: "pd.DataFrame", drawn: _Charts) -> list[dict[str, Any]]:
     """Each claim with its verdict, a chart for each metric of its comparisons, and the evidence as a table."""
-    comparison = judged["comparison"].str.rpartition(", ")
-    lines = judged.assign(label=comparison[0], metric=comparison[2])
+    lines = judged.assign(label=judged["comparison"].str.rpartition(", ")[0])
     for long, short in SHORT.items():
         lines["label"] = lines["label"].str.replace(long, short, regex=True)
     lines["title"] = (
@@ -247,12 +246,10 @@ def _faithful(result: analyses.Result | None, drawn: _Charts) -> dict[str, Any] 
     """Charts of the kinds of map against the centred spot, one for each measure."""
     if result is None:
         return None
-    measures = [column.removesuffix(" ±") for column in result.table if column.endswith(" ±")]
-    figures = [drawn.add(f"faithful-{m}", m.capitalize(), charts.faithful(result.table, m), 360) for m in measures]
+    figures = [drawn.add(f"faithful-{m}", m.capitalize(), charts.faithful(result.table, m), 360) for m in FAITHFUL]
     sentences = []
     for line in result.table.groupby("row", sort=False).first().reset_index().to_dict("records"):
-        sides = {m: FAITHFUL[m] * line[m] / line[f"{m} ±"] for m in measures}
-        better, worse = (", ".join(m for m in measures if way * sides[m] > 1) or "no measure" for way in (1, -1))
+        better, worse = (", ".join(measures) or "no measure" for measures in compared_with_spot(line))
         sentences.append(
             f"{line['row']}’s {line['map']} maps are more faithful than a spot in the middle of the image by {better}, "
             f"and less faithful by {worse}."

@@ -137,7 +137,7 @@ def _focus(published: Sequence[records.Record]) -> str:
         return ""
     counts = []
     for line in table[table["map"] == methods.title("gradcam")].to_dict("records"):
-        better = [m for m, sign in faithfulness.FAITHFUL.items() if sign * line[m] > line[f"{m} ±"]]
+        better, _ = faithfulness.compared_with_spot(line)
         counts.append(f"{line['row']}'s by {len(better)} of {len(faithfulness.FAITHFUL)} measures")
     return (
         "**Are Grad-CAM's maps more faithful than a spot in the middle of every image, which knows nothing of the "
