@@ -128,7 +128,10 @@ def _verdicts(published: Sequence[records.Record]) -> str:
     order = sorted(groups, key=claims.VERDICTS.index)
     counts = "; ".join(f"{len(groups[verdict])} {verdict} ({', '.join(groups[verdict])})" for verdict in order)
     rule = "by a written [rule](docs/statistics.md)"
-    return f"**Verdicts on the original's {len(verdict_of)} claims**, {rule}: {counts}."
+    text = f"**Verdicts on the original's {len(verdict_of)} claims**, {rule}: {counts}."
+    if claims.PENDING in groups:
+        text += " Pending claims wait for seeds that are still to be trained ([plan](docs/second-study.md))."
+    return text
 
 
 def _focus(published: Sequence[records.Record]) -> str:
