@@ -39,7 +39,11 @@ def find(names: Sequence[str], runs: Path, published_only: bool = False) -> dict
 
 
 def table(groups: dict[str, list[Record]]) -> "pd.DataFrame":
-    """One line per group of runs, as `find` returns them; the others are compared with the first."""
+    """One line per group of runs, as `find` returns them; the others are compared with the first.
+
+    Columns: run, n, epochs, Valid_acc, Test_acc, "Test_acc sd", gap, shortened, and of the comparison by test accuracy:
+    difference, low, high, pairs; NaN where no seed is common to both groups.
+    """
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
@@ -56,6 +60,7 @@ def table(groups: dict[str, list[Record]]) -> "pd.DataFrame":
             else math.nan,
             "gap": float(np.mean([metrics.gap(r) for r in runs])),
             "shortened": any(r.shortened for r in runs),
+            **dict.fromkeys(("difference", "low", "high", "pairs"), math.nan),
         }
         pair = metrics.difference(*_paired(runs, base), "test_accuracy")
         if runs is not base and pair is not None:

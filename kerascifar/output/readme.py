@@ -106,9 +106,14 @@ def _effects(runs: Sequence[records.Record]) -> str:
         if not all(groups.values()):
             continue
         line = compare.table(groups).iloc[1]
-        effect, half = line["difference"], line["high"] - line["difference"]
+        effect, half, pairs = line["difference"], line["high"] - line["difference"], line["pairs"]
         reported = float(original.rows()[changed]["test_acc"]) - float(original.rows()[base]["test_acc"])
-        kind = unclear if not abs(effect) > half else same if effect * reported > 0 else opposite
+        if math.isnan(effect):  # no seed is common to both rows
+            continue
+        if pairs < claims.FEWEST:
+            unclear.append(f"{words} {effect:+.1f}, n = {pairs:.0f} ({reported:+.1f})")
+            continue
+        kind = unclear if abs(effect) <= half else same if effect * reported > 0 else opposite
         kind.append(f"{words} {effect:+.1f} ± {half:.1f} ({reported:+.1f})")
     if not same + opposite + unclear:
         return ""

@@ -42,6 +42,13 @@ def test_a_row_is_compared_with_the_first_by_seed(runs):
     assert second["low"] < 7.5 < second["high"]
 
 
+def test_rows_without_a_common_seed_have_no_difference(runs):
+    """Fails if a column is missing then: README could not be written while the seeds of a row are being replaced."""
+    seeds = {seed: records.read(runs / f"{name}{seed}") for name, seed in (("A", 0), ("B", 1))}
+    table = compare.table({"A": [seeds[0]] * 2, "B": [seeds[1]]})
+    assert np.isnan(table["difference"]).all() and np.isnan(table["high"]).all()
+
+
 def test_a_folder_names_one_run_and_two_seeds_make_a_pair(runs):
     found = compare.find([str(runs / "A0"), str(runs / "B1")], runs)
     assert list(found) == ["A seed 0", "B seed 1"]

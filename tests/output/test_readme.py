@@ -120,6 +120,10 @@ def test_the_bullets_say_what_the_records_say():
     )
     worse = readme.findings([*without, *of_row("M5", (0.50, 0.51, 0.52), augment=True)]).splitlines()[2]
     assert worse.startswith("- **0 of 1 choices clearly") and "**The opposite effect:** augmentation -17.0 ± " in worse
+    once = readme.findings([*without[:1], *of_row("M5", (0.8,), augment=True)])
+    assert "Not clear yet: augmentation +13.0, n = 1 (+2.8)." in once
+    later = [dataclasses.replace(run, seed=9) for run in of_row("M5", (0.8,), augment=True)]
+    assert "augmentation" not in readme.findings([*without, *later]).partition("Verdicts")[0]  # no common seed
     assert readme.findings([]) == ""
 
 
