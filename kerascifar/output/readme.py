@@ -135,7 +135,8 @@ def _verdicts(published: Sequence[records.Record]) -> str:
     rule = "by a written [rule](docs/statistics.md)"
     text = f"**Verdicts on the original's {len(verdict_of)} claims**, {rule}: {counts}."
     if claims.PENDING in groups:
-        text += " Pending claims wait for seeds that are still to be trained ([plan](docs/second-study.md))."
+        plan = "[the plan, and the verdicts of the first study](docs/second-study.md)"
+        text += f" Pending claims wait for seeds that are still to be trained: see {plan}."
     return text
 
 
