@@ -263,9 +263,9 @@ def _sensitivity(result: analyses.Result | None, drawn: _Charts) -> dict[str, An
         return None
     clear = result.table["test_accuracy clear"]
     moved, known = int((clear == sensitivity.CLEAR).sum()), int((clear != sensitivity.UNKNOWN).sum())
-    conclusion = f"{moved} of {known} changed assumptions clearly change test accuracy."
+    conclusion = f"{moved} of {known} changed assumptions clearly change test accuracy. " if known else ""
     if rest := len(clear) - known:
-        conclusion += f" {rest} more {'has' if rest == 1 else 'have'} one pair of runs only, which cannot tell."
+        conclusion += f"{rest} {'has' if rest == 1 else 'have'} one pair of runs only, which cannot tell."
     figure = drawn.add("sensitivity", "One assumption changed", charts.sensitivity(result.table))
     return {"figure": figure, "conclusion": conclusion, "note": result.note}
 
