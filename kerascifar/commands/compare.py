@@ -40,7 +40,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     else:
         shown = table if arguments.wide else tables.narrow_comparison(runs, table)
         console.print(tables.as_rich(shown, "Test accuracy, %"))
-    terminal.note(console, compare.NOTE)
+    for note in (compare.NOTE, *compare.unpaired(runs)):
+        terminal.note(console, note)
     terminal.say(console, selection.described(run for group in runs.values() for run in group))
     terminal.say(console, f"{path}.md, {path}.png")
     return 0

@@ -28,7 +28,7 @@ METRICS: dict[str, tuple[str, Callable[[Record], float]]] = {
 COLUMNS = ("metric", "row", "n", "original", "here", "sd", "difference", "95 % ±", "agrees")
 NOTE = (
     "Accuracies in percent at the kept epoch, epochs until the early stop. ± is the half-width of the 95 % "
-    "prediction interval of one more run, with another seed. The original reports one run of each row."
+    "prediction interval for one further run with a different seed. The original reports one run of each row."
 )
 
 

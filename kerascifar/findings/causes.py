@@ -74,9 +74,9 @@ def remark(table: "pd.DataFrame") -> str:
     model2, m6 = of[LIKE], of["M6"]
     text = (
         f"C6: {LIKE} was trained for {model2['epochs']:.0f} epochs here (n = {model2['n']}), in the original for "
-        f"{STOP}. Stopped then, {LIKE} would have kept {model2['stopped early']:.2f} % on the validation images "
-        f"instead of {model2['kept']:.2f}, M6 {m6['stopped early']:.2f} instead of {m6['kept']:.2f}. From epoch to "
-        f"epoch {LIKE}'s validation loss goes up and down by {model2['variation']:.3f} nats, M6's by "
+        f"{STOP}. Had training stopped then, {LIKE} would have kept {model2['stopped early']:.2f} % on the validation "
+        f"images instead of {model2['kept']:.2f}, M6 {m6['stopped early']:.2f} instead of {m6['kept']:.2f}. From epoch "
+        f"to epoch {LIKE}'s validation loss typically changes by {model2['variation']:.3f} nats, M6's by "
         f"{m6['variation']:.3f}"
     )
     if fast := of.get(f"{LIKE}_momentum"):

@@ -338,7 +338,8 @@ def _sentence(judged: _Judged, verdict: str, family: int) -> str:
         there = min(len(d.seeds) if d else 0 for d in judged.differences)
         if not there:
             return "Not all of its rows have been trained and measured yet."
-        return f"{there} of {judged.needed} seeds are trained and measured. The verdict comes with the last one."
+        have = "has" if there == 1 else "have"
+        return f"{there} of {judged.needed} seeds {have} been trained and measured; the verdict follows when all have."
     place = judged.telling(verdict)
     comparison, d = comparisons[place], judged.differences[place]
     assert d is not None  # or the verdict would be pending

@@ -70,6 +70,20 @@ def table(groups: dict[str, list[Record]]) -> "pd.DataFrame":
     return pd.DataFrame(lines)
 
 
+def unpaired(groups: dict[str, list[Record]]) -> list[str]:
+    """For each group that shares no seed with the first, a sentence that says so and what to do."""
+    (base_name, base), *others = groups.items()
+    sentences = []
+    for name, runs in others:
+        if metrics.difference(*_paired(runs, base), "test_accuracy") is None:
+            mine, theirs = (", ".join(str(run.seed) for run in group) for group in (runs, base))
+            sentences.append(
+                f"No difference is shown for {name}: its seeds ({mine}) are not among those of {base_name} ({theirs}). "
+                "Train one of them with the other's seeds (--seeds)."
+            )
+    return sentences
+
+
 def _paired(runs: list[Record], base: list[Record]) -> tuple[list[Record], list[Record]]:
     """The runs to pair by seed; two single runs are a pair even with different seeds, as their images are the same."""
     import dataclasses

@@ -118,8 +118,8 @@ def _effects(runs: Sequence[records.Record]) -> str:
     if not same + opposite + unclear:
         return ""
     return (
-        f"**{len(same)} of {len(same + opposite + unclear)} choices clearly have the effect that they have in the "
-        "original**, in points of test accuracy with a 95 % interval (the original's in brackets): "
+        f"**{len(same)} of {len(same + opposite + unclear)} choices clearly change test accuracy in the same "
+        "direction as in the original**, in points of test accuracy with a 95 % interval (the original's in brackets): "
         + "; ".join(same or ["none"])
         + (f". **The opposite effect:** {'; '.join(opposite)}" if opposite else "")
         + (f". Not clear yet: {'; '.join(unclear)}" if unclear else "")
@@ -150,7 +150,8 @@ def _focus(published: Sequence[records.Record]) -> str:
         counts.append(f"{line['row']}'s by {len(better)} of {len(faithfulness.FAITHFUL)} measures")
     return (
         "**Are Grad-CAM's maps more faithful than a spot in the middle of every image, which knows nothing of the "
-        f"model?** {' and '.join(counts)}. Do not believe a map that is not ([when to believe one](docs/gradcam.md))."
+        f"model?** {' and '.join(counts)}. Do not trust a map that fails this test "
+        "([when to trust one](docs/gradcam.md))."
     )
 
 

@@ -133,7 +133,7 @@ def test_no_verdict_before_all_declared_seeds_are_trained():
     shares = {"A": 0.75, "B": 0.65}
     early, late = (judge(runs(shares, range(10, end)), claim, seeds=seeds).loc["X"] for end in (13, 14))
     assert early["verdict"] == PENDING
-    assert early["sentence"] == "3 of 4 seeds are trained and measured. The verdict comes with the last one."
+    assert early["sentence"] == "3 of 4 seeds have been trained and measured; the verdict follows when all have."
     assert late["verdict"] == CONFIRMED and late["seeds"] == "4"
     assert judge(runs(shares, range(2)), claim).loc["X", "verdict"] == PENDING  # fewer than three
     assert "have been trained" in judge([], claim).loc["X", "sentence"]

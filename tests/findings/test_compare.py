@@ -45,8 +45,12 @@ def test_a_row_is_compared_with_the_first_by_seed(runs):
 def test_rows_without_a_common_seed_have_no_difference(runs):
     """Fails if a column is missing then: README could not be written while the seeds of a row are being replaced."""
     seeds = {seed: records.read(runs / f"{name}{seed}") for name, seed in (("A", 0), ("B", 1))}
-    table = compare.table({"A": [seeds[0]] * 2, "B": [seeds[1]]})
+    groups = {"A": [seeds[0]] * 2, "B": [seeds[1]]}
+    table = compare.table(groups)
     assert np.isnan(table["difference"]).all() and np.isnan(table["high"]).all()
+    (told,) = compare.unpaired(groups)
+    assert told.startswith("No difference is shown for B: its seeds (1) are not among those of A (0, 0).")
+    assert compare.unpaired(compare.find(["A", "B"], runs)) == []
 
 
 def test_a_folder_names_one_run_and_two_seeds_make_a_pair(runs):
