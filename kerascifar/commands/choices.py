@@ -4,7 +4,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from kerascifar.commands import options
+from kerascifar.commands import options, training
+from kerascifar.common import terminal
+from kerascifar.findings import choices
+from kerascifar.runs import records
 
 HELP = "train candidates for the original's open choices and rank them by likelihood"
 EXAMPLES = """
@@ -26,11 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.commands import training
-    from kerascifar.common import terminal
-    from kerascifar.findings import choices
     from kerascifar.output import tables
-    from kerascifar.runs import records
 
     how = training.Options(
         runs=arguments.runs,

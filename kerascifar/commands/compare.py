@@ -4,6 +4,9 @@ import argparse
 from collections.abc import Sequence
 
 from kerascifar.commands import options
+from kerascifar.common import terminal
+from kerascifar.findings import compare
+from kerascifar.runs import selection
 
 HELP = "show runs in one table, with paired differences from the first"
 EXAMPLES = """
@@ -24,10 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.common import drawing, terminal
-    from kerascifar.findings import compare
+    from kerascifar.common import drawing
     from kerascifar.output import figures, tables
-    from kerascifar.runs import selection
 
     runs = compare.find(arguments.names, arguments.runs, arguments.published)
     table = compare.table(runs)

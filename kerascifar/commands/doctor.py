@@ -15,7 +15,9 @@ from kerascifar import __version__
 from kerascifar.commands import options
 from kerascifar.common import errors, files
 from kerascifar.common.errors import UserError
+from kerascifar.common.load_keras import load_keras
 from kerascifar.common.paths import CHECKOUT
+from kerascifar.images import cifar10
 
 HELP = "check this machine and suggest a fix for each problem"
 EXAMPLES = """
@@ -48,8 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.common.load_keras import load_keras
-
     load_keras()
     results = []
     for check in checks(arguments.runs, arguments.data):
@@ -134,8 +134,6 @@ def _device() -> Check:
 
 
 def _images(source: Path | None) -> Check:
-    from kerascifar.images import cifar10
-
     try:
         dataset = cifar10.load(source, download=False, say=lambda text: None)
     except UserError as problem:

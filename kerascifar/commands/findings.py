@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerascifar.commands import options
+from kerascifar.common import terminal
 from kerascifar.common.errors import UserError
+from kerascifar.common.load_keras import load_keras_to_count
+from kerascifar.runs import selection
+from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kerascifar.runs.records import Record
 
 HELP = "decide which of the original's claims hold"
 EXAMPLES = """
@@ -39,10 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.common import terminal
     from kerascifar.findings import claims
     from kerascifar.output import tables
-    from kerascifar.runs import selection
 
     declared = claims.read(arguments.claims or claims.CLAIMS)
     runs = selection.by_row(arguments.runs, arguments.published, lambda run: not run.shortened and not run.is_synthetic)
@@ -79,8 +80,6 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 
 def _beside(runs: "list[Record]", out: Path, console: "Console") -> list[str]:
     """Prints the analyses beside the verdicts and writes their tables; returns their names."""
-    from kerascifar.common import terminal
-    from kerascifar.common.load_keras import load_keras_to_count
     from kerascifar.findings import analyses
     from kerascifar.output import tables
 

@@ -3,14 +3,15 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from kerascifar.commands import options
-from kerascifar.common import errors
+from kerascifar.common import errors, terminal
 from kerascifar.common.errors import UserError
-
-if TYPE_CHECKING:
-    from kerascifar.runs.records import Record
+from kerascifar.common.load_keras import load_keras, load_tensorflow
+from kerascifar.focus import methods
+from kerascifar.images import cifar10
+from kerascifar.runs import publish, records, selection
+from kerascifar.runs.records import Record
 
 HELP = "measure the focus maps of trained models on the test images"
 EXAMPLES = """
@@ -47,11 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.common import terminal
-    from kerascifar.common.load_keras import load_keras
-    from kerascifar.focus import measuring, methods
+    from kerascifar.focus import measuring
     from kerascifar.output import tables
-    from kerascifar.runs import records, selection
 
     for method in arguments.methods:
         methods.check_method(method)
@@ -87,11 +85,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 
 def _measure(runs: "list[Record]", arguments: argparse.Namespace) -> None:
     """Measures what is missing for these runs."""
-    from kerascifar.common import terminal
-    from kerascifar.common.load_keras import load_tensorflow
     from kerascifar.focus import measuring
-    from kerascifar.images import cifar10
-    from kerascifar.runs import publish
 
     dataset = cifar10.load(arguments.data)
     if other := [r for r in runs if r.dataset["test"] != dataset.fingerprint["test"]]:

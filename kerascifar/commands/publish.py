@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kerascifar.commands import options
+from kerascifar.common import terminal
 from kerascifar.common.errors import UserError
+from kerascifar.common.load_keras import load_tensorflow
+from kerascifar.images import cifar10
+from kerascifar.runs import publish, records, selection
 
 HELP = "copy finished runs into experiments/results and update the tables and figures in README and docs/results"
 EXAMPLES = """
@@ -26,18 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.common import terminal
-    from kerascifar.common.load_keras import load_tensorflow
-    from kerascifar.images import cifar10
-    from kerascifar.runs import records
-
     folders = [folder for name in arguments.names for folder in _folders(name, arguments.runs)]
     # Check that the pictures can be drawn before copying anything.
     dataset = cifar10.load(arguments.data)
     load_tensorflow("The focus maps of published runs")
     from kerascifar.focus import pictures
     from kerascifar.output import readme
-    from kerascifar.runs import publish
 
     for path in publish.publish(folders):
         print(path)
@@ -51,8 +49,6 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 
 def _folders(name: str, runs: Path) -> list[Path]:
     """The folders of the user's runs with this name; a folder's path stays as it is, and `publish` checks it."""
-    from kerascifar.runs import selection
-
     row, seed = selection.parse(name)
     own = [r for r in selection.pools(runs)[0] if r.name == row and seed in (None, r.seed)]
     return [r.folder for r in own] or [Path(name)]

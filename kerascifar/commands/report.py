@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kerascifar.commands import options
+from kerascifar.common import terminal
 from kerascifar.common.errors import UserError
+from kerascifar.common.load_keras import load_tensorflow
+from kerascifar.images import cifar10
+from kerascifar.runs import records, selection
 
 HELP = "make the tables, figures and page from your runs and the published ones; update README and docs/results"
 EXAMPLES = """
@@ -21,11 +25,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.common import terminal
-    from kerascifar.common.load_keras import load_tensorflow
-    from kerascifar.images import cifar10
-    from kerascifar.runs import records, selection
-
     own = records.current(records.list_records(arguments.runs))
     published = records.current(records.list_records(records.PUBLISHED))
     if not own and not published:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kerascifar.commands import options
-from kerascifar.common import errors
+from kerascifar.common import errors, terminal
+from kerascifar.runs import records, selection
+from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kerascifar.runs.records import Record
 
 HELP = "list finished runs, yours and the published ones, with their short names"
 EXAMPLES = """
@@ -33,9 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.common import terminal
     from kerascifar.output import tables
-    from kerascifar.runs import records, selection
 
     found = [run for pool in selection.pools(arguments.runs, arguments.published) for run in pool]
     whole = arguments.wide or arguments.json
@@ -59,8 +58,6 @@ def _each(found: "Sequence[Record]") -> "pd.DataFrame":
     """One line per run."""
     import pandas as pd
 
-    from kerascifar.runs import records, selection
-
     lines = [
         {
             "run": selection.short_name(r),
@@ -82,7 +79,6 @@ def _by_row(found: "Sequence[Record]") -> "pd.DataFrame":
     import pandas as pd
 
     from kerascifar.output import tables
-    from kerascifar.runs import selection
 
     rows: dict[tuple[bool, str, str], list[Record]] = {}
     for r in found:

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 from kerascifar.commands.options import as_json
 from kerascifar.common import files, machine, terminal
 from kerascifar.common.errors import UserError
+from kerascifar.common.load_keras import load_keras
+from kerascifar.images import cifar10
+from kerascifar.images.cifar10 import Dataset
+from kerascifar.runs import cluster, records
+from kerascifar.runs.records import Record
+from kerascifar.training.rows import Run
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kerascifar.images.cifar10 import Dataset
     from kerascifar.runs.experiment import Executor
-    from kerascifar.runs.records import Record
-    from kerascifar.training.rows import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +72,6 @@ def connect_jobs(jobs: int, gpus_per_run: float | None = None) -> "Callable[[], 
         return None
 
     def connect() -> "Executor":
-        from kerascifar.runs import cluster
-
         return cluster.side_by_side(jobs, gpus_per_run)
 
     return connect
@@ -78,9 +79,6 @@ def connect_jobs(jobs: int, gpus_per_run: float | None = None) -> "Callable[[], 
 
 def train(runs: "Sequence[Run]", options: Options) -> Outcome:
     """Trains the runs that are not finished, and returns the records of all."""
-    from kerascifar.common.load_keras import load_keras
-    from kerascifar.images import cifar10
-
     dataset = cifar10.load(options.data)
     files.check_writable(options.runs / "report")  # if it is read-only, fail before hours of training, not after
     execute = options.connect() if options.connect else None
@@ -118,7 +116,6 @@ def train_and_show(runs: "Sequence[Run]", options: Options) -> int:
             print("[]")
         return 0
     from kerascifar.output import report, tables
-    from kerascifar.runs import records
 
     own, console, name = outcome.records, outcome.console, outcome.records[0].experiment
     everything = [] if outcome.dataset.is_synthetic else records.current(records.list_records(records.PUBLISHED))

@@ -4,6 +4,10 @@ import argparse
 from collections.abc import Sequence
 
 from kerascifar.commands import options
+from kerascifar.common.load_keras import load_keras
+from kerascifar.common.terminal import Console
+from kerascifar.images import cifar10
+from kerascifar.runs import selection
 
 HELP = "train a published run again and compare the results"
 EXAMPLES = """
@@ -20,12 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.common.load_keras import load_keras
-    from kerascifar.images import cifar10
-
     load_keras()
-    from kerascifar.common.terminal import Console
-    from kerascifar.runs import selection, verify
+    from kerascifar.runs import verify
 
     row, of_row = selection.parse(arguments.row)
     theirs, spread = verify.published(row, arguments.seed if of_row is None else of_row)

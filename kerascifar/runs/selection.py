@@ -18,10 +18,12 @@ def is_published(record: Record) -> bool:
     return record.folder.parent == records.PUBLISHED
 
 
-def pools(runs: Path, published_only: bool = False) -> list[list[Record]]:
+def pools(
+    runs: Path, published_only: bool = False, usable: Callable[[Record], bool] = lambda record: True
+) -> list[list[Record]]:
     """Your current runs, then the published ones: the first pool that has what a name means is used."""
     folders = [records.PUBLISHED] if published_only else [runs, records.PUBLISHED]
-    return [records.current(records.list_records(folder)) for folder in folders]
+    return [records.current(filter(usable, records.list_records(folder))) for folder in folders]
 
 
 def parse(name: str) -> tuple[str, int | None]:
@@ -56,12 +58,12 @@ def find(name: str, runs: Path, published_only: bool = False) -> list[Record]:
     )
 
 
-def by_row(runs: Path, published_only: bool = False, usable: Callable[[Record], bool] = bool) -> list[Record]:
+def by_row(runs: Path, published_only: bool, usable: Callable[[Record], bool]) -> list[Record]:
     """The runs of every row: for each row, yours that are usable, or the published ones if you have none."""
     chosen: dict[tuple[str, str], list[Record]] = {}
-    for pool in pools(runs, published_only):
+    for pool in pools(runs, published_only, usable):
         of_rows: dict[tuple[str, str], list[Record]] = {}
-        for record in filter(usable, pool):
+        for record in pool:
             of_rows.setdefault((record.experiment, record.name), []).append(record)
         chosen = of_rows | chosen
     return records.in_order(r for group in chosen.values() for r in group)
