@@ -8,6 +8,7 @@ from kerascifar.common.load_keras import load_keras
 from kerascifar.common.terminal import Console
 from kerascifar.images import cifar10
 from kerascifar.runs import selection
+from kerascifar.training.rows import Run
 
 HELP = "train a published run again and compare the results"
 EXAMPLES = """
@@ -25,15 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     load_keras()
-    from kerascifar.runs import verify
+    from kerascifar.runs import experiment, verify
 
     row, of_row = selection.parse(arguments.row)
     theirs, spread = verify.published(row, arguments.seed if of_row is None else of_row)
     print(selection.described([theirs]), flush=True)
     dataset = cifar10.load(arguments.data)
-    mine = verify.again(theirs, dataset, arguments.runs / "verify", Console(), command)
-    if mine is None:
+    run = Run(theirs.experiment, theirs.row, theirs.seed)
+    trained = experiment.train([run], dataset, arguments.runs / "verify", Console(), command)
+    if not trained:  # another process is training it
         return 0
-    same, lines = verify.judge(theirs, mine, spread)
+    same, lines = verify.judge(theirs, trained[0], spread)
     print("\n".join(lines))
     return 0 if same else 1

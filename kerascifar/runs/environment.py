@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,30 +21,12 @@ from kerascifar.common.paths import CHECKOUT, PACKAGE
 # The files that can affect a result. Changes to others, such as records and pages, do not make the code uncommitted.
 CODE = ["kerascifar", "experiments/*.toml", "pyproject.toml", "requirements*"]
 # Environment variables of the numerical libraries, which select kernels, threads, precision, or the order of sums.
-PREFIXES = (
-    "CUBLAS_",
-    "CUDA_",
-    "CUDNN_",
-    "DNNL_",
-    "GOMP_",
-    "JAX_",
-    "KERAS_",
-    "KMP_",
-    "MKL_",
-    "NPY_",
-    "NVIDIA_TF32_OVERRIDE",
-    "OMP_",
-    "ONEDNN_",
-    "OPENBLAS_",
-    "OPENCV_",
-    "PYTORCH_",
-    "TF_",
-    "TORCH_",
-    "XLA_",
+RECORDED = re.compile(
+    "(CUBLAS|CUDA|CUDNN|DNNL|GOMP|JAX|KERAS|KMP|MKL|NPY|OMP|ONEDNN|OPENBLAS|OPENCV|PYTORCH|TF|TORCH|XLA)_"
+    "|NVIDIA_TF32_OVERRIDE"
 )
 # Exceptions: variables that name a folder on this machine, or only affect log output.
-NOT_RECORDED = {"CUDA_HOME", "CUDA_PATH", "CUDA_ROOT", "CUDA_CACHE_PATH", "KERAS_HOME", "TORCH_HOME"}
-NOT_RECORDED_PARTS = ("LOG", "VERBOSE", "CACHE_DIR", "_DIR")
+NOT_RECORDED = re.compile("^(CUDA_HOME|CUDA_PATH|CUDA_ROOT|CUDA_CACHE_PATH|KERAS_HOME|TORCH_HOME)$|LOG|VERBOSE|_DIR")
 # Every package whose code computes part of a run. jaxlib holds JAX's kernels; OpenCV looks up augmented pixels.
 PACKAGES = ["tensorflow", "keras", "numpy", "scipy", "opencv-python-headless", "ml-dtypes", "jax", "jaxlib", "torch"]
 
@@ -67,9 +50,8 @@ def commit() -> Commit:
     if not (CHECKOUT / ".git").exists():
         return Commit(None, True)
     try:
-        return Commit(
-            _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=normal", "--", *CODE) != ""
-        )
+        changes = _git("status", "--porcelain", "--untracked-files=normal", "--", *CODE)
+        return Commit(_git("rev-parse", "HEAD"), changes != "")
     except (OSError, subprocess.SubprocessError) as error:
         lines = str(getattr(error, "stderr", None) or error).strip().splitlines()
         return Commit(None, None, errors.printable(lines[0])[:200])
@@ -98,9 +80,8 @@ def variables() -> dict[str, str]:
     return {
         name: value
         for name, value in sorted(os.environ.items())
-        if name.startswith(PREFIXES)
-        and name not in NOT_RECORDED
-        and not any(part in name for part in NOT_RECORDED_PARTS)
+        if RECORDED.match(name)
+        and not NOT_RECORDED.search(name)
         and not os.path.isabs(value)  # a folder decides nothing; Terraform's variables begin with TF_, too
     }
 
@@ -133,10 +114,11 @@ def describe(device: str, deterministic: bool = False) -> dict[str, Any]:
 
 
 def _plain(name: str) -> str:
-    """As records hold it, which refuse other signs: some processors report "Genuine Intel(R) CPU 0000%@"."""
+    """`name` without the characters that a record refuses: some processors report "Genuine Intel(R) CPU 0000%@"."""
     return re.sub(r"[^\w .,:()@/+-]", "_", name)[:80]
 
 
+@cache
 def _versions() -> dict[str, str]:
     """Versions of Python, this package and all numerical packages, including NVIDIA's libraries."""
     installed = {

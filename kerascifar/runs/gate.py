@@ -31,10 +31,6 @@ LOST = (
 Ornaments = Callable[[keras.Model, Path], Iterable[str]]  # see `rehearse`
 
 
-def no_ornaments(network: keras.Model, folder: Path) -> Iterable[str]:
-    return ()
-
-
 def parts(network: keras.Model) -> frozenset[str]:
     """What a model's layers consist of, without their names and sizes, which make no difference here."""
     if not isinstance(network, keras.Sequential):
@@ -83,11 +79,11 @@ def check_model(row: Row, build: Builder, dataset: cifar10.Dataset) -> None:
     _check_logits(other, _few(dataset).images)
 
 
-def rehearse(run: Run, work: Work, ornaments: Ornaments) -> list[str]:
+def rehearse(run: Run, work: Work, ornaments: Ornaments | None) -> list[str]:
     """Trains the run for one step on a few images, and then does all that follows, in a temporary folder.
 
     Args:
-        ornaments: tries, with the model and a folder, what a run can do without, and returns a line for all that fails.
+        ornaments: tries what a run can do without, with the model and a folder; returns a line for each that fails.
     Returns:
         The ornaments' lines.
     Raises:
@@ -97,7 +93,7 @@ def rehearse(run: Run, work: Work, ornaments: Ornaments) -> list[str]:
     """
     with tempfile.TemporaryDirectory(prefix=files.TEMPORARY, dir=work.folder) as folder:
         _rehearse(run, work, Path(folder))
-        return list(ornaments(fit.fresh(run.row, run.seed, work.build), Path(folder)))
+        return list(ornaments(fit.fresh(run.row, run.seed, work.build), Path(folder))) if ornaments else []
 
 
 def _few(dataset: cifar10.Dataset) -> cifar10.Dataset:

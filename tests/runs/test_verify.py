@@ -61,7 +61,7 @@ def test_each_version_and_variable_that_differs_is_named():
     here = {"versions": {"keras": "3.15", "numpy": "2.4", "opencv-python-headless": "5.0"}, "variables": {}}
     _, lines = verify.judge(theirs, run(last=0.4, environment=here), [theirs])
     assert lines[1:4] == [
+        "  variables OMP_NUM_THREADS: published 1; here not recorded",
         "  versions keras: published 3.14; here 3.15",
         "  versions opencv-python-headless: published not recorded; here 5.0",
-        "  variables OMP_NUM_THREADS: published 1; here not recorded",
     ]
