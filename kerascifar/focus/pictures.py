@@ -109,7 +109,7 @@ def panel(focus: Focus, record: records.Record, made_by: str) -> "Figure":
         tile.set_title(title, fontsize=11)
     bar = figure.colorbar(heat, ax=axes[1], ticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0], fraction=0.046, pad=0.04)
     bar.ax.tick_params(labelsize=9)
-    evidence = f"evidence for: {focus.explained} · predicted: {_prediction(focus)}{_nothing(focus)}"
+    evidence = f"evidence for: {focus.explained} · {_prediction(focus)}"
     heading = record.heading
     gap = " · " if len(heading) + len(focus.source) <= 80 else "\n"  # 80 characters fit the width
     figure.suptitle(errors.printable(f"{evidence}\n{heading}{gap}{focus.source}"), fontsize=12)
@@ -131,7 +131,7 @@ def sheet(focuses: Sequence[Focus], record: records.Record, made_by: str) -> "Fi
         row, side = divmod(i, 2)
         axes = [figure.add_subplot(grid[row, 4 * side + k]) for k in range(3)]
         heat = _tiles(axes, focus)
-        text = f"{focus.explained} — predicted: {_prediction(focus)}{_nothing(focus)}\n{focus.source}"
+        text = f"{focus.explained} — {_prediction(focus)}\n{focus.source}"
         axes[1].set_title(errors.printable(text), fontsize=9)
         tiles += axes
     bar = figure.colorbar(heat, ax=tiles, fraction=0.025, pad=0.02, aspect=40, ticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0])
@@ -198,8 +198,5 @@ def overlaid(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
 
 
 def _prediction(focus: Focus) -> str:
-    return f"{focus.predicted} ({focus.probability:.1%})" + (" ✗ wrong" if focus.is_wrong else "")
-
-
-def _nothing(focus: Focus) -> str:
-    return "" if focus.map.any() else " · no positive evidence"
+    wrong, empty = " ✗ wrong" * focus.is_wrong, "" if focus.map.any() else " · no positive evidence"
+    return f"predicted: {focus.predicted} ({focus.probability:.1%}){wrong}{empty}"
