@@ -28,19 +28,12 @@ ROOM = 2**30  # bytes: enough for all rows with a few seeds, including checkpoin
 
 @dataclass(frozen=True)
 class Check:
-    """The result of one check.
-
-    Attributes:
-        what: the name of the check.
-        right: whether it passed.
-        found: the state that it found.
-        todo: what to do if it failed.
-    """
+    """The result of one check."""
 
     what: str
     right: bool
     found: str
-    todo: str = ""
+    todo: str = ""  # what to do if it is not right
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,30 +61,21 @@ def checks(runs: Path, source: Path | None) -> Iterator[Check]:
     from kerascifar.output import figures
     from kerascifar.runs import environment
 
-    yield _python()
+    yield Check("Python", True, f"{platform.python_version()}, {platform.system()} {platform.machine()}")
     code = environment.commit()
-    where = (
-        f"commit {code.name[:12]}{' with changes' if code.uncommitted else ''}" if code.name else "installed package"
-    )
+    where = "installed package"
     if code.problem:
         where = f"commit unknown, as git does not tell it ({code.problem})"
+    elif code.name:
+        where = f"commit {code.name[:12]}{' with changes' * bool(code.uncommitted)}"
     todo = f"Do what git says. Until then, runs cannot be published: git -C {CHECKOUT} status"
     yield Check("kerascifar", not code.problem, f"{__version__}, {where}", todo)
     yield _packages()
     yield _device()
     missing = figures.graphviz_missing()
-    yield Check(
-        "Graphviz", missing is None, "draws architecture diagrams" if missing is None else "missing", missing or ""
-    )
+    yield Check("Graphviz", not missing, "missing" if missing else "draws architecture diagrams", missing or "")
     yield _images(source)
     yield _room(runs)
-
-
-def _python() -> Check:
-    version = platform.python_version()
-    right = (3, 11) <= tuple(map(int, platform.python_version_tuple()[:2])) < (3, 14)
-    found = f"{version}, {platform.system()} {platform.machine()}"
-    return Check("Python", right, found, "Expected 3.11, 3.12 or 3.13: make setup PYTHON=python3.13.")
 
 
 def _packages() -> Check:

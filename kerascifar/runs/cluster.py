@@ -26,7 +26,6 @@ import numpy as np
 
 from kerascifar.common import files, terminal
 from kerascifar.common.errors import UserError
-from kerascifar.common.machine import cores
 from kerascifar.runs import records
 from kerascifar.runs.storage import Storage
 from kerascifar.training.rows import Run
@@ -40,11 +39,6 @@ RETRIES = 100  # of a run whose worker or node died; each resumes where the prev
 STARTS = 6  # attempts to start Ray on this machine, half a minute each
 LONGEST = 39  # bytes of a temporary folder's path: Ray adds up to 68, and a socket's path may have 107
 COPY_EVERY = 20.0  # seconds between two copies of a run to its storage: the most that a dying node loses
-
-
-def side_by_side(jobs: int, gpus_per_run: float | None = None) -> "experiment.Executor":
-    """An executor that trains `jobs` runs at once on this machine and divides its cores and GPUs evenly among them."""
-    return connect(cpus_per_run=cores() // jobs, gpus_per_run=gpus_per_run, jobs=jobs)
 
 
 def share(gpus: float, jobs: int) -> float:

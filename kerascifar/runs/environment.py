@@ -32,17 +32,11 @@ PACKAGES = ["tensorflow", "keras", "numpy", "scipy", "opencv-python-headless", "
 
 
 class Commit(NamedTuple):
-    """The state of the code.
+    """The state of the code."""
 
-    Attributes:
-        name: the commit; None outside a git checkout, and if git cannot tell.
-        uncommitted: whether the code has uncommitted changes; None if git cannot tell.
-        problem: why git cannot tell.
-    """
-
-    name: str | None
-    uncommitted: bool | None
-    problem: str = ""
+    name: str | None  # None outside a git checkout, and if git cannot tell
+    uncommitted: bool | None  # whether the code has uncommitted changes; None if git cannot tell
+    problem: str = ""  # why git cannot tell
 
 
 def commit() -> Commit:

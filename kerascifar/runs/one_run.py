@@ -24,17 +24,10 @@ TRAIN_FIGURES = ("loss", "accuracy", "penalised_loss")
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """The input of an executor.
+    """The input of an executor; see `experiment.train`."""
 
-    Attributes:
-        runs: those that are not finished, in the order in which they were asked for, with their basis.
-        costs: by run id, multiply-adds per image.
-        dataset, folder, console, command, deterministic, build, callbacks: as in `train`.
-        made_with: see `environment.describe`.
-    """
-
-    runs: Sequence[Run]
-    costs: dict[str, float]
+    runs: Sequence[Run]  # those that are not finished, in the order in which they were asked for, with their basis
+    costs: dict[str, float]  # by run id, multiply-adds per image
     dataset: cifar10.Dataset
     folder: Path
     console: Console
@@ -42,7 +35,7 @@ class Work:
     deterministic: bool
     build: Builder
     callbacks: Callbacks
-    made_with: dict[str, Any]
+    made_with: dict[str, Any]  # see `environment.describe`
 
 
 class Mismatch(UserError):
