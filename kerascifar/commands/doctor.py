@@ -65,10 +65,10 @@ def checks(runs: Path, source: Path | None) -> Iterator[Check]:
     code = environment.commit()
     where = "installed package"
     if code.problem:
-        where = f"commit unknown, as git does not tell it ({code.problem})"
+        where = f"commit unknown, because git fails ({code.problem})"
     elif code.name:
         where = f"commit {code.name[:12]}{' with changes' * bool(code.uncommitted)}"
-    todo = f"Do what git says. Until then, runs cannot be published: git -C {CHECKOUT} status"
+    todo = f"Follow git's advice. Until then, runs cannot be published: git -C {CHECKOUT} status"
     yield Check("kerascifar", not code.problem, f"{__version__}, {where}", todo)
     yield _packages()
     yield _device()

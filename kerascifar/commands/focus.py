@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     terminal.note(console, selection.described(selected))
     if any(map(selection.is_published, selected)) and not arguments.published:
         terminal.note(console, "The published runs' measurements are shown as they are; --published adds missing ones.")
-    terminal.note(console, f"What the measures are: {path.with_suffix('.md')}")
+    terminal.note(console, f"The measures are explained in {path.with_suffix('.md')}")
     return 0
 
 

@@ -1,7 +1,7 @@
 """Measures where a trained run looks on the test images (`measures.py`), and stores the result beside its record.
 
-Each kind of map is measured on each test image: the methods of `methods.py`, and two baselines that know nothing of the
-model. docs/focus-measures.md says what each measure asks, and how it can be fooled.
+Each kind of map is measured on each test image: the methods of `methods.py`, and two baselines that do not depend on
+the model. docs/focus-measures.md explains what each measure asks, and how it can be fooled.
 """
 
 import json

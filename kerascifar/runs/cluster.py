@@ -191,7 +191,7 @@ def _train_all(work: "one_run.Work", *, cpus: float, gpus: float, storage: Stora
 
 
 def _slots(say: Callable[[str], None], cpus: float, gpus: float) -> int:
-    """How many runs the cluster trains at once; tells the user."""
+    """How many runs the cluster trains at once; also prints it."""
     import ray
 
     total = ray.cluster_resources()

@@ -28,7 +28,7 @@ from kerascifar.training import checkpoint, fit, models
 from kerascifar.training.device import Device, prepare
 from kerascifar.training.rows import Run
 
-# How long a row trains is unknown before it has been trained: the original's epochs are the guess, or this.
+# A row's number of epochs is unknown before it has been trained: the original's is the guess, or this.
 GUESSED_EPOCHS = 60
 LOCKS = ".locks"  # folder of lock files, beside the runs' folders
 
@@ -64,7 +64,7 @@ def train(
         execute: trains the runs; `here` by default.
         ornaments: see `gate.rehearse`.
         program: if a program calls this, the source of its model and callbacks (see `program.source`), which is
-            recorded and makes another run of each change; empty if both are this package's.
+            recorded, and any change of which makes a different run; empty if both are this package's.
     Returns:
         The records of those `runs` that are finished, before or now.
     Raises:
@@ -96,7 +96,7 @@ def train(
     if program:
         say("The code of your program is in no commit; the record holds it. This run cannot be published.")
     if "git" in made_with:
-        say(f"Git does not tell the commit ({made_with['git']}), so this run cannot be published.")
+        say(f"Git cannot name the commit ({made_with['git']}), so this run cannot be published.")
     costs = {run.id: cost for run, cost, _ in examined}
     work = Work(waiting, costs, dataset, folder, console, command, deterministic, build, callbacks, made_with)
     files.remove_unfinished(folder, older=files.A_DAY)  # by a gate that was killed
@@ -179,20 +179,20 @@ def _examine(
 
 
 def _try_out(waiting: Sequence[tuple[Run, frozenset[str]]], work: Work, ornaments: gate.Ornaments | None) -> None:
-    """Tries the models before the first epoch. What another model has shown already is not tried again."""
+    """Tries the models before the first epoch, except for what another model has already shown."""
     checked: set[Any] = set()
     rehearsed: list[tuple[Any, frozenset[str]]] = []
     for run, parts in sorted(waiting, key=lambda pair: -len(pair[1])):
         row, lines = run.row, []
-        is_drawn = any(parts <= known for _, known in rehearsed)
         how = row.precision, row.optimizer, json.dumps(row.optimizer_options, sort_keys=True)
+        known = [other for other, of_other in rehearsed if parts <= of_other]
         with gate.refused(row):
             if (row.model, row.precision, parts) not in checked:
                 checked.add((row.model, row.precision, parts))
                 gate.check_model(row, work.build, work.dataset)
-            if not any(how == other and parts <= known for other, known in rehearsed):
+            if how not in known:
                 rehearsed.append((how, parts))
-                lines = gate.rehearse(run, work, None if is_drawn else ornaments)
+                lines = gate.rehearse(run, work, None if known else ornaments)
         for line in lines:
             terminal.say(work.console, line)
 

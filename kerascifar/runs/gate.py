@@ -1,7 +1,7 @@
-"""Before the first epoch, tries with the real model all that the end of a run needs.
+"""Before the first epoch, tries everything that the end of a run needs, with the real model.
 
-One step on a few images goes the whole way, from training to the record and the loaded model, in the folder of the
-runs. A trained model that cannot be saved, loaded or evaluated would be noticed after hours.
+One step on a few images goes all the way from training to the record and the loaded model, in the folder of the runs.
+Otherwise, a model that cannot be saved, loaded or evaluated would be discovered only after hours of training.
 """
 
 import contextlib
@@ -26,13 +26,13 @@ from kerascifar.training.rows import Row, Run
 IMAGES = 8
 LOST = (
     "Look for a layer whose get_config lacks an argument, which holds state that Keras does not know, or which "
-    "computes something else each time."
+    "gives different results each time."
 )
 Ornaments = Callable[[keras.Model, Path], Iterable[str]]  # see `rehearse`
 
 
 def parts(network: keras.Model) -> frozenset[str]:
-    """What a model's layers consist of, without their names and sizes, which make no difference here."""
+    """A model's kinds of layers and their options, without names and sizes, which make no difference here."""
     if not isinstance(network, keras.Sequential):
         return frozenset([json.dumps(network.get_config())])
     texts = (json.dumps([type(layer).__name__, layer.get_config()]) for layer in network.layers)
@@ -69,7 +69,7 @@ def check_copy(model: keras.Model, dataset: cifar10.Dataset) -> None:
     copy.set_weights(model.get_weights())
     first, second = (np.asarray(network(images, training=False), "float32") for network in (model, copy))
     if not np.allclose(first, second, rtol=0.001, atol=0.0001):
-        raise UserError(f'a copy of model "{model.name}" computes something else.\n{LOST}')
+        raise UserError(f'a copy of model "{model.name}" gives different results.\n{LOST}')
 
 
 def check_model(row: Row, build: Builder, dataset: cifar10.Dataset) -> None:
@@ -107,13 +107,13 @@ def _built(row: Row, build: Builder) -> tuple[keras.Model, keras.Model]:
     first, second = (fit.fresh(row, 0, build) for _ in range(2))
     if {id(variable) for variable in first.trainable_variables} & {id(v) for v in second.trainable_variables}:
         raise UserError(
-            f'model "{first.name}" shares weights with the one that was built before: a second run would go on with '
-            "the first one's.\nMake the model and all its layers inside the function that builds it."
+            f'model "{first.name}" shares weights with the one that was built before, so a second run would start from '
+            "trained weights.\nMake the model and all its layers inside the function that builds it."
         )
     if not all(np.array_equal(a, b) for a, b in zip(first.get_weights(), second.get_weights(), strict=True)):
         raise UserError(
-            f'model "{first.name}" has other weights each time it is built with the same seed, so a run could not be '
-            "repeated.\nDraw random numbers with Keras, or from a generator with a fixed seed."
+            f'model "{first.name}" has different weights each time it is built with the same seed, so a run could not '
+            "be repeated.\nDraw random numbers with Keras, or from a generator with a fixed seed."
         )
     return first, second
 
@@ -147,7 +147,7 @@ def _rehearse(run: Run, work: Work, folder: Path) -> None:
     found = evaluate.validation(loaded, few.dataset, all_of_them).loss
     if not np.isclose(found, expected, rtol=0.001, equal_nan=True):
         raise UserError(
-            f"the model computes something else after it was saved and loaded: loss {found:.4f} instead of "
+            f"the model gives different results after it was saved and loaded: loss {found:.4f} instead of "
             f"{expected:.4f}.\n{LOST}"
         )
 

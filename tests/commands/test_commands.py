@@ -654,7 +654,7 @@ def test_runs_that_cannot_be_written_are_told(tmp_path, shapes, runs):
     if runs == "read-only" and os.access(tmp_path / "read-only", os.W_OK):  # root may write anywhere but there:
         place = "/sys/kerascifar"
     result = command("run", "mine.toml", "--data", shapes, "--runs", place, cwd=tmp_path)
-    assert_told(result, "in the way of a folder|may not be written|read-only")
+    assert_told(result, "in the way of a folder|may not read or write|read-only")
     assert (tmp_path / "file").read_text() == "mine"
 
 

@@ -97,7 +97,7 @@ REFUSED = {
     ),
     "the same model each time": (lambda: BUILT_ONCE, "shares weights"),
     "a layer of an earlier model": (lambda: network(SHARED), "shares weights"),
-    "weights by chance": (unseeded, "other weights each time"),
+    "weights by chance": (unseeded, "different weights each time"),
     "no model": (lambda: None, "returned None"),
 }
 
