@@ -102,9 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="the picture to write (default: a file in RUNS/report/cam)"
     )
-    options.add_published(parser)
-    options.add_runs(parser)
-    options.add_data(parser)
+    options.add(parser, "--published", "--runs", "--data")
 
 
 def _row_and_seed(row: str | None, seed: int | None) -> tuple[str | None, int | None]:

@@ -21,11 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--epochs", type=int, metavar="N", help="at most N epochs: for a trial, whose ranking means nothing"
     )
-    options.add_jobs(parser)
-    options.add_data(parser)
-    options.add_runs(parser)
-    options.add_wide(parser)
-    options.add_json(parser)
+    options.add(parser, "--jobs", "--data", "--runs", "--wide", "--json")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:

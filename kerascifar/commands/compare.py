@@ -20,10 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "names", nargs="+", metavar="RUN", help="a row, a row with a seed (M6-seed0), or a run's folder"
     )
-    options.add_published(parser)
-    options.add_runs(parser)
-    options.add_wide(parser)
-    options.add_json(parser)
+    options.add(parser, "--published", "--runs", "--wide", "--json")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:

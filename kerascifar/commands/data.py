@@ -16,8 +16,7 @@ data --data ~/cifar                       verify the files in this folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    options.add_data(parser)
-    options.add_json(parser)
+    options.add(parser, "--data", "--json")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:

@@ -37,9 +37,7 @@ class Check:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    options.add_data(parser)
-    options.add_runs(parser)
-    options.add_json(parser)
+    options.add(parser, "--data", "--runs", "--json")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:

@@ -30,15 +30,14 @@ BESIDE = {"clean-images": [], "classes": ["class", "measure", "M6", "Model4", "d
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     out = options.RUNS / "report"
     parser.add_argument("--details", action="store_true", help="show the evidence, and the analyses beside it")
-    options.add_published(parser)
-    options.add_runs(parser)
+    options.add(parser, "--published", "--runs")
     parser.add_argument(
         "--claims", type=Path, metavar="FILE", help="decide the claims in this file (default: the original's claims)"
     )
     parser.add_argument(
         "--out", type=Path, default=out, metavar="DIR", help="folder for the tables (default: %(default)s)"
     )
-    options.add_json(parser)
+    options.add(parser, "--json")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:

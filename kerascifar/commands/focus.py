@@ -40,11 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="such as gradcam scorecam (default: gradcam)",
     )
     add("--images", type=int, metavar="N", help="only the first N test images")
-    options.add_published(parser)
-    options.add_data(parser)
-    options.add_runs(parser)
-    options.add_wide(parser)
-    options.add_json(parser)
+    options.add(parser, "--published", "--data", "--runs", "--wide", "--json")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:

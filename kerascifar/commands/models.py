@@ -24,7 +24,7 @@ models model4 --json                      one model, as input for another progra
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="MODEL", help="only these models, or the models of these rows")
-    options.add_json(parser)
+    options.add(parser, "--json")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:

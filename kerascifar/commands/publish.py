@@ -25,8 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="your runs (M6-seed0), rows (M6: all seeds) or folders; without any, only tables and figures are updated",
     )
-    options.add_runs(parser)
-    options.add_data(parser)
+    options.add(parser, "--runs", "--data")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:

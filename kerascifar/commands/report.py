@@ -20,8 +20,7 @@ report --out report                       the same as `make report`
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the output (default: RUNS/report)")
-    options.add_data(parser)
-    options.add_runs(parser)
+    options.add(parser, "--data", "--runs")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:

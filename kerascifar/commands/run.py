@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="bit-identical results on a GPU, but slower (not needed on a CPU)",
     )
     add("--tensorboard", action="store_true", help="log curves, graph and the focus maps of each epoch for TensorBoard")
-    options.add_jobs(parser)
+    options.add(parser, "--jobs")
     add(
         "--executor",
         choices=["local", "ray"],
@@ -53,10 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URI",
         help="with --executor ray: the storage if nodes share no folder, such as s3://bucket/runs",
     )
-    options.add_data(parser)
-    options.add_runs(parser)
-    options.add_wide(parser)
-    options.add_json(parser)
+    options.add(parser, "--data", "--runs", "--wide", "--json")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:

@@ -27,10 +27,7 @@ NOTE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    options.add_published(parser)
-    options.add_runs(parser)
-    options.add_wide(parser)
-    options.add_json(parser)
+    options.add(parser, "--published", "--runs", "--wide", "--json")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:

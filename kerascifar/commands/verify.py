@@ -20,16 +20,16 @@ verify M3 --seed 12                       the run with this seed
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("row", metavar="ROW", help="a row, such as M3, or one of its runs, such as M3-seed1")
     parser.add_argument("--seed", type=int, metavar="SEED", help="the seed (default: the first published one)")
-    options.add_data(parser)
-    options.add_runs(parser)
+    options.add(parser, "--data", "--runs")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     load_keras()
     from kerascifar.runs import experiment, verify
 
-    row, of_row = selection.parse(arguments.row)
-    theirs, spread = verify.published(row, arguments.seed if of_row is None else of_row)
+    name = arguments.row if arguments.seed is None else f"{arguments.row}-seed{arguments.seed}"
+    theirs, *_ = selection.find(name, arguments.runs, published_only=True)
+    spread = selection.find(theirs.name, arguments.runs, published_only=True)
     print(selection.described([theirs]), flush=True)
     dataset = cifar10.load(arguments.data)
     run = Run(theirs.experiment, theirs.row, theirs.seed)

@@ -1,32 +1,12 @@
 """Is a published run that was trained again bit-identical, or within the published runs' range?"""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from kerascifar.common.errors import UserError
 from kerascifar.runs import records
 
 NOT_COMPARED = {"finished", "earlier", "uncommitted"}  # do not affect the result
 MEASURES = (("validation", "accuracy"), ("validation", "loss"), ("test", "accuracy"), ("test", "loss"))
-
-
-def published(
-    row: str, seed: int | None = None, folder: Path = records.PUBLISHED
-) -> tuple[records.Record, list[records.Record]]:
-    """The published run of a row and seed (by default its first), and all published runs of that row.
-
-    Raises:
-        UserError: the row has no published run with that seed.
-    """
-    runs = [record for record in records.current(records.list_records(folder)) if record.name == row]
-    for record in runs:
-        if seed in (None, record.seed):
-            return record, runs
-    known = ", ".join(str(record.seed) for record in runs)
-    what = f"Published seeds of {row}: {known}." if known else f"No run of {row} is published."
-    which = row if seed is None else f"{row}, seed {seed},"
-    raise UserError(f"No published run of row {which} to compare with.\n{what}\nNothing was trained.")
 
 
 def judge(theirs: records.Record, mine: records.Record, spread: Sequence[records.Record]) -> tuple[bool, list[str]]:

@@ -46,6 +46,8 @@ def test_a_name_means_the_users_runs_or_else_the_published_ones(runs, name, publ
 def test_an_unknown_name_is_answered_with_known_ones(runs):
     with pytest.raises(UserError, match='"Min" is neither .*\n.*Did you mean "Mine"'):
         selection.find("Min", runs)
+    with pytest.raises(UserError, match=r"\nExpected one of: M1-seed0, M1-seed\d+"):
+        selection.find("M1-seed99", runs)
     with pytest.raises(UserError, match="nor a row in the published runs.\n"):
         selection.find("Mine", runs, published_only=True)
 

@@ -1,9 +1,7 @@
 """A published run trained again: the same to the bit, within the published spread, or neither."""
 
 import factories
-import pytest
 
-from kerascifar.common.errors import UserError
 from kerascifar.runs import verify
 
 
@@ -44,15 +42,6 @@ def test_outside_the_spread_is_not_reproduced_and_what_differs_is_named():
     assert "  commit: published a; here b" in lines and not any("processor" in line for line in lines)
     assert "  the images or the model's layers differ" in lines
     assert "  validation accuracy 0.6000: outside the published 0.7000 … 0.7000 (1 seed)" in lines
-
-
-def test_a_run_that_is_not_published_is_told(tmp_path):
-    factories.run(tmp_path / "a", seed=2)
-    with pytest.raises(UserError, match=r"Published seeds of M1: 2\."):
-        verify.published("M1", 0, tmp_path)
-    with pytest.raises(UserError, match=r"No run of M2 is published\."):
-        verify.published("M2", 0, tmp_path)
-    assert verify.published("M1", 2, tmp_path)[0].seed == verify.published("M1", folder=tmp_path)[0].seed == 2
 
 
 def test_each_version_and_variable_that_differs_is_named():
