@@ -9,7 +9,7 @@ from kerascifar.common import terminal
 from kerascifar.common.errors import UserError
 from kerascifar.common.load_keras import load_tensorflow
 from kerascifar.images import cifar10
-from kerascifar.runs import publish, records, selection
+from kerascifar.runs import publish, selection
 
 HELP = "copy finished runs into experiments/results and update the tables and figures in README and docs/results"
 EXAMPLES = """
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 
     for path in publish.publish(folders):
         print(path)
-    published = records.current(records.list_records(records.PUBLISHED))
+    (published,) = selection.pools(arguments.runs, published_only=True)
     if not published:
         raise UserError("Nothing has been published yet.\nName the folders of the finished runs to publish.")
     written = readme.write(published, lambda record: pictures.class_sheet(record, dataset))

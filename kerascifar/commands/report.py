@@ -10,7 +10,7 @@ from kerascifar.common import terminal
 from kerascifar.common.errors import UserError
 from kerascifar.common.load_keras import load_tensorflow
 from kerascifar.images import cifar10
-from kerascifar.runs import records, selection
+from kerascifar.runs import selection
 
 HELP = "make the tables, figures and page from your runs and the published ones; update README and docs/results"
 EXAMPLES = """
@@ -24,8 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    own = records.current(records.list_records(arguments.runs))
-    published = records.current(records.list_records(records.PUBLISHED))
+    own, published = selection.pools(arguments.runs)
     if not own and not published:
         raise UserError(
             f"There is no finished run in {arguments.runs}, and there are no published runs.\n"

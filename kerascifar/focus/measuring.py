@@ -7,7 +7,7 @@ the model. docs/focus-measures.md explains what each measure asks, and how it ca
 import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -73,8 +73,8 @@ def measure(
     """
     network = records.load_model(record)
     mosaics, quarter, _ = measures.mosaics(images, labels)
-    behind = images[measures.partners(labels)[:count]]
-    shown = _Shown(images[:count], labels[:count], mosaics[:count], quarter[:count], behind)
+    behind = images[measures.partners(labels)[:count]]  # each image's new background comes from one of these
+    shown = (images[:count], labels[:count], mosaics[:count], quarter[:count], behind)
     for kind in missing(record, kinds, count):
         whole = measurements.read(record)
         for name, values in _measured(network, shown, kind, partial(tick, f"{record.label}, {kind}")).items():
@@ -84,32 +84,25 @@ def measure(
         files.write(record.folder / measurements.FOCUS, partial(np.savez_compressed, **whole))  # type: ignore[arg-type]
 
 
-class _Shown(NamedTuple):
-    """The images that are shown to every model."""
-
-    images: np.ndarray
-    labels: np.ndarray
-    mosaics: np.ndarray
-    quarter: np.ndarray
-    behind: np.ndarray  # for each image, the one that its new background comes from
-
-
 def parts(count: int) -> Iterator[slice]:
     """The batches of images that are measured together."""
     return (slice(start, start + AT_ONCE) for start in range(0, count, AT_ONCE))
 
 
 def _measured(
-    network: "keras.Sequential", shown: _Shown, kind: str, tick: Callable[[], object]
+    network: "keras.Sequential", shown: Sequence[np.ndarray], kind: str, tick: Callable[[], object]
 ) -> dict[str, np.ndarray]:
-    """All measures of one kind of map."""
+    """All measures of one kind of map.
+
+    shown: images, labels, mosaics, the quarter of each image in its mosaic, and the images behind.
+    """
 
     def predict(pictures: np.ndarray) -> np.ndarray:
         return np.asarray(network.predict_on_batch(pictures))  # `predict` takes nearly twice as long for so few images
 
     fresh = _with_random_weights(network)
     results: dict[str, list[np.ndarray]] = {}
-    for part in parts(len(shown.images)):
+    for part in parts(len(shown[0])):
         x, y, mosaics, quarter, behind = (values[part] for values in shown)
         maps = _maps(network, x, y, kind)
         values = {

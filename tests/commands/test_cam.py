@@ -316,15 +316,10 @@ def test_synthetic_runs_never_mix_with_cifar(place, figures, monkeypatch, model,
         (["--all", "--class", "cat"], "--all draws every class, but --class only one."),
         (["--image", "a.png", "--index", "1"], "--image names a photo, --index an image of CIFAR-10."),
         (["--image", "nowhere.png"], "nowhere.png: does not exist."),
-        (
-            ["--class", "cat", "--row", "M7"],
-            "--row M7: no trained model was found.\nExpected one of: M6.",
-        ),
         (["--class", "cat", "--seed", "4"], "--seed 4: no trained model was found."),
         (["--class", "cat", "--layer", "pool"], '--layer "pool" is not a Conv2D layer of model "tiny".'),
         (["--class", "cat", "--out", "a.jpeg"], "a.jpeg: cannot write a picture with the suffix .jpeg."),
         (["--class", "cat", "--out", "runs"], "--out runs is a folder."),
-        (["--class", "cat", "--runs", "empty"], "There is no trained model yet"),
         (["--class", "cat", "--out", "runs/m6/record.json/a.png"], "A file is in the way of a folder."),
     ],
 )
@@ -335,18 +330,6 @@ def test_bad_input_is_one_paragraph_and_exit_2(place, capsys, argv, message):
     assert message in error
     assert "Traceback" not in error and "\n\n" not in error
     assert sorted(place.rglob("*")) == before
-
-
-def test_a_damaged_or_foreign_model_is_refused(place, capsys):
-    import keras
-
-    path = place / "runs" / "m6" / records.MODEL
-    path.write_bytes(path.read_bytes()[:500])
-    assert run("--class", "cat") == 2
-    assert "model.keras cannot be loaded" in capsys.readouterr().err
-    keras.Sequential([keras.Input((8,)), keras.layers.Dense(10)]).save(path)
-    assert run("--class", "cat") == 2
-    assert "32×32 RGB images in, ten logits out" in capsys.readouterr().err
 
 
 def in_a_process(*argv, cwd, setup=""):

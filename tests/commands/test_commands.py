@@ -658,25 +658,6 @@ def test_runs_that_cannot_be_written_are_told(tmp_path, shapes, runs):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.mark.parametrize(
-    ("words", "answer"),
-    [
-        (["--class", "dragon"], "dragon"),
-        (["--class", "circle", "--index", "500"], "500"),
-        (["--class", "circle", "--row", "Z"], "Z"),
-        (["--image", "text.png"], "text.png"),
-        (["--image", "wide.png"], "wide.png"),
-        (["--class", "circle", "--runs", "empty"], "make experiment1"),
-    ],
-)
-def test_mistakes_with_focus_maps_are_told(trained, shapes, words, answer, tmp_path):
-    (tmp_path / "text.png").write_text("no image")
-    Image.new("1", (40_000, 2)).save(tmp_path / "wide.png")
-    (tmp_path / "empty").mkdir()
-    place = [] if "--runs" in words else ["--runs", trained[0] / "runs"]
-    assert_told(command(*words, *place, "--data", shapes, cwd=tmp_path, program=draw), answer)
-
-
 def test_a_focus_map_is_drawn_and_its_path_printed(trained, shapes, tmp_path):
     words = ["--class", "circle", "--data", shapes, "--runs", trained[0] / "runs", "--out", "map.png"]
     result = command(*words, cwd=tmp_path, program=draw)
