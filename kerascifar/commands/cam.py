@@ -55,8 +55,6 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     # A photo does not need CIFAR-10, but --data still selects the models that were trained on it.
     dataset = cifar10.load(arguments.data) if image is None or arguments.data is not None else None
     if dataset is not None:
-        _class_number(arguments.class_, dataset.class_names)
-        _class_number(arguments.against, dataset.class_names, "--against")
         _check_index(arguments.index, dataset)
     row, seed = _row_and_seed(arguments.row, arguments.seed)
     record, why = _choose(arguments.runs, arguments.published, dataset, row, seed)

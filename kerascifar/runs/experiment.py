@@ -276,14 +276,8 @@ def _train(run: Run, work: Work, clock: Clock) -> None:
     """Trains one run to its end, with its progress."""
     progress = _Progress(run, clock, work.console)
     split = cifar10.split(work.dataset.labels)
-    try:
-        with progress.bar:
-            record = one_run.train(run, work, split, tell=progress.epoch, say=progress.message)
-    except one_run.Mismatch as problem:
-        raise UserError(
-            f"{run.label}: {problem}\nWhat was evaluated is not what was trained, so no record was written. The "
-            f"weights are kept in {work.folder / run.id / records.MODEL}.\n{gate.LOST}"
-        ) from None
+    with progress.bar:
+        record = one_run.train(run, work, split, tell=progress.epoch, say=progress.message)
     validation, test = (record.results[split]["accuracy"] for split in ("validation", "test"))
     progress.message(
         f"{record.stop} after epoch {record.epochs_trained}, kept epoch {record.epoch_kept}; "

@@ -19,15 +19,11 @@ from kerascifar.common import files
 from kerascifar.common.errors import UserError
 from kerascifar.images import cifar10
 from kerascifar.runs import one_run, records
-from kerascifar.runs.one_run import Builder, Work
+from kerascifar.runs.one_run import LOST, Builder, Work
 from kerascifar.training import evaluate, fit, models
 from kerascifar.training.rows import Row, Run
 
 IMAGES = 8
-LOST = (
-    "Look for a layer whose get_config lacks an argument, which holds state that Keras does not know, or which "
-    "gives different results each time."
-)
 Ornaments = Callable[[keras.Model, Path], Iterable[str]]  # see `rehearse`
 
 
@@ -92,7 +88,19 @@ def rehearse(run: Run, work: Work, ornaments: Ornaments | None) -> list[str]:
         OSError: the folder of the runs cannot be written.
     """
     with tempfile.TemporaryDirectory(prefix=files.TEMPORARY, dir=work.folder) as folder:
-        _rehearse(run, work, Path(folder))
+        few = dataclasses.replace(work, dataset=_few(work.dataset), folder=Path(folder), callbacks=lambda *_: ())
+        short = dataclasses.replace(run, row=dataclasses.replace(run.row, epochs=1))
+        everything = np.arange(len(few.dataset.labels))
+        record = one_run.train(short, few, (everything, everything), say=lambda text: None, trial=True)
+        expected = records.read(record.folder).results["validation"]["loss"]
+        loaded = keras.models.load_model(record.folder / records.MODEL, compile=False, safe_mode=True)
+        loaded.run_eagerly = True
+        found = evaluate.validation(loaded, few.dataset, everything).loss
+        if not np.isclose(found, expected, rtol=0.001, equal_nan=True):
+            raise UserError(
+                f"the model gives different results after it was saved and loaded: loss {found:.4f} instead of "
+                f"{expected:.4f}.\n{LOST}"
+            )
         return list(ornaments(fit.fresh(run.row, run.seed, work.build), Path(folder))) if ornaments else []
 
 
@@ -131,25 +139,6 @@ def _check_precision(network: keras.Model, row: Row) -> None:
 def _layers(network: keras.Model) -> Iterator[keras.layers.Layer]:
     for layer in network.layers:
         yield from _layers(layer) if isinstance(layer, keras.Model) else (layer,)
-
-
-def _rehearse(run: Run, work: Work, folder: Path) -> None:
-    few = dataclasses.replace(work, dataset=_few(work.dataset), folder=folder, callbacks=lambda run, dataset: ())
-    short = dataclasses.replace(run, row=dataclasses.replace(run.row, epochs=1))
-    all_of_them = np.arange(len(few.dataset.labels))
-    try:
-        record = one_run.train(short, few, (all_of_them, all_of_them), say=lambda text: None, trial=True)
-    except one_run.Mismatch as problem:
-        raise UserError(f"the model is not evaluated as it is trained: {problem}\n{LOST}") from None
-    expected = records.read(record.folder).results["validation"]["loss"]
-    loaded = keras.models.load_model(record.folder / records.MODEL, compile=False, safe_mode=True)
-    loaded.run_eagerly = True
-    found = evaluate.validation(loaded, few.dataset, all_of_them).loss
-    if not np.isclose(found, expected, rtol=0.001, equal_nan=True):
-        raise UserError(
-            f"the model gives different results after it was saved and loaded: loss {found:.4f} instead of "
-            f"{expected:.4f}.\n{LOST}"
-        )
 
 
 def _check_logits(network: keras.Model, images: np.ndarray) -> None:

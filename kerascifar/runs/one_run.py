@@ -19,6 +19,10 @@ from kerascifar.training.rows import Run
 
 Builder = Callable[..., keras.Model]  # of a model's name and options
 Callbacks = Callable[[Run, cifar10.Dataset], Sequence[keras.callbacks.Callback]]  # cheap to send to another process
+LOST = (
+    "Look for a layer whose get_config lacks an argument, which holds state that Keras does not know, or which "
+    "gives different results each time."
+)
 TRAIN_FIGURES = ("loss", "accuracy", "penalised_loss")
 
 
@@ -38,10 +42,6 @@ class Work:
     made_with: dict[str, Any]  # see `environment.describe`
 
 
-class Mismatch(UserError):
-    """What was evaluated is not what was trained."""
-
-
 def train(
     run: Run,
     work: Work,
@@ -57,7 +57,7 @@ def train(
         split: indices of the training images and of the validation images.
         tell, say, trial: as in `fit.train`.
     Raises:
-        Mismatch: the loss or accuracy of the evaluation is not the history's. The weights are kept, without a record.
+        UserError: the loss or accuracy of the evaluation is not the history's. The weights are kept, without a record.
     """
     dataset, folder = work.dataset, work.folder / run.id
     files.make_folder(folder)
@@ -78,7 +78,8 @@ def train(
     on_validation = evaluate.validation(trained.model, dataset, split[1])
     if problem := _difference(trained, on_validation, run.row.precision):
         files.write(folder / records.MODEL, trained.model.save)
-        raise Mismatch(problem)
+        kept = "" if trial else f" No record was written; the weights are kept in {folder / records.MODEL}."
+        raise UserError(f"{run.label}: what was evaluated is not what was trained: {problem}{kept}\n{LOST}")
     on_test = evaluate.test(trained.model, dataset)
     record = _record(run, work, trained, split, on_validation, on_test)
     records.write(record, trained.history, _predictions(dataset, split[1], on_validation, on_test), trained.model)
