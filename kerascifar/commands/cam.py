@@ -56,7 +56,9 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     dataset = cifar10.load(arguments.data) if image is None or arguments.data is not None else None
     if dataset is not None:
         _check_index(arguments.index, dataset)
-    row, seed = _row_and_seed(arguments.row, arguments.seed)
+    row, seed = arguments.row, arguments.seed
+    if row is not None and seed is None:
+        row, seed = selection.parse(row)
     record, why = _choose(arguments.runs, arguments.published, dataset, row, seed)
     class_names = tuple(record.dataset["class_names"])
     wanted = _class_number(arguments.class_, class_names)
@@ -101,16 +103,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="FILE", help="the picture to write (default: a file in RUNS/report/cam)"
     )
     options.add(parser, "--published", "--runs", "--data")
-
-
-def _row_and_seed(row: str | None, seed: int | None) -> tuple[str | None, int | None]:
-    """`--row M6-seed0` names a seed as `--seed 0` does."""
-    if row is None:
-        return None, seed
-    name, of_row = selection.parse(row)
-    if None not in (seed, of_row) and seed != of_row:
-        raise UserError(f"--row {row} and --seed {seed} name different seeds.\nUse only one of them.")
-    return name, of_row if seed is None else seed
 
 
 def _check_arguments(arguments: argparse.Namespace) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # Of all focus maps: brightness grows evenly with the evidence, and the order of colours survives any colour vision and
 # print in grey. The original's rainbow has bright bands where nothing special happens.
 COLOURS = "inferno"
+TICKS = (0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of the colour bar
 OPACITY = 0.6  # of a map over its image
 WRONG = "#c2321f"  # frames the image if the prediction is wrong
 
@@ -107,8 +108,7 @@ def panel(focus: Focus, record: records.Record, made_by: str) -> "Figure":
     heat = _tiles(axes, focus)
     for tile, title in zip(axes, ["image", f"focus map ({made_by})", "map over the image"], strict=True):
         tile.set_title(title, fontsize=11)
-    bar = figure.colorbar(heat, ax=axes[1], ticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0], fraction=0.046, pad=0.04)
-    bar.ax.tick_params(labelsize=9)
+    figure.colorbar(heat, ax=axes[1], ticks=TICKS, fraction=0.046, pad=0.04).ax.tick_params(labelsize=9)
     evidence = f"evidence for: {focus.explained} · {_prediction(focus)}"
     heading = record.heading
     gap = " · " if len(heading) + len(focus.source) <= 80 else "\n"  # 80 characters fit the width
@@ -134,8 +134,7 @@ def sheet(focuses: Sequence[Focus], record: records.Record, made_by: str) -> "Fi
         text = f"{focus.explained} — {_prediction(focus)}\n{focus.source}"
         axes[1].set_title(errors.printable(text), fontsize=9)
         tiles += axes
-    bar = figure.colorbar(heat, ax=tiles, fraction=0.025, pad=0.02, aspect=40, ticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    bar.ax.tick_params(labelsize=9)
+    figure.colorbar(heat, ax=tiles, ticks=TICKS, fraction=0.025, pad=0.02, aspect=40).ax.tick_params(labelsize=9)
     if wrong := sum(focus.is_wrong for focus in focuses):
         text = f"{wrong} of {len(focuses)} {'image is' if wrong == 1 else 'images are'} predicted wrong, framed in red."
         figure.supxlabel(text, fontsize=10)

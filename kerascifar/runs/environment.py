@@ -92,8 +92,7 @@ def describe(device: str, deterministic: bool = False) -> dict[str, Any]:
         "device": _plain(device),
         "deterministic": deterministic,
         "cores": cores(),
-        "threads": _threads(),
-        "onednn": _onednn(),
+        **_of_tensorflow(),
         "keras": {"floatx": keras.config.floatx(), "epsilon": keras.config.epsilon()},
         "processor": _plain(_processor()),
         "instructions": _instructions(),
@@ -123,30 +122,24 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), "kerascifar": kerascifar.__version__, **versions}
 
 
-def _threads() -> dict[str, int] | None:
-    """TensorFlow's numbers of threads. The intra-op number decides how sums are split."""
+def _of_tensorflow() -> dict[str, Any]:
+    """TensorFlow's numbers of threads (the intra-op number decides how sums are split), and whether it uses oneDNN.
+
+    TensorFlow is asked about oneDNN, because the environment variable may have been set too late.
+    """
     if keras.backend.backend() != "tensorflow":
-        return None
+        return {"threads": None, "onednn": None}
     import tensorflow as tf
 
-    within = tf.config.threading.get_intra_op_parallelism_threads()
     asked = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
-    return {
-        "intra_op": within or (int(asked) if asked.isdecimal() and int(asked) else cores()),
-        "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
-    }
-
-
-def _onednn() -> bool | None:
-    """Whether TensorFlow uses oneDNN. Asks TensorFlow, because the environment variable may have been set too late."""
-    if keras.backend.backend() != "tensorflow":
-        return None
+    within = tf.config.threading.get_intra_op_parallelism_threads() or (int(asked) if asked.isdecimal() else 0)
+    threads = {"intra_op": within or cores(), "inter_op": tf.config.threading.get_inter_op_parallelism_threads()}
     try:
         from tensorflow.python.util import _pywrap_util_port
 
-        return bool(_pywrap_util_port.IsMklEnabled())
+        return {"threads": threads, "onednn": bool(_pywrap_util_port.IsMklEnabled())}
     except (ImportError, AttributeError):  # not part of TensorFlow's public interface
-        return None
+        return {"threads": threads, "onednn": None}
 
 
 def _instructions() -> str:

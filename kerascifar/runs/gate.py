@@ -70,9 +70,25 @@ def check_copy(model: keras.Model, dataset: cifar10.Dataset) -> None:
 
 def check_model(row: Row, build: Builder, dataset: cifar10.Dataset) -> None:
     """Raises a `UserError` unless a row's model is new each time, has the row's precision, and ends in logits."""
-    network, other = _built(row, build)
-    _check_precision(network, row)
-    _check_logits(other, _few(dataset).images)
+    first, second = (fit.fresh(row, 0, build) for _ in range(2))
+    if {id(variable) for variable in first.trainable_variables} & {id(v) for v in second.trainable_variables}:
+        raise UserError(
+            f'model "{first.name}" shares weights with the one that was built before, so a second run would start from '
+            "trained weights.\nMake the model and all its layers inside the function that builds it."
+        )
+    if not all(np.array_equal(a, b) for a, b in zip(first.get_weights(), second.get_weights(), strict=True)):
+        raise UserError(
+            f'model "{first.name}" has different weights each time it is built with the same seed, so a run could not '
+            "be repeated.\nDraw random numbers with Keras, or from a generator with a fixed seed."
+        )
+    found = {layer.dtype_policy.name for layer in _layers(first) if layer.weights}
+    if row.precision not in found or not found <= {row.precision, "float32"}:
+        raise UserError(
+            f'the row has precision {row.precision}, but the layers of model "{first.name}" have '
+            f"{', '.join(sorted(found))}.\nPass a function that builds the model, which is called in the row's "
+            "precision, or change the row."
+        )
+    _check_logits(second, _few(dataset).images)
 
 
 def rehearse(run: Run, work: Work, ornaments: Ornaments | None) -> list[str]:
@@ -108,32 +124,6 @@ def _few(dataset: cifar10.Dataset) -> cifar10.Dataset:
     """The first images of the training files, also in place of the test images."""
     images, labels = dataset.images[:IMAGES], dataset.labels[:IMAGES]
     return dataclasses.replace(dataset, images=images, labels=labels, _test=(images, labels))
-
-
-def _built(row: Row, build: Builder) -> tuple[keras.Model, keras.Model]:
-    """The row's model, twice, after a check that each is new and depends only on the seed."""
-    first, second = (fit.fresh(row, 0, build) for _ in range(2))
-    if {id(variable) for variable in first.trainable_variables} & {id(v) for v in second.trainable_variables}:
-        raise UserError(
-            f'model "{first.name}" shares weights with the one that was built before, so a second run would start from '
-            "trained weights.\nMake the model and all its layers inside the function that builds it."
-        )
-    if not all(np.array_equal(a, b) for a, b in zip(first.get_weights(), second.get_weights(), strict=True)):
-        raise UserError(
-            f'model "{first.name}" has different weights each time it is built with the same seed, so a run could not '
-            "be repeated.\nDraw random numbers with Keras, or from a generator with a fixed seed."
-        )
-    return first, second
-
-
-def _check_precision(network: keras.Model, row: Row) -> None:
-    found = {layer.dtype_policy.name for layer in _layers(network) if layer.weights}
-    if row.precision not in found or not found <= {row.precision, "float32"}:
-        raise UserError(
-            f'the row has precision {row.precision}, but the layers of model "{network.name}" have '
-            f"{', '.join(sorted(found))}.\nPass a function that builds the model, which is called in the row's "
-            "precision, or change the row."
-        )
 
 
 def _layers(network: keras.Model) -> Iterator[keras.layers.Layer]:

@@ -20,11 +20,6 @@ from kerascifar.focus import methods, pictures
 from kerascifar.images import cifar10
 from kerascifar.runs import records
 
-# Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
-
 
 def test_the_prediction_is_the_softmax_of_the_logits():
     """Class 3 has the logit 9, the others 0 (nothing is green): e⁹ / (e⁹ + 9) = 0.99889…"""

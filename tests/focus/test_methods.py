@@ -9,10 +9,6 @@ from kerascifar.common.errors import UserError
 from kerascifar.focus import methods
 from kerascifar.training import models
 
-# Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
 OTHERS = [method for method in methods.METHODS if method != "gradcam"]
 
 

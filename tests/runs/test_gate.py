@@ -14,10 +14,6 @@ from kerascifar.runs import experiment, gate, records
 from kerascifar.training import fit, models
 from kerascifar.training.rows import Row, Run
 
-# Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
 ROW = Row("Mine", "mine", epochs=1, batch_size=100)
 layers = keras.layers
 SHARED = layers.Conv2D(4, 3, name="shared")

@@ -6,12 +6,6 @@ import pytest
 from kerascifar.common.errors import UserError
 from kerascifar.runs import records, selection
 
-# Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
-
-
 PUBLISHED = records.current(records.list_records(records.PUBLISHED))
 SEEDS = {name: [r.seed for r in PUBLISHED if r.name == name] for name in ("M1", "M2")}
 
