@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from scipy import special
 
 from kerascifar.common import drawing, errors
@@ -18,9 +22,6 @@ from kerascifar.training import models
 
 if TYPE_CHECKING:
     import keras
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
 
 # Of all focus maps: brightness grows evenly with the evidence, and the order of colours survives any colour vision and
 # print in grey. The original's rainbow has bright bands where nothing special happens.
@@ -99,10 +100,8 @@ def describe(dataset: cifar10.Dataset, index: int) -> str:
     return f"{part} image {index} ({dataset.class_names[dataset.labels[index]]})"
 
 
-def panel(focus: Focus, record: records.Record, made_by: str) -> "Figure":
+def panel(focus: Focus, record: records.Record, made_by: str) -> Figure:
     """The image | its focus map with a colour bar | the map over the image. made_by: see `way`."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(9, 3.9), layout="constrained")
     axes = figure.subplots(1, 3)
     heat = _tiles(axes, focus)
@@ -118,10 +117,8 @@ def panel(focus: Focus, record: records.Record, made_by: str) -> "Figure":
     return figure
 
 
-def sheet(focuses: Sequence[Focus], record: records.Record, made_by: str) -> "Figure":
+def sheet(focuses: Sequence[Focus], record: records.Record, made_by: str) -> Figure:
     """One sheet for the ten classes (or any number): two groups a row, each image | focus map | overlay."""
-    from matplotlib.figure import Figure
-
     rows = math.ceil(len(focuses) / 2)
     figure = Figure(figsize=(11, 2.05 * rows + 1.0), layout="constrained")
     # Six columns of tiles would touch, so an empty one in the middle separates the two groups.
@@ -145,7 +142,7 @@ def sheet(focuses: Sequence[Focus], record: records.Record, made_by: str) -> "Fi
     return figure
 
 
-def class_sheet(record: records.Record, dataset: cifar10.Dataset) -> "Figure":
+def class_sheet(record: records.Record, dataset: cifar10.Dataset) -> Figure:
     """A run's focus maps on one sheet, for the first validation image of each class."""
     model = records.load_model(record)
     indices = first_validation_images(dataset.labels)
@@ -171,7 +168,7 @@ def probabilities(model: "keras.Sequential", images: np.ndarray) -> np.ndarray:
     return np.asarray(special.softmax(scores, axis=1))
 
 
-def _tiles(axes: "Sequence[Axes]", focus: Focus) -> "AxesImage":
+def _tiles(axes: Sequence[Axes], focus: Focus) -> AxesImage:
     image, heat, overlay = axes
     image.imshow(focus.image, interpolation="nearest")
     drawn = heat.imshow(focus.map, cmap=COLOURS, vmin=0, vmax=1, interpolation="bilinear")
@@ -186,8 +183,6 @@ def _tiles(axes: "Sequence[Axes]", focus: Focus) -> "AxesImage":
 
 def coloured(maps: np.ndarray) -> np.ndarray:
     """Maps, 0..1, in colours: float (..., 3), 0..1."""
-    from matplotlib import colormaps
-
     return np.asarray(colormaps[COLOURS](maps)[..., :3])
 
 
