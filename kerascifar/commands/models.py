@@ -84,12 +84,10 @@ def _text(model: dict[str, Any]) -> str:
         shape = "×".join(map(str, layer["output"]))
         lines.append(f"  {layer['layer']:<24}{layer['type']:<22}{shape:<18}{layer['parameters']:>10,}")
     last = model["last convolution"] or {"layer": "none", "grid": []}
-    return "\n".join(
-        [
-            *lines,
-            f"  trainable parameters {model['trainable parameters']:,}; total {model['parameters']:,} "
-            "(including BatchNormalization's moving statistics)",
-            f"  multiply-adds per image {model['multiply-adds per image']:,}",
-            f"  last Conv2D {last['layer']}, grid {'×'.join(map(str, last['grid'])) or 'none'}",
-        ]
-    )
+    lines += [
+        f"  trainable parameters {model['trainable parameters']:,}; total {model['parameters']:,} "
+        "(including BatchNormalization's moving statistics)",
+        f"  multiply-adds per image {model['multiply-adds per image']:,}",
+        f"  last Conv2D {last['layer']}, grid {'×'.join(map(str, last['grid'])) or 'none'}",
+    ]
+    return "\n".join(lines)

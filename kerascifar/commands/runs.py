@@ -58,7 +58,7 @@ def _each(found: "Sequence[Record]") -> "pd.DataFrame":
     lines = [
         {
             "run": selection.short_name(r),
-            "whose": "published" if selection.is_published(r) else "yours",
+            "whose": selection.whose(r),
             "experiment": r.experiment,
             "epochs": r.epochs_trained,
             # Candidates are ranked without test figures.
@@ -77,17 +77,17 @@ def _by_row(found: "Sequence[Record]") -> "pd.DataFrame":
 
     from kerascifar.output import tables
 
-    rows: dict[tuple[bool, str, str], list[Record]] = {}
+    rows: dict[tuple[str, str, str], list[Record]] = {}
     for r in found:
-        rows.setdefault((selection.is_published(r), r.experiment, r.name), []).append(r)
+        rows.setdefault((selection.whose(r), r.experiment, r.name), []).append(r)
     lines: list[dict[str, str]] = []
-    for (published, _, name), runs in rows.items():
+    for (whose, _, name), runs in rows.items():
         shares = pd.Series([100 * r.results["test"]["accuracy"] for r in runs])
         lines.append(
             {
                 "row": name,
                 "seeds": _seeds([r.seed for r in runs]),
-                "whose": "published" if published else "yours",
+                "whose": whose,
                 "test accuracy (n)": tables.spread(shares.mean(), shares.std(), len(runs)),
                 "remarks": _remarks(runs[0]),
             }

@@ -18,6 +18,10 @@ def is_published(record: Record) -> bool:
     return record.folder.parent == records.PUBLISHED
 
 
+def whose(record: Record) -> str:
+    return "published" if is_published(record) else "yours"
+
+
 def pools(
     runs: Path, published_only: bool = False, usable: Callable[[Record], bool] = lambda record: True
 ) -> list[list[Record]]:
@@ -74,7 +78,7 @@ def described(chosen: Iterable[Record]) -> str:
     """Says whose runs are used: `Runs used: M6 (yours); M1, M7 (published); M9 (yours, a shortened trial).`"""
     kinds: dict[str, list[str]] = {}
     for record in chosen:
-        kind = "published" if is_published(record) else f"yours{', a shortened trial' * record.shortened}"
+        kind = whose(record) + ", a shortened trial" * record.shortened
         if record.name not in kinds.setdefault(kind, []):
             kinds[kind].append(record.name)
     return f"Runs used: {'; '.join(f'{_listed(names)} ({kind})' for kind, names in kinds.items())}."
