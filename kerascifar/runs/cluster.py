@@ -183,7 +183,7 @@ def _train_all(work: "one_run.Work", *, cpus: float, gpus: float, storage: Stora
             say(f"{len(work.runs) - len(pending)} of {len(work.runs)} runs done; left about {left}")
     except KeyboardInterrupt:
         ray.shutdown()
-        raise experiment.interrupted(f"{len(pending)} runs", work.command) from None
+        raise
     if failed:
         lines = "\n".join(failed[:5])
         raise UserError(f"{len(failed)} of {len(work.runs)} runs failed; the others are kept.\n{lines}")

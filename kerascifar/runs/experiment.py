@@ -98,22 +98,17 @@ def train(
     if "git" in made_with:
         say(f"Git cannot name the commit ({made_with['git']}), so this run cannot be published.")
     costs = {run.id: cost for run, cost, _ in examined}
-    work = Work(waiting, costs, dataset, folder, console, command, deterministic, build, callbacks, made_with)
+    work = Work(waiting, costs, dataset, folder, console, deterministic, build, callbacks, made_with)
     files.remove_unfinished(folder, older=files.A_DAY)  # by a gate that was killed
     try:
         _try_out([(run, parts) for run, _, parts in examined if run in waiting], work, ornaments)
+        elsewhere = (execute or here)(work)
     except KeyboardInterrupt:
-        raise interrupted("the trial before the first epoch", command) from None
-    if elsewhere := (execute or here)(work):
+        text = f"Stopped. Every finished epoch is kept; to go on, repeat the command:\n  {shlex.join(command)}"
+        raise KeyboardInterrupt(text) from None
+    if elsewhere:
         say(f"Skipped, as another process is training them: {', '.join(elsewhere)}.")
     return [records.read(folder / run.id) for run in runs if records.finished(folder / run.id)]
-
-
-def interrupted(what: str, command: Sequence[str]) -> KeyboardInterrupt:
-    """Ctrl-C in `what`, with a text that says how to go on."""
-    return KeyboardInterrupt(
-        f"Stopped in {what}. Every finished epoch is kept; to go on, repeat the command:\n  {shlex.join(command)}"
-    )
 
 
 def here(work: Work) -> list[str]:
@@ -129,10 +124,7 @@ def here(work: Work) -> list[str]:
                 left.remove(run)
                 files.remove_unfinished(work.folder / run.id)
                 if not records.finished(work.folder / run.id):
-                    try:
-                        _train(run, work, clock)
-                    except KeyboardInterrupt:
-                        raise interrupted(run.label, work.command) from None
+                    _train(run, work, clock)
                 _clean(work.folder / run.id)
             clock.waiting.remove(run)
     return [run.label for run in left]

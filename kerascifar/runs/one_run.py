@@ -35,7 +35,6 @@ class Work:
     dataset: cifar10.Dataset
     folder: Path
     console: Console
-    command: Sequence[str]
     deterministic: bool
     build: Builder
     callbacks: Callbacks

@@ -253,7 +253,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, shapes, pr
     first.send_signal(signal.SIGINT)
     stopped = ended(first)
     assert stopped.returncode == 130 and "Traceback" not in stopped.stderr
-    assert "Stopped in A seed 0." in stopped.stderr and "to go on, repeat the command:" in stopped.stderr
+    assert "Stopped." in stopped.stderr and "to go on, repeat the command:" in stopped.stderr
     kept = finished_epochs(tmp_path)
     second = process(*words, cwd=tmp_path)
     line = next(line for line in second.stdout if "A seed 0 epoch " in line)
