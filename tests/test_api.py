@@ -17,10 +17,6 @@ from kerascifar import api
 from kerascifar.findings import compare
 from kerascifar.runs import environment, publish, records
 
-# Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
 ROW = api.Row("Mine", "mine", epochs=2, batch_size=100)
 NAMED = "dd97f823"  # the end of the folder's name of model1 trained as ROW says, seed 0, since the first version
 

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 from kerascifar.commands import options
 from kerascifar.common import errors
 from kerascifar.common.errors import UserError
+from kerascifar.common.load_keras import load_tensorflow
+from kerascifar.focus import methods
+from kerascifar.images import cifar10, photo
+from kerascifar.runs import records, selection
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from kerascifar.images import cifar10
-    from kerascifar.runs import records
 
 HELP = "draw where a trained model finds its evidence: image, focus map, and both"
 EXAMPLES = """
@@ -44,29 +46,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.common import drawing
-    from kerascifar.common.load_keras import load_tensorflow
     from kerascifar.focus import pictures
-    from kerascifar.images import cifar10
-    from kerascifar.runs import records
 
     _check_arguments(arguments)
     image = None
     if arguments.image is not None:
-        from kerascifar.images import photo
-
         image = photo.read(arguments.image)
     # A photo does not need CIFAR-10, but --data still selects the models that were trained on it.
     dataset = cifar10.load(arguments.data) if image is None or arguments.data is not None else None
     if dataset is not None:
-        _class_number(arguments.class_, dataset.class_names)
-        _class_number(arguments.against, dataset.class_names, "--against")
         _check_index(arguments.index, dataset)
-    pools = _pools(arguments.runs, dataset, arguments.published)
-    record, why = choose(pools, *_row_and_seed(arguments.row, arguments.seed))
+    row, seed = arguments.row, arguments.seed
+    if row is not None and seed is None:
+        row, seed = selection.parse(row)
+    record, why = _choose(arguments.runs, arguments.published, dataset, row, seed)
     class_names = tuple(record.dataset["class_names"])
     wanted = _class_number(arguments.class_, class_names)
     against = _class_number(arguments.against, class_names, "--against")
-    out = arguments.out or arguments.runs / "report" / "cam" / _file_name(arguments, record, dataset)
+    out = arguments.out or arguments.runs / "report" / "cam" / _file_name(arguments, record)
 
     print(why, flush=True)
     load_tensorflow("Focus maps")
@@ -105,27 +102,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="the picture to write (default: a file in RUNS/report/cam)"
     )
-    options.add_published(parser)
-    options.add_runs(parser)
-    options.add_data(parser)
-
-
-def _row_and_seed(row: str | None, seed: int | None) -> tuple[str | None, int | None]:
-    """`--row M6-seed0` names a seed as `--seed 0` does."""
-    from kerascifar.runs import selection
-
-    if row is None:
-        return None, seed
-    name, of_row = selection.parse(row)
-    if None not in (seed, of_row) and seed != of_row:
-        raise UserError(f"--row {row} and --seed {seed} name different seeds.\nUse only one of them.")
-    return name, of_row if seed is None else seed
+    options.add(parser, "--published", "--runs", "--data")
 
 
 def _check_arguments(arguments: argparse.Namespace) -> None:
     """Rejects wrong arguments before anything is loaded."""
     from kerascifar.common import drawing
-    from kerascifar.focus import methods
 
     if arguments.all and arguments.class_ is not None:
         raise UserError("--all draws every class, but --class only one.\nUse only one of them.")
@@ -163,28 +145,6 @@ def _check_index(index: int | None, dataset: cifar10.Dataset) -> None:
         )
 
 
-def _pools(runs: Path, dataset: cifar10.Dataset | None, published_only: bool) -> list[tuple[str, list[records.Record]]]:
-    """The user's records unless `published_only`, then the published ones. With a `dataset`, only those trained on it.
-
-    Without one, runs on CIFAR-10 come first, then the user's runs on synthetic data.
-    """
-    from kerascifar.runs import records
-
-    own = [] if published_only else records.list_records(runs)
-    published = records.list_records(records.PUBLISHED)
-    if dataset is not None:
-        own, published = (
-            [r for r in pool if all(r.dataset[part] == dataset.fingerprint[part] for part in ("train", "test"))]
-            for pool in (own, published)
-        )
-        return [("your runs", own), ("the published runs", published)]
-    return [
-        ("your runs", [r for r in own if not r.is_synthetic]),
-        ("the published runs", [r for r in published if not r.is_synthetic]),
-        ("your runs on synthetic data", [r for r in own if r.is_synthetic]),
-    ]
-
-
 def _what_to_explain(
     arguments: argparse.Namespace, image: np.ndarray | None, dataset: cifar10.Dataset | None, wanted: int | None
 ) -> tuple[np.ndarray, list[int | None], list[str]]:
@@ -209,93 +169,66 @@ def _what_to_explain(
     return np.stack([dataset.images[i] for i in indices]), classes, [pictures.describe(dataset, i) for i in indices]
 
 
-def _file_name(arguments: argparse.Namespace, record: records.Record, dataset: cifar10.Dataset | None) -> str:
+def _file_name(arguments: argparse.Namespace, record: records.Record) -> str:
     """`M6-seed0-airplane.png`, `M6-seed0-all.png`, `M6-seed0-index4711.png`, `M6-seed0-photo.png`."""
-    parts = [record.name, f"seed{record.seed}"]
-    if arguments.image is not None:
-        parts.append(arguments.image.stem)
-    if arguments.index is not None:
-        parts.append(f"index{arguments.index}")
-    if arguments.class_ is not None:
-        parts.append(arguments.class_)
-    if arguments.all:
-        parts.append("all")
-    if arguments.against is not None:
-        parts.append(f"not-{arguments.against}")
-    if arguments.method != "gradcam":
-        parts.append(arguments.method.replace("+", "p"))
-    if arguments.layer is not None:
-        parts.append(arguments.layer)
-    name = re.sub(r"[^\w.-]", "_", "-".join(parts))
+    parts = [
+        selection.short_name(record),
+        arguments.image and arguments.image.stem,
+        None if arguments.index is None else f"index{arguments.index}",
+        arguments.class_,
+        "all" if arguments.all else None,
+        arguments.against and f"not-{arguments.against}",
+        None if arguments.method == "gradcam" else arguments.method.replace("+", "p"),
+        arguments.layer,
+    ]
+    name = re.sub(r"[^\w.-]", "_", "-".join(filter(None, parts)))
     return name.encode()[:200].decode(errors="ignore") + ".png"  # a name may have 255 bytes
 
 
-def choose(
-    candidates: Sequence[tuple[str, Sequence[records.Record]]], row: str | None, seed: int | None
+def _choose(
+    runs: Path, published_only: bool, dataset: cifar10.Dataset | None, row: str | None, seed: int | None
 ) -> tuple[records.Record, str]:
-    """The record to explain, and a sentence that says why it was chosen.
+    """The run to explain, and a sentence that says why it was chosen.
 
     Args:
-        candidates: pools in order of preference, each with its name ("your runs", "the published runs"). The first pool
-            with a matching record is used.
-        row: only this row. By default the row with the best mean validation accuracy, over all its seeds, even those
-            whose weights were not kept.
-        seed: only this seed. By default the row's lowest.
+        dataset: only runs that were trained on it. Without one, runs on CIFAR-10 come before those on synthetic data.
+        row: by default the row with the best mean validation accuracy over all its seeds, even those whose weights were
+            not kept; full runs come before shortened ones.
+        seed: by default the row's lowest.
     Raises:
-        UserError: no record matches; the text lists the rows and seeds that exist.
+        UserError: there is no such run; the text lists the rows or seeds that exist.
     """
-    usable = [(name, _usable(pool)) for name, pool in candidates]
-    for name, pool in usable:
-        fitting = [r for r in pool if row in (None, r.name) and seed in (None, r.seed)]
-        if fitting:
-            everything = [r for other, all_ in candidates if other == name for r in all_ if not r.diverged]
-            groups = {key: [r for r in everything if r.group == key] for key in {r.group for r in fitting}}
-            best = min(groups.values(), key=_rank)
-            record = min((r for r in fitting if r.group == best[0].group), key=lambda r: r.seed)
-            rows = {r.name for r in fitting}
-            why = f"of {name}" if row or len(rows) == 1 else f"best validation accuracy of {name}"
+
+    def usable(run: records.Record) -> bool:
+        return not run.diverged and (dataset is None or run.dataset == run.dataset | dataset.fingerprint)
+
+    def accuracy(group: Sequence[records.Record]) -> float:
+        return statistics.fmean(r.results["validation"]["accuracy"] for r in group)
+
+    pools = selection.pools(runs, published_only, usable)
+    if dataset is None:
+        pools.sort(key=lambda pool: any(r.is_synthetic for r in pool))
+    for pool in pools:
+        if fitting := [r for r in pool if row in (None, r.name) and seed in (None, r.seed) and records.has_weights(r)]:
+            groups = [[r for r in pool if r.group == group] for group in {r.group for r in fitting}]
+            best = min(groups, key=lambda group: (group[0].shortened, -accuracy(group), group[0].label))
+            record = next(r for r in fitting if r in best)  # a pool is sorted by seed
+            whose = "the published runs" if selection.is_published(record) else "your runs"
+            why = f"of {whose}" if row or len(groups) == 1 else f"best validation accuracy of {whose}"
             epochs = f"{record.epochs_trained} epoch{'s' * (record.epochs_trained > 1)}"
             trial = f"; a shortened trial of {epochs}, not a result" * record.shortened
-            return record, f"{record.name}, seed {record.seed} ({why}: {_mean_accuracy(best):.2%}{trial})"
-    available = [r for _, pool in usable for r in pool]
-    if not available:
+            return record, f"{record.name}, seed {record.seed} ({why}: {accuracy(best):.2%}{trial})"
+    trained = [r for pool in pools for r in pool if records.has_weights(r)]
+    if not trained:
         raise UserError(
             "There is no trained model yet to draw focus maps for.\n"
             "Train one: `make experiment1` (all rows), or `make experiment1 ROWS=M6 EPOCHS=1` (one row, minutes). Runs "
             "kept elsewhere: --runs DIR.\nNothing was written."
         )
-    names = {r.name for r in available}
-    if row is not None and row not in names:
-        raise UserError(
-            f"--row {row}: no trained model of this row was found.\nRows that have one: {', '.join(sorted(names))}. "
-            f"{_did_you_mean(row, names)}To train another: `make experiment1 ROWS={row}` or `make experiment2 "
-            f"ROWS={row}`.\nNothing was written."
-        )
-    seeds = sorted({r.seed for r in available if row in (None, r.name)})
-    what = f"--row {row} --seed {seed}" if row else f"--seed {seed}"
+    of_row = [r for r in trained if row in (None, r.name)]
+    what = f"--seed {seed}" if of_row else f"--row {row}"
+    known = {f"{r.seed}" for r in of_row} or {r.name for r in trained}
     raise UserError(
-        f"{what}: no trained model with this seed was found.\nSeeds that have one: {', '.join(map(str, seeds))}. "
-        f"To train another: `make experiment1 SEEDS={seed}`.\nNothing was written."
+        f"{what}: no trained model was found.\n{errors.suggest(row or '', known)}\n"
+        f"To train another: `make experiment1 ROWS={row or 'M6'} SEEDS={seed or 0}`.\nNothing was written."
     )
-
-
-def _usable(pool: Sequence[records.Record]) -> list[records.Record]:
-    """The runs that did not diverge and whose weights were kept."""
-    from kerascifar.runs import records
-
-    return [r for r in pool if not r.diverged and records.has_weights(r)]
-
-
-def _mean_accuracy(group: Sequence[records.Record]) -> float:
-    return statistics.fmean(r.results["validation"]["accuracy"] for r in group)
-
-
-def _rank(group: Sequence[records.Record]) -> tuple[object, ...]:
-    """A sort key: full runs first, then by validation accuracy. Name and folder break ties, so the order is stable."""
-    first = group[0]
-    return (first.shortened, -_mean_accuracy(group), first.name, str(first.folder))
-
-
-def _did_you_mean(wrong: str, known: set[str]) -> str:
-    _, _, hint = errors.suggest(wrong, known).partition(" Did you mean ")
-    return f"Did you mean {hint} " if hint else ""

@@ -4,7 +4,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from kerascifar.commands import options
+from kerascifar.commands import options, training
+from kerascifar.common import terminal
+from kerascifar.findings import choices
+from kerascifar.runs import records
 
 HELP = "train candidates for the original's open choices and rank them by likelihood"
 EXAMPLES = """
@@ -18,19 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--epochs", type=int, metavar="N", help="at most N epochs: for a trial, whose ranking means nothing"
     )
-    options.add_jobs(parser)
-    options.add_data(parser)
-    options.add_runs(parser)
-    options.add_wide(parser)
-    options.add_json(parser)
+    options.add(parser, "--jobs", "--data", "--runs", "--wide", "--json")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.commands import training
-    from kerascifar.common import terminal
-    from kerascifar.findings import choices
     from kerascifar.output import tables
-    from kerascifar.runs import records
 
     how = training.Options(
         runs=arguments.runs,
@@ -40,10 +35,10 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         connect=training.connect_jobs(arguments.jobs),
     )
     questions, epochs = choices.read(), arguments.epochs
-    trained = training.train([run for q in questions for run in q.runs(q.rows, q.seeds[:1], epochs)], how).records
+    trained, *_ = training.train([run for q in questions for run in q.runs(q.rows, q.seeds[:1], epochs)], how)
     further = [run for q in questions for run in q.runs(choices.best_quarter(q, trained), q.seeds[1:], epochs)]
     if further:
-        trained += training.train(further, how).records
+        trained += training.train(further, how)[0]
     table = choices.table(trained, questions)
     if table.empty:
         print("No candidate has finished training yet, so there is nothing to rank.", file=sys.stderr)

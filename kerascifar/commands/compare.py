@@ -4,6 +4,9 @@ import argparse
 from collections.abc import Sequence
 
 from kerascifar.commands import options
+from kerascifar.common import terminal
+from kerascifar.findings import compare
+from kerascifar.runs import selection
 
 HELP = "show runs in one table, with paired differences from the first"
 EXAMPLES = """
@@ -17,17 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "names", nargs="+", metavar="RUN", help="a row, a row with a seed (M6-seed0), or a run's folder"
     )
-    options.add_published(parser)
-    options.add_runs(parser)
-    options.add_wide(parser)
-    options.add_json(parser)
+    options.add(parser, "--published", "--runs", "--wide", "--json")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.common import drawing, terminal
-    from kerascifar.findings import compare
+    from kerascifar.common import drawing
     from kerascifar.output import figures, tables
-    from kerascifar.runs import selection
 
     runs = compare.find(arguments.names, arguments.runs, arguments.published)
     table = compare.table(runs)

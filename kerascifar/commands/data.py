@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from kerascifar.commands import options
+from kerascifar.images import cifar10
 
 HELP = "find or download CIFAR-10, verify it, and describe it"
 EXAMPLES = """
@@ -15,13 +16,10 @@ data --data ~/cifar                       verify the files in this folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    options.add_data(parser)
-    options.add_json(parser)
+    options.add(parser, "--data", "--json")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.images import cifar10
-
     began = time.perf_counter()
     dataset = cifar10.load(arguments.data)
     out = sys.stderr if arguments.json else sys.stdout

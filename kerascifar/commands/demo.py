@@ -4,6 +4,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from kerascifar.commands import cam, training
+from kerascifar.common.load_keras import load_tensorflow
+from kerascifar.images import cifar10, drawn
+from kerascifar.training.rows import Experiment, Row
+
 HELP = "a short tour on drawn shapes, without data or network"
 EXAMPLES = """
 demo                                      two minutes on two cores
@@ -17,11 +22,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.commands import cam, training
-    from kerascifar.common.load_keras import load_tensorflow
-    from kerascifar.images import cifar10, drawn
-    from kerascifar.training.rows import Experiment, Row
-
     load_tensorflow("The demo's focus maps")
     out = arguments.out
     print(f"SYNTHETIC DATA: drawn shapes in CIFAR-10's format, in {out / 'data'}. Not CIFAR-10.", flush=True)

@@ -15,7 +15,9 @@ from kerascifar import __version__
 from kerascifar.commands import options
 from kerascifar.common import errors, files
 from kerascifar.common.errors import UserError
+from kerascifar.common.load_keras import load_keras
 from kerascifar.common.paths import CHECKOUT
+from kerascifar.images import cifar10
 
 HELP = "check this machine and suggest a fix for each problem"
 EXAMPLES = """
@@ -26,30 +28,19 @@ ROOM = 2**30  # bytes: enough for all rows with a few seeds, including checkpoin
 
 @dataclass(frozen=True)
 class Check:
-    """The result of one check.
-
-    Attributes:
-        what: the name of the check.
-        right: whether it passed.
-        found: the state that it found.
-        todo: what to do if it failed.
-    """
+    """The result of one check."""
 
     what: str
     right: bool
     found: str
-    todo: str = ""
+    todo: str = ""  # what to do if it is not right
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    options.add_data(parser)
-    options.add_runs(parser)
-    options.add_json(parser)
+    options.add(parser, "--data", "--runs", "--json")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.common.load_keras import load_keras
-
     load_keras()
     results = []
     for check in checks(arguments.runs, arguments.data):
@@ -68,30 +59,21 @@ def checks(runs: Path, source: Path | None) -> Iterator[Check]:
     from kerascifar.output import figures
     from kerascifar.runs import environment
 
-    yield _python()
+    yield Check("Python", True, f"{platform.python_version()}, {platform.system()} {platform.machine()}")
     code = environment.commit()
-    where = (
-        f"commit {code.name[:12]}{' with changes' if code.uncommitted else ''}" if code.name else "installed package"
-    )
+    where = "installed package"
     if code.problem:
-        where = f"commit unknown, as git does not tell it ({code.problem})"
-    todo = f"Do what git says. Until then, runs cannot be published: git -C {CHECKOUT} status"
+        where = f"commit unknown, because git fails ({code.problem})"
+    elif code.name:
+        where = f"commit {code.name[:12]}{' with changes' * bool(code.uncommitted)}"
+    todo = f"Follow git's advice. Until then, runs cannot be published: git -C {CHECKOUT} status"
     yield Check("kerascifar", not code.problem, f"{__version__}, {where}", todo)
     yield _packages()
     yield _device()
     missing = figures.graphviz_missing()
-    yield Check(
-        "Graphviz", missing is None, "draws architecture diagrams" if missing is None else "missing", missing or ""
-    )
+    yield Check("Graphviz", not missing, "missing" if missing else "draws architecture diagrams", missing or "")
     yield _images(source)
     yield _room(runs)
-
-
-def _python() -> Check:
-    version = platform.python_version()
-    right = (3, 11) <= tuple(map(int, platform.python_version_tuple()[:2])) < (3, 14)
-    found = f"{version}, {platform.system()} {platform.machine()}"
-    return Check("Python", right, found, "Expected 3.11, 3.12 or 3.13: make setup PYTHON=python3.13.")
 
 
 def _packages() -> Check:
@@ -134,8 +116,6 @@ def _device() -> Check:
 
 
 def _images(source: Path | None) -> Check:
-    from kerascifar.images import cifar10
-
     try:
         dataset = cifar10.load(source, download=False, say=lambda text: None)
     except UserError as problem:

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerascifar.commands import options
+from kerascifar.common import terminal
 from kerascifar.common.errors import UserError
+from kerascifar.common.load_keras import load_keras_to_count
+from kerascifar.runs import selection
+from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kerascifar.runs.records import Record
 
 HELP = "decide which of the original's claims hold"
 EXAMPLES = """
@@ -27,22 +30,19 @@ BESIDE = {"clean-images": [], "classes": ["class", "measure", "M6", "Model4", "d
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     out = options.RUNS / "report"
     parser.add_argument("--details", action="store_true", help="show the evidence, and the analyses beside it")
-    options.add_published(parser)
-    options.add_runs(parser)
+    options.add(parser, "--published", "--runs")
     parser.add_argument(
         "--claims", type=Path, metavar="FILE", help="decide the claims in this file (default: the original's claims)"
     )
     parser.add_argument(
         "--out", type=Path, default=out, metavar="DIR", help="folder for the tables (default: %(default)s)"
     )
-    options.add_json(parser)
+    options.add(parser, "--json")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.common import terminal
     from kerascifar.findings import claims
     from kerascifar.output import tables
-    from kerascifar.runs import selection
 
     declared = claims.read(arguments.claims or claims.CLAIMS)
     runs = selection.by_row(arguments.runs, arguments.published, lambda run: not run.shortened and not run.is_synthetic)
@@ -79,8 +79,6 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 
 def _beside(runs: "list[Record]", out: Path, console: "Console") -> list[str]:
     """Prints the analyses beside the verdicts and writes their tables; returns their names."""
-    from kerascifar.common import terminal
-    from kerascifar.common.load_keras import load_keras_to_count
     from kerascifar.findings import analyses
     from kerascifar.output import tables
 

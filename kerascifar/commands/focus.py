@@ -3,14 +3,15 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from kerascifar.commands import options
-from kerascifar.common import errors
+from kerascifar.common import errors, terminal
 from kerascifar.common.errors import UserError
-
-if TYPE_CHECKING:
-    from kerascifar.runs.records import Record
+from kerascifar.common.load_keras import load_keras, load_tensorflow
+from kerascifar.focus import methods
+from kerascifar.images import cifar10
+from kerascifar.runs import publish, records, selection
+from kerascifar.runs.records import Record
 
 HELP = "measure the focus maps of trained models on the test images"
 EXAMPLES = """
@@ -39,19 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="such as gradcam scorecam (default: gradcam)",
     )
     add("--images", type=int, metavar="N", help="only the first N test images")
-    options.add_published(parser)
-    options.add_data(parser)
-    options.add_runs(parser)
-    options.add_wide(parser)
-    options.add_json(parser)
+    options.add(parser, "--published", "--data", "--runs", "--wide", "--json")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.common import terminal
-    from kerascifar.common.load_keras import load_keras
-    from kerascifar.focus import measuring, methods
+    from kerascifar.focus import measuring
     from kerascifar.output import tables
-    from kerascifar.runs import records, selection
 
     for method in arguments.methods:
         methods.check_method(method)
@@ -81,17 +75,13 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     terminal.note(console, selection.described(selected))
     if any(map(selection.is_published, selected)) and not arguments.published:
         terminal.note(console, "The published runs' measurements are shown as they are; --published adds missing ones.")
-    terminal.note(console, f"What the measures are: {path.with_suffix('.md')}")
+    terminal.note(console, f"The measures are explained in {path.with_suffix('.md')}")
     return 0
 
 
 def _measure(runs: "list[Record]", arguments: argparse.Namespace) -> None:
     """Measures what is missing for these runs."""
-    from kerascifar.common import terminal
-    from kerascifar.common.load_keras import load_tensorflow
     from kerascifar.focus import measuring
-    from kerascifar.images import cifar10
-    from kerascifar.runs import publish
 
     dataset = cifar10.load(arguments.data)
     if other := [r for r in runs if r.dataset["test"] != dataset.fingerprint["test"]]:

@@ -9,7 +9,10 @@ from typing import Any
 
 from kerascifar.commands import options
 from kerascifar.common.errors import UserError, suggest
+from kerascifar.common.load_keras import load_keras_to_count
 from kerascifar.common.paths import EXPERIMENTS
+from kerascifar.focus import methods
+from kerascifar.training import models, rows
 
 HELP = "list the layers, parameters and cost of each model"
 EXAMPLES = """
@@ -21,13 +24,10 @@ models model4 --json                      one model, as input for another progra
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="MODEL", help="only these models, or the models of these rows")
-    options.add_json(parser)
+    options.add(parser, "--json")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.common.load_keras import load_keras_to_count
-    from kerascifar.training import models
-
     wanted = [_find(name) for name in arguments.names] or [(name, {}) for name in models.names()]
     load_keras_to_count()
     described = [_describe(name, options) for name, options in wanted]
@@ -37,8 +37,6 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 
 def _find(name: str) -> tuple[str, Mapping[str, Any]]:
     """A model's name and options: of the model `name`, or of the row `name` of the experiments in this folder."""
-    from kerascifar.training import models, rows
-
     if name in models.BUILDERS:
         return name, {}
     folder = Path("experiments") if Path("experiments").is_dir() else EXPERIMENTS
@@ -53,9 +51,6 @@ def _find(name: str) -> tuple[str, Mapping[str, Any]]:
 
 def _describe(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     import keras
-
-    from kerascifar.focus import methods
-    from kerascifar.training import models
 
     keras.backend.clear_session()  # layer names start afresh, as in a run
     network = models.build(name, **options)
@@ -89,12 +84,10 @@ def _text(model: dict[str, Any]) -> str:
         shape = "×".join(map(str, layer["output"]))
         lines.append(f"  {layer['layer']:<24}{layer['type']:<22}{shape:<18}{layer['parameters']:>10,}")
     last = model["last convolution"] or {"layer": "none", "grid": []}
-    return "\n".join(
-        [
-            *lines,
-            f"  trainable parameters {model['trainable parameters']:,}; total {model['parameters']:,} "
-            "(including BatchNormalization's moving statistics)",
-            f"  multiply-adds per image {model['multiply-adds per image']:,}",
-            f"  last Conv2D {last['layer']}, grid {'×'.join(map(str, last['grid'])) or 'none'}",
-        ]
-    )
+    lines += [
+        f"  trainable parameters {model['trainable parameters']:,}; total {model['parameters']:,} "
+        "(including BatchNormalization's moving statistics)",
+        f"  multiply-adds per image {model['multiply-adds per image']:,}",
+        f"  last Conv2D {last['layer']}, grid {'×'.join(map(str, last['grid'])) or 'none'}",
+    ]
+    return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -10,42 +10,30 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, metavar="DIR", help="CIFAR-10: a folder or a .tar.gz file")
+SHARED: dict[str, dict[str, Any]] = {
+    "--data": {"type": Path, "metavar": "DIR", "help": "CIFAR-10: a folder or a .tar.gz file"},
+    "--runs": {"type": Path, "default": RUNS, "metavar": "DIR", "help": "your runs (default: %(default)s)"},
+    "--published": {
+        "action": "store_true",
+        "help": "use the published runs (default: your runs of a row, or the published ones if you have none)",
+    },
+    "--wide": {"action": "store_true", "help": "print all columns"},
+    "--jobs": {
+        "type": int,
+        "default": 1,
+        "metavar": "N",
+        "help": "train N runs at once, which share this machine's cores and GPUs evenly; needs Ray (default: 1)",
+    },
+    "--json": {
+        "action": "store_true",
+        "help": "print the table as JSON on standard output, and everything else on standard error",
+    },
+}
 
 
-def add_runs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="your runs (default: %(default)s)")
-
-
-def add_published(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--published",
-        action="store_true",
-        help="use the published runs (default: your runs of a row, or the published ones if you have none)",
-    )
-
-
-def add_wide(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--wide", action="store_true", help="print all columns")
-
-
-def add_jobs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--jobs",
-        type=int,
-        default=1,
-        metavar="N",
-        help="train N runs at once, which share this machine's cores and GPUs evenly; needs Ray (default: 1)",
-    )
-
-
-def add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--json",
-        action="store_true",
-        help="print the table as JSON on standard output, and everything else on standard error",
-    )
+def add(parser: argparse.ArgumentParser, *names: str) -> None:
+    for name in names:
+        parser.add_argument(name, **SHARED[name])
 
 
 def as_json(table: "pd.DataFrame") -> str:

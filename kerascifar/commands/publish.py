@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kerascifar.commands import options
+from kerascifar.common import terminal
 from kerascifar.common.errors import UserError
+from kerascifar.common.load_keras import load_tensorflow
+from kerascifar.images import cifar10
+from kerascifar.runs import publish, selection
 
 HELP = "copy finished runs into experiments/results and update the tables and figures in README and docs/results"
 EXAMPLES = """
@@ -21,27 +25,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="your runs (M6-seed0), rows (M6: all seeds) or folders; without any, only tables and figures are updated",
     )
-    options.add_runs(parser)
-    options.add_data(parser)
+    options.add(parser, "--runs", "--data")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.common import terminal
-    from kerascifar.common.load_keras import load_tensorflow
-    from kerascifar.images import cifar10
-    from kerascifar.runs import records
-
     folders = [folder for name in arguments.names for folder in _folders(name, arguments.runs)]
     # Check that the pictures can be drawn before copying anything.
     dataset = cifar10.load(arguments.data)
     load_tensorflow("The focus maps of published runs")
     from kerascifar.focus import pictures
     from kerascifar.output import readme
-    from kerascifar.runs import publish
 
     for path in publish.publish(folders):
         print(path)
-    published = records.current(records.list_records(records.PUBLISHED))
+    (published,) = selection.pools(arguments.runs, published_only=True)
     if not published:
         raise UserError("Nothing has been published yet.\nName the folders of the finished runs to publish.")
     written = readme.write(published, lambda record: pictures.class_sheet(record, dataset))
@@ -51,8 +48,6 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 
 def _folders(name: str, runs: Path) -> list[Path]:
     """The folders of the user's runs with this name; a folder's path stays as it is, and `publish` checks it."""
-    from kerascifar.runs import selection
-
     row, seed = selection.parse(name)
     own = [r for r in selection.pools(runs)[0] if r.name == row and seed in (None, r.seed)]
     return [r.folder for r in own] or [Path(name)]

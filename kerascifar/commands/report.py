@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kerascifar.commands import options
+from kerascifar.common import terminal
 from kerascifar.common.errors import UserError
+from kerascifar.common.load_keras import load_tensorflow
+from kerascifar.images import cifar10
+from kerascifar.runs import selection
 
 HELP = "make the tables, figures and page from your runs and the published ones; update README and docs/results"
 EXAMPLES = """
@@ -16,18 +20,11 @@ report --out report                       the same as `make report`
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the output (default: RUNS/report)")
-    options.add_data(parser)
-    options.add_runs(parser)
+    options.add(parser, "--data", "--runs")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.common import terminal
-    from kerascifar.common.load_keras import load_tensorflow
-    from kerascifar.images import cifar10
-    from kerascifar.runs import records, selection
-
-    own = records.current(records.list_records(arguments.runs))
-    published = records.current(records.list_records(records.PUBLISHED))
+    own, published = selection.pools(arguments.runs)
     if not own and not published:
         raise UserError(
             f"There is no finished run in {arguments.runs}, and there are no published runs.\n"

@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerascifar.commands import options
+from kerascifar.commands import options, training
 from kerascifar.common.errors import UserError
+from kerascifar.runs import cluster
+from kerascifar.training import rows
 
 if TYPE_CHECKING:
     from kerascifar.runs.experiment import Executor
@@ -36,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="bit-identical results on a GPU, but slower (not needed on a CPU)",
     )
     add("--tensorboard", action="store_true", help="log curves, graph and the focus maps of each epoch for TensorBoard")
-    options.add_jobs(parser)
+    options.add(parser, "--jobs")
     add(
         "--executor",
         choices=["local", "ray"],
@@ -51,16 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URI",
         help="with --executor ray: the storage if nodes share no folder, such as s3://bucket/runs",
     )
-    options.add_data(parser)
-    options.add_runs(parser)
-    options.add_wide(parser)
-    options.add_json(parser)
+    options.add(parser, "--data", "--runs", "--wide", "--json")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.commands import training
-    from kerascifar.training import rows
-
     connect = _connect(arguments)
     # Check the configuration before the data, and both before loading TensorFlow.
     experiment = rows.read(rows.find(arguments.experiment))
@@ -96,14 +92,11 @@ def _connect(arguments: argparse.Namespace) -> "Callable[[], Executor] | None":
         if given:
             raise UserError(f"--{given[0].replace('_', '-')} needs --executor ray.")
     else:
-        from kerascifar.runs import cluster
-
         return lambda: cluster.connect(
             arguments.address,
             cpus_per_run=1 if arguments.cpus_per_run is None else arguments.cpus_per_run,
             gpus_per_run=arguments.gpus_per_run or 0,
             storage=arguments.storage,
         )
-    from kerascifar.commands import training
 
     return training.connect_jobs(arguments.jobs, arguments.gpus_per_run)

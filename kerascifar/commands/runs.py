@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kerascifar.commands import options
-from kerascifar.common import errors
+from kerascifar.common import errors, terminal
+from kerascifar.runs import records, selection
+from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kerascifar.runs.records import Record
 
 HELP = "list finished runs, yours and the published ones, with their short names"
 EXAMPLES = """
@@ -26,16 +27,11 @@ NOTE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    options.add_published(parser)
-    options.add_runs(parser)
-    options.add_wide(parser)
-    options.add_json(parser)
+    options.add(parser, "--published", "--runs", "--wide", "--json")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.common import terminal
     from kerascifar.output import tables
-    from kerascifar.runs import records, selection
 
     found = [run for pool in selection.pools(arguments.runs, arguments.published) for run in pool]
     whole = arguments.wide or arguments.json
@@ -59,12 +55,10 @@ def _each(found: "Sequence[Record]") -> "pd.DataFrame":
     """One line per run."""
     import pandas as pd
 
-    from kerascifar.runs import records, selection
-
     lines = [
         {
             "run": selection.short_name(r),
-            "whose": "published" if selection.is_published(r) else "yours",
+            "whose": selection.whose(r),
             "experiment": r.experiment,
             "epochs": r.epochs_trained,
             # Candidates are ranked without test figures.
@@ -82,19 +76,18 @@ def _by_row(found: "Sequence[Record]") -> "pd.DataFrame":
     import pandas as pd
 
     from kerascifar.output import tables
-    from kerascifar.runs import selection
 
-    rows: dict[tuple[bool, str, str], list[Record]] = {}
+    rows: dict[tuple[str, str, str], list[Record]] = {}
     for r in found:
-        rows.setdefault((selection.is_published(r), r.experiment, r.name), []).append(r)
+        rows.setdefault((selection.whose(r), r.experiment, r.name), []).append(r)
     lines: list[dict[str, str]] = []
-    for (published, _, name), runs in rows.items():
+    for (whose, _, name), runs in rows.items():
         shares = pd.Series([100 * r.results["test"]["accuracy"] for r in runs])
         lines.append(
             {
                 "row": name,
                 "seeds": _seeds([r.seed for r in runs]),
-                "whose": "published" if published else "yours",
+                "whose": whose,
                 "test accuracy (n)": tables.spread(shares.mean(), shares.std(), len(runs)),
                 "remarks": _remarks(runs[0]),
             }

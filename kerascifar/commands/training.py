@@ -9,48 +9,31 @@ from typing import TYPE_CHECKING, Any
 from kerascifar.commands.options import as_json
 from kerascifar.common import files, machine, terminal
 from kerascifar.common.errors import UserError
+from kerascifar.common.load_keras import load_keras
+from kerascifar.images import cifar10
+from kerascifar.images.cifar10 import Dataset
+from kerascifar.runs import cluster, records
+from kerascifar.runs.records import Record
+from kerascifar.training.rows import Run
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kerascifar.images.cifar10 import Dataset
     from kerascifar.runs.experiment import Executor
-    from kerascifar.runs.records import Record
-    from kerascifar.training.rows import Run
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a command trains.
-
-    Attributes:
-        runs: the folder for all runs.
-        data: where CIFAR-10 is; None searches the usual places.
-        command: the command line that resumes an interrupted training.
-        json: print the table as JSON on standard output, and everything else on standard error.
-        wide: print all columns of the table.
-        deterministic: see `device.prepare`.
-        tensorboard: write logs for TensorBoard.
-        connect: makes the executor; None trains in this process.
-    """
+    """How a command trains: mostly its options of the same names."""
 
     runs: Path
     data: Path | None
-    command: Sequence[str]
+    command: Sequence[str]  # resumes an interrupted training
     json: bool = False
     wide: bool = False
     deterministic: bool = False
     tensorboard: bool = False
-    connect: "Callable[[], Executor] | None" = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The result of `train`: the records of finished runs, the images, and the console to print to."""
-
-    records: "list[Record]"
-    dataset: "Dataset"
-    console: "Console"
+    connect: "Callable[[], Executor] | None" = None  # makes the executor; None trains in this process
 
 
 def connect_jobs(jobs: int, gpus_per_run: float | None = None) -> "Callable[[], Executor] | None":
@@ -67,20 +50,11 @@ def connect_jobs(jobs: int, gpus_per_run: float | None = None) -> "Callable[[], 
         )
     if jobs == 1:
         return None
-
-    def connect() -> "Executor":
-        from kerascifar.runs import cluster
-
-        return cluster.side_by_side(jobs, gpus_per_run)
-
-    return connect
+    return functools.partial(cluster.connect, cpus_per_run=available // jobs, gpus_per_run=gpus_per_run, jobs=jobs)
 
 
-def train(runs: "Sequence[Run]", options: Options) -> Outcome:
-    """Trains the runs that are not finished, and returns the records of all."""
-    from kerascifar.common.load_keras import load_keras
-    from kerascifar.images import cifar10
-
+def train(runs: Sequence[Run], options: Options) -> "tuple[list[Record], Dataset, Console]":
+    """Trains the runs that are not finished; returns the records of all, the images, and the console to print to."""
     dataset = cifar10.load(options.data)
     files.check_writable(options.runs / "report")  # if it is read-only, fail before hours of training, not after
     execute = options.connect() if options.connect else None
@@ -107,23 +81,22 @@ def train(runs: "Sequence[Run]", options: Options) -> Outcome:
         ornaments=ornaments.left_out,
         **callbacks,
     )
-    return Outcome(trained, dataset, console)
+    return trained, dataset, console
 
 
-def train_and_show(runs: "Sequence[Run]", options: Options) -> int:
+def train_and_show(runs: Sequence[Run], options: Options) -> int:
     """Trains, then prints the experiment's table and writes its tables and figures; returns the exit status."""
-    outcome = train(runs, options)
-    if not outcome.records:
+    own, dataset, console = train(runs, options)
+    if not own:
         if options.json:
             print("[]")
         return 0
     from kerascifar.output import report, tables
-    from kerascifar.runs import records
 
-    own, console, name = outcome.records, outcome.console, outcome.records[0].experiment
-    everything = [] if outcome.dataset.is_synthetic else records.current(records.list_records(records.PUBLISHED))
+    name = own[0].experiment
+    everything = [] if dataset.is_synthetic else records.current(records.list_records(records.PUBLISHED))
     published = [r for r in everything if r.experiment == name]
-    table, title = tables.results(own, published), f"{name} on {outcome.dataset.name}"
+    table, title = tables.results(own, published), f"{name} on {dataset.name}"
     if options.json:
         print(as_json(table))
     elif options.wide:

@@ -4,6 +4,11 @@ import argparse
 from collections.abc import Sequence
 
 from kerascifar.commands import options
+from kerascifar.common.load_keras import load_keras
+from kerascifar.common.terminal import Console
+from kerascifar.images import cifar10
+from kerascifar.runs import selection
+from kerascifar.training.rows import Run
 
 HELP = "train a published run again and compare the results"
 EXAMPLES = """
@@ -15,25 +20,22 @@ verify M3 --seed 12                       the run with this seed
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("row", metavar="ROW", help="a row, such as M3, or one of its runs, such as M3-seed1")
     parser.add_argument("--seed", type=int, metavar="SEED", help="the seed (default: the first published one)")
-    options.add_data(parser)
-    options.add_runs(parser)
+    options.add(parser, "--data", "--runs")
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.common.load_keras import load_keras
-    from kerascifar.images import cifar10
-
     load_keras()
-    from kerascifar.common.terminal import Console
-    from kerascifar.runs import selection, verify
+    from kerascifar.runs import experiment, verify
 
-    row, of_row = selection.parse(arguments.row)
-    theirs, spread = verify.published(row, arguments.seed if of_row is None else of_row)
+    name = arguments.row if arguments.seed is None else f"{arguments.row}-seed{arguments.seed}"
+    theirs, *_ = selection.find(name, arguments.runs, published_only=True)
+    spread = selection.find(theirs.name, arguments.runs, published_only=True)
     print(selection.described([theirs]), flush=True)
     dataset = cifar10.load(arguments.data)
-    mine = verify.again(theirs, dataset, arguments.runs / "verify", Console(), command)
-    if mine is None:
+    run = Run(theirs.experiment, theirs.row, theirs.seed)
+    trained = experiment.train([run], dataset, arguments.runs / "verify", Console(), command)
+    if not trained:  # another process is training it
         return 0
-    same, lines = verify.judge(theirs, mine, spread)
+    same, lines = verify.judge(theirs, trained[0], spread)
     print("\n".join(lines))
     return 0 if same else 1

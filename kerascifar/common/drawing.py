@@ -27,7 +27,7 @@ def check_suffix(path: Path) -> None:
     """Raises a `UserError` unless `save` can write the format that the suffix of `path` names."""
     if path.suffix.lower() not in METADATA:
         raise UserError(
-            f"{path}: cannot write a picture with {(path.suffix and f'the suffix {path.suffix}') or 'no suffix'}.\n"
+            f"{path}: cannot write a picture with {f'the suffix {path.suffix}' if path.suffix else 'no suffix'}.\n"
             f"Expected a name that ends in one of: {', '.join(METADATA)}.\nNothing was written."
         )
 
@@ -35,7 +35,7 @@ def check_suffix(path: Path) -> None:
 def save(draw: Callable[[], Figure], path: Path) -> None:
     """Writes the figure that `draw` returns as PNG, SVG or PDF, according to the suffix.
 
-    The write is atomic, the bytes always the same: the user's matplotlibrc is not used.
+    The write is atomic. The bytes are always the same, because the user's matplotlibrc is ignored.
 
     Raises:
         UserError: the suffix is not one of these.
@@ -44,7 +44,7 @@ def save(draw: Callable[[], Figure], path: Path) -> None:
     metadata = METADATA[path.suffix.lower()]
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        # Texts are shown literally: between two dollar signs, which file names may contain, stands no formula.
+        # Text is shown literally: file names may contain dollar signs, which would otherwise enclose a formula.
         matplotlib.rcParams.update({"svg.hashsalt": "kerascifar", "text.parse_math": False})
         figure = draw()
         if path.suffix.lower() == ".png":

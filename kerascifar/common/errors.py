@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 INTERRUPTED = 130
 UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
 USER_ERROR = 2
-# What is printed for these where the output's encoding lacks them; "?" for others.
+# Printed instead of these where the output's encoding lacks them; "?" stands for any other.
 PLAIN = dict(zip("◀✓✗·×±−–—…’", "<+-|x~---.'", strict=True))
 
 # In the exceptions of TensorFlow, JAX and PyTorch.
@@ -42,11 +42,9 @@ def printable(text: str) -> str:
 
 def _from_os(error: OSError) -> str:
     """Explains a failed file operation in one paragraph."""
-    denied = "It may not be written or read. Change its permissions or choose another place (--runs, --out)."
+    denied = "You may not read or write it. Change its permissions or choose another place (--runs, --out)."
     in_the_way = "A file is in the way of a folder. Move it away or choose another place (--runs, --out)."
-    no_locks = (
-        "Its file system has no locks, without which two commands could train the same run. Use another (--runs)."
-    )
+    no_locks = "Its file system has no locks, so two commands could train the same run. Use another one (--runs)."
     advice = {
         errno.ENOSPC: "The disk is full. Free some space, or choose a folder on another disk (--runs, --out).",
         errno.EDQUOT: "The disk quota is used up. Free some space, or choose another folder (--runs, --out).",
@@ -74,7 +72,7 @@ def run(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | No
 
     A `UserError`, a failed file operation or too little memory is printed as one paragraph on standard error and
     returns 2; Ctrl-C returns 130. A closed pipe (`… | head`) ends the command quietly. Any other exception returns 70,
-    and its traceback is in a file. Whatever is printed, a character that the output's encoding lacks is no error.
+    and its traceback is written to a file. Characters that the output's encoding lacks are replaced.
     """
     stopped = False
 
@@ -121,13 +119,13 @@ def _prepare_streams() -> None:
 
 
 def _replaced(error: UnicodeError) -> tuple[str, int]:
-    """What is printed instead of characters that the encoding lacks; see the module `codecs`."""
+    """Replaces characters that the encoding lacks; see the module `codecs`."""
     assert isinstance(error, UnicodeEncodeError)
     return "".join(PLAIN.get(c, "?") for c in error.object[error.start : error.end]), error.end
 
 
 def _without_output(status: int) -> int:
-    """Returns `status`. What standard output still holds is dropped, so that Python does not fail on it at the end."""
+    """Returns `status`, after dropping what standard output still holds, on which Python would fail at exit."""
     if sys.__stdout__ and sys.stdout is sys.__stdout__:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
     return status

@@ -12,7 +12,7 @@ from kerascifar.common.errors import UserError
 _CHATTER = re.compile(
     r"I\d{4} |WARNING: All log messages before absl::InitializeLog|To enable the following instructions"
 )
-# Settings of Keras, with which the models are meant. A user's keras.json may differ, for other programs.
+# The settings of Keras that the models assume. A user's keras.json may have others, for other programs.
 _SETTINGS = {
     "floatx": "float32",
     "epsilon": 1e-7,
@@ -57,7 +57,7 @@ def load_tensorflow(what: str) -> None:
 
 
 def check_settings() -> None:
-    """Raises a `UserError` if the program uses Keras with settings for which the models are not meant."""
+    """Raises a `UserError` if the program uses Keras with other settings than the models assume."""
     import keras
 
     for name, expected in _SETTINGS.items():

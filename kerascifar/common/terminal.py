@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Console(rich.console.Console):
-    """Rich's, which would end the process with status 1 when nobody reads its output any more."""
+    """Rich's console, but a closed pipe raises an exception instead of ending the process with status 1."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -56,7 +56,7 @@ def say(console: rich.console.Console, text: str) -> None:
     """Prints `text` unchanged: no markup, highlighting or wrapping. "?" stands for what the output cannot show.
 
     Raises:
-        KeyboardInterrupt: nobody reads the output any more (`… | head`).
+        KeyboardInterrupt: the output's reader has gone (`… | head`).
     """
     text = text.encode(console.encoding, "replace").decode(console.encoding)
     try:

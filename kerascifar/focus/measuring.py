@@ -1,13 +1,13 @@
 """Measures where a trained run looks on the test images (`measures.py`), and stores the result beside its record.
 
-Each kind of map is measured on each test image: the methods of `methods.py`, and two baselines that know nothing of the
-model. docs/focus-measures.md says what each measure asks, and how it can be fooled.
+Each kind of map is measured on each test image: the methods of `methods.py`, and two baselines that do not depend on
+the model. docs/focus-measures.md explains what each measure asks, and how it can be fooled.
 """
 
 import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,15 +47,12 @@ NOTE = (
 def missing(record: Record, kinds: Sequence[str], count: int) -> list[str]:
     """The kinds of map that have not yet been measured on `count` images."""
     measured = measurements.read(record)
-    return [
-        kind
-        for kind in kinds
-        if any(
-            len(measured.get(f"{kind}/{measure}", ())) < count
-            for measure in MEASURES
-            if kind not in BASELINES or measure not in SANITY
-        )
-    ]
+
+    def is_missing(kind: str) -> bool:
+        expected = MEASURES.keys() - SANITY.keys() if kind in BASELINES else MEASURES
+        return any(len(measured.get(f"{kind}/{measure}", ())) < count for measure in expected)
+
+    return list(filter(is_missing, kinds))
 
 
 def measure(
@@ -76,8 +73,8 @@ def measure(
     """
     network = records.load_model(record)
     mosaics, quarter, _ = measures.mosaics(images, labels)
-    behind = images[measures.partners(labels)[:count]]
-    shown = _Shown(images[:count], labels[:count], mosaics[:count], quarter[:count], behind)
+    behind = images[measures.partners(labels)[:count]]  # each image's new background comes from one of these
+    shown = (images[:count], labels[:count], mosaics[:count], quarter[:count], behind)
     for kind in missing(record, kinds, count):
         whole = measurements.read(record)
         for name, values in _measured(network, shown, kind, partial(tick, f"{record.label}, {kind}")).items():
@@ -87,32 +84,25 @@ def measure(
         files.write(record.folder / measurements.FOCUS, partial(np.savez_compressed, **whole))  # type: ignore[arg-type]
 
 
-class _Shown(NamedTuple):
-    """The images that are shown to every model."""
-
-    images: np.ndarray
-    labels: np.ndarray
-    mosaics: np.ndarray
-    quarter: np.ndarray
-    behind: np.ndarray  # for each image, the one that its new background comes from
-
-
 def parts(count: int) -> Iterator[slice]:
     """The batches of images that are measured together."""
     return (slice(start, start + AT_ONCE) for start in range(0, count, AT_ONCE))
 
 
 def _measured(
-    network: "keras.Sequential", shown: _Shown, kind: str, tick: Callable[[], object]
+    network: "keras.Sequential", shown: Sequence[np.ndarray], kind: str, tick: Callable[[], object]
 ) -> dict[str, np.ndarray]:
-    """All measures of one kind of map."""
+    """All measures of one kind of map.
+
+    shown: images, labels, mosaics, the quarter of each image in its mosaic, and the images behind.
+    """
 
     def predict(pictures: np.ndarray) -> np.ndarray:
         return np.asarray(network.predict_on_batch(pictures))  # `predict` takes nearly twice as long for so few images
 
     fresh = _with_random_weights(network)
     results: dict[str, list[np.ndarray]] = {}
-    for part in parts(len(shown.images)):
+    for part in parts(len(shown[0])):
         x, y, mosaics, quarter, behind = (values[part] for values in shown)
         maps = _maps(network, x, y, kind)
         values = {
@@ -180,7 +170,8 @@ def _placed(network: "keras.Sequential", grids: np.ndarray, kind: str) -> np.nda
     if max(grids.shape[1:]) * CELL <= 32:
         return on_image
     cells = on_image.reshape(len(grids), 32 // CELL, CELL, 32 // CELL, CELL).mean(axis=(2, 4))
-    return methods.placed(cells, (CELL - 1) / 2, CELL)
+    place = ((CELL - 1) / 2, CELL)
+    return methods.placed(cells, place, place)
 
 
 def _by_chance(row: Row, kind: str, count: int = 500) -> float:
@@ -206,6 +197,13 @@ def _with_random_weights(network: "keras.Sequential") -> "keras.Sequential":
     return keras.models.clone_model(network)
 
 
+def _mean(runs: list[dict[str, np.ndarray]], value: str, count: int) -> float:
+    """The mean over the first `count` images of each run that has this value, then over runs; NaN without any."""
+    values = [run[value][:count].astype("float64") for run in runs if value in run]
+    means = [float(v[~np.isnan(v)].mean()) for v in values if not np.isnan(v).all()]
+    return float(np.mean(means)) if means else np.nan
+
+
 def table(trained: Sequence[Record]) -> "pd.DataFrame":
     """For each row and kind of map, the mean of every measure over images and seeds.
 
@@ -214,27 +212,25 @@ def table(trained: Sequence[Record]) -> "pd.DataFrame":
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    for (experiment, name), row in {(r.experiment, r.name): r.row for r in trained}.items():
-        runs = [
-            values for r in trained if (r.experiment, r.name) == (experiment, name) and (values := measurements.read(r))
-        ]
+    rows: dict[tuple[str, str], list[Record]] = {}
+    for record in trained:
+        rows.setdefault((record.experiment, record.name), []).append(record)
+    for (_, name), of_row in rows.items():
+        runs = [measurements.read(record) for record in of_row]
         kinds = [kind for kind in KINDS if any(f"{kind}/road" in run for run in runs)]
         count = min((len(run[f"{kind}/road"]) for run in runs for kind in kinds if f"{kind}/road" in run), default=0)
         for kind in kinds:
             measured = [run for run in runs if f"{kind}/road" in run]
-
-            def mean(value: str, measured: list[dict[str, np.ndarray]] = measured, count: int = count) -> float:
-                runs_values = [run[value][:count].astype("float64") for run in measured if value in run]
-                means = [float(v[~np.isnan(v)].mean()) for v in runs_values if not np.isnan(v).all()]
-                return float(np.mean(means)) if means else np.nan
-
             line: dict[str, Any] = {"row": name, "map": methods.title(kind) if kind in methods.METHODS else kind}
             line |= {"n": len(measured), "images": count}
-            line |= {measure: factor * mean(f"{kind}/{measure}") for measure, factor in MEASURES.items()}
-            line["by chance"] = _by_chance(row, kind)
+            line |= {
+                measure: factor * _mean(measured, f"{kind}/{measure}", count) for measure, factor in MEASURES.items()
+            }
+            line["by chance"] = _by_chance(of_row[-1].row, kind)
             for column, value in (("empty", "border"), ("empty on mosaics", "pointing")):
-                empty = [np.isnan(run[f"{kind}/{value}"][:count]).mean() for run in measured]
-                line[column] = 100 * float(np.mean(empty))
-            line["mosaics right"] = 100 * mean("mosaic_right")
+                line[column] = 100 * float(
+                    np.mean([np.isnan(run[f"{kind}/{value}"][:count]).mean() for run in measured])
+                )
+            line["mosaics right"] = 100 * _mean(measured, "mosaic_right", count)
             lines.append(line)
     return pd.DataFrame(lines).dropna(axis=1, how="all")

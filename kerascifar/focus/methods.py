@@ -4,7 +4,7 @@ import contextlib
 import io
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,9 +102,8 @@ def focus_maps(
         images. All zero if there is no evidence for the class, or the same evidence everywhere.
     """
     # Stretched before as well: a map that is constant on the layer's grid becomes a patch once it is on the image.
-    return _stretched(
-        on_image(model, _stretched(evidence(model, images, labels, layer, method, against)), layer, method)
-    )
+    grids = _stretched(evidence(model, images, labels, layer, method, against))
+    return _stretched(on_image(model, grids, layer, method))
 
 
 def on_image(
@@ -114,7 +113,7 @@ def on_image(
     if method in OF_PIXELS:
         return grids
     name = chosen_layer(model, layer)
-    return placed(grids, *zip(*(cells(model, name, axis) for axis in (0, 1)), strict=True))
+    return placed(grids, cells(model, name, 0), cells(model, name, 1))
 
 
 def evidence(
@@ -162,17 +161,12 @@ def evidence(
     clone.set_weights(model.get_weights())
     if method == "contrast":
         against = _strongest_other(clone, images, labels) if against is None else against
+    explain = _explainer(clone, name, method)
     with _fixed_random_numbers():
-        make, options = _maker(clone, name, method)
-        parts = [
-            make(
-                _score(labels[part], None if against is None else against[part]),
-                images[part],
-                **options,
-            )
-            for part in (slice(start, start + BATCH) for start in range(0, len(images), BATCH))
-        ]
-    maps = np.concatenate([np.asarray(part, np.float32) for part in parts])
+        parts = [slice(start, start + BATCH) for start in range(0, len(images), BATCH)]
+        others = [None if against is None else against[part] for part in parts]
+        found = [explain(_score(labels[p], other), images[p]) for p, other in zip(parts, others, strict=True)]
+    maps = np.concatenate(found).astype(np.float32)
     lost = ~np.isfinite(maps).all(axis=(1, 2))
     if lost.any():
         if not np.isfinite(np.asarray(clone(images[lost], training=False))).all():
@@ -189,8 +183,8 @@ def _in_float32(layer: "keras.layers.Layer") -> "keras.layers.Layer":
     return type(layer).from_config(config)
 
 
-def _maker(model: "keras.Sequential", layer: str | None, method: str) -> tuple[Any, dict[str, Any]]:
-    """tf-keras-vis's object for a method, and the options to call it with."""
+def _explainer(model: "keras.Sequential", layer: str | None, method: str) -> Callable[[Any, np.ndarray], np.ndarray]:
+    """tf-keras-vis's function from a score and images to maps, without its messages."""
     with warnings.catch_warnings():
         # tf-keras-vis 0.8.7 imports from an old SciPy namespace, which SciPy < 2, as we pin it, calls deprecated.
         warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*scipy.ndimage.interpolation")
@@ -200,26 +194,22 @@ def _maker(model: "keras.Sequential", layer: str | None, method: str) -> tuple[A
         from tf_keras_vis.saliency import Saliency
         from tf_keras_vis.scorecam import Scorecam
     if method in OF_PIXELS:
-        return _quietly(Saliency(model)), {
-            "normalize_map": False,
-            "smooth_samples": SMOOTH if method == "smoothgrad" else 0,
-        }
-    options: dict[str, Any] = {
-        "penultimate_layer": layer,
-        "seek_penultimate_conv_layer": False,
-        "normalize_cam": False,
-        "expand_cam": False,
-    }
-    if method == "scorecam":
-        options["batch_size"] = BATCH
-    kinds = {
-        "gradcam": Gradcam,
-        "contrast": Gradcam,
-        "gradcam++": GradcamPlusPlus,
-        "layercam": Layercam,
-        "scorecam": Scorecam,
-    }
-    return _quietly(kinds[method](model)), options
+        kind: Any = Saliency
+        options: dict[str, Any] = {"normalize_map": False, "smooth_samples": SMOOTH if method == "smoothgrad" else 0}
+    else:
+        kinds = {"gradcam++": GradcamPlusPlus, "layercam": Layercam, "scorecam": Scorecam}
+        kind = kinds.get(method, Gradcam)
+        options = {"penultimate_layer": layer, "seek_penultimate_conv_layer": False}
+        options |= {"normalize_cam": False, "expand_cam": False}
+        options |= {"batch_size": BATCH} if method == "scorecam" else {}
+    make = kind(model)
+
+    def explain(score: Any, images: np.ndarray) -> np.ndarray:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # Score-CAM shows progress bars
+            warnings.filterwarnings("ignore", message="(?s).*structure of `inputs` doesn't match")  # inputs in a list
+            return np.asarray(make(score, images, **options))
+
+    return explain
 
 
 def _score(labels: np.ndarray, against: np.ndarray | None = None) -> Any:
@@ -240,17 +230,6 @@ def _strongest_other(model: "keras.Sequential", images: np.ndarray, labels: np.n
     logits = np.array(model.predict(images, batch_size=BATCH, verbose=0))
     np.put_along_axis(logits, labels[:, None].astype("int64"), -np.inf, axis=1)
     return np.asarray(logits.argmax(axis=1))
-
-
-def _quietly(make: Any) -> Any:
-    """Hides Score-CAM's progress bars, and Keras's warning about the library's inputs in a list."""
-
-    def silent(*arguments: Any, **options: Any) -> Any:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="(?s).*structure of `inputs` doesn't match")
-            return make(*arguments, **options)
-
-    return silent
 
 
 @contextlib.contextmanager
@@ -295,18 +274,17 @@ def cells(model: "keras.Sequential", layer: str, axis: int = 0) -> tuple[float, 
     return start, float(pitch)
 
 
-def placed(grids: np.ndarray, start: "float | tuple[float, float]", pitch: "float | tuple[float, float]") -> np.ndarray:
-    """(n, rows, columns) → (n, 32, 32): linear between the cells' centres (see `cells`), and 0 beyond the cells.
+def placed(grids: np.ndarray, rows: tuple[float, float], columns: tuple[float, float]) -> np.ndarray:
+    """(n, rows, columns) → (n, 32, 32): linear between the cells' centres, and 0 beyond the cells.
 
-    start and pitch: one for both axes, or a pair for rows and columns.
+    rows and columns: the cells' start and pitch on each axis, see `cells`.
 
     A cell extends half a pitch around its centre; beyond that, its value fades to 0 within another half. tf-keras-vis
     would put the outermost cells on the image's outermost pixels, up to 5.5 pixels away from where they lie.
     """
     weights = []
-    starts, pitches = np.broadcast_to(start, 2), np.broadcast_to(pitch, 2)
-    for size, first, distance in zip(grids.shape[1:], starts, pitches, strict=True):
-        place = (np.arange(32) - first) / distance
+    for size, (start, pitch) in zip(grids.shape[1:], (rows, columns), strict=True):
+        place = (np.arange(32) - start) / pitch
         inside = np.clip(place, 0, size - 1)
         weight = np.maximum(1 - np.abs(inside[:, None] - np.arange(size)), 0)  # (32, size)
         weight *= np.clip(2 - 2 * np.abs(place - inside), 0, 1)[:, None]

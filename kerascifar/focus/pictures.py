@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from scipy import special
 
 from kerascifar.common import drawing, errors
@@ -18,13 +22,11 @@ from kerascifar.training import models
 
 if TYPE_CHECKING:
     import keras
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
 
 # Of all focus maps: brightness grows evenly with the evidence, and the order of colours survives any colour vision and
 # print in grey. The original's rainbow has bright bands where nothing special happens.
 COLOURS = "inferno"
+TICKS = (0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of the colour bar
 OPACITY = 0.6  # of a map over its image
 WRONG = "#c2321f"  # frames the image if the prediction is wrong
 
@@ -98,18 +100,15 @@ def describe(dataset: cifar10.Dataset, index: int) -> str:
     return f"{part} image {index} ({dataset.class_names[dataset.labels[index]]})"
 
 
-def panel(focus: Focus, record: records.Record, made_by: str) -> "Figure":
+def panel(focus: Focus, record: records.Record, made_by: str) -> Figure:
     """The image | its focus map with a colour bar | the map over the image. made_by: see `way`."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(9, 3.9), layout="constrained")
     axes = figure.subplots(1, 3)
     heat = _tiles(axes, focus)
     for tile, title in zip(axes, ["image", f"focus map ({made_by})", "map over the image"], strict=True):
         tile.set_title(title, fontsize=11)
-    bar = figure.colorbar(heat, ax=axes[1], ticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0], fraction=0.046, pad=0.04)
-    bar.ax.tick_params(labelsize=9)
-    evidence = f"evidence for: {focus.explained} · predicted: {_prediction(focus)}{_nothing(focus)}"
+    figure.colorbar(heat, ax=axes[1], ticks=TICKS, fraction=0.046, pad=0.04).ax.tick_params(labelsize=9)
+    evidence = f"evidence for: {focus.explained} · {_prediction(focus)}"
     heading = record.heading
     gap = " · " if len(heading) + len(focus.source) <= 80 else "\n"  # 80 characters fit the width
     figure.suptitle(errors.printable(f"{evidence}\n{heading}{gap}{focus.source}"), fontsize=12)
@@ -118,10 +117,8 @@ def panel(focus: Focus, record: records.Record, made_by: str) -> "Figure":
     return figure
 
 
-def sheet(focuses: Sequence[Focus], record: records.Record, made_by: str) -> "Figure":
+def sheet(focuses: Sequence[Focus], record: records.Record, made_by: str) -> Figure:
     """One sheet for the ten classes (or any number): two groups a row, each image | focus map | overlay."""
-    from matplotlib.figure import Figure
-
     rows = math.ceil(len(focuses) / 2)
     figure = Figure(figsize=(11, 2.05 * rows + 1.0), layout="constrained")
     # Six columns of tiles would touch, so an empty one in the middle separates the two groups.
@@ -131,11 +128,10 @@ def sheet(focuses: Sequence[Focus], record: records.Record, made_by: str) -> "Fi
         row, side = divmod(i, 2)
         axes = [figure.add_subplot(grid[row, 4 * side + k]) for k in range(3)]
         heat = _tiles(axes, focus)
-        text = f"{focus.explained} — predicted: {_prediction(focus)}{_nothing(focus)}\n{focus.source}"
+        text = f"{focus.explained} — {_prediction(focus)}\n{focus.source}"
         axes[1].set_title(errors.printable(text), fontsize=9)
         tiles += axes
-    bar = figure.colorbar(heat, ax=tiles, fraction=0.025, pad=0.02, aspect=40, ticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    bar.ax.tick_params(labelsize=9)
+    figure.colorbar(heat, ax=tiles, ticks=TICKS, fraction=0.025, pad=0.02, aspect=40).ax.tick_params(labelsize=9)
     if wrong := sum(focus.is_wrong for focus in focuses):
         text = f"{wrong} of {len(focuses)} {'image is' if wrong == 1 else 'images are'} predicted wrong, framed in red."
         figure.supxlabel(text, fontsize=10)
@@ -146,7 +142,7 @@ def sheet(focuses: Sequence[Focus], record: records.Record, made_by: str) -> "Fi
     return figure
 
 
-def class_sheet(record: records.Record, dataset: cifar10.Dataset) -> "Figure":
+def class_sheet(record: records.Record, dataset: cifar10.Dataset) -> Figure:
     """A run's focus maps on one sheet, for the first validation image of each class."""
     model = records.load_model(record)
     indices = first_validation_images(dataset.labels)
@@ -172,7 +168,7 @@ def probabilities(model: "keras.Sequential", images: np.ndarray) -> np.ndarray:
     return np.asarray(special.softmax(scores, axis=1))
 
 
-def _tiles(axes: "Sequence[Axes]", focus: Focus) -> "AxesImage":
+def _tiles(axes: Sequence[Axes], focus: Focus) -> AxesImage:
     image, heat, overlay = axes
     image.imshow(focus.image, interpolation="nearest")
     drawn = heat.imshow(focus.map, cmap=COLOURS, vmin=0, vmax=1, interpolation="bilinear")
@@ -187,8 +183,6 @@ def _tiles(axes: "Sequence[Axes]", focus: Focus) -> "AxesImage":
 
 def coloured(maps: np.ndarray) -> np.ndarray:
     """Maps, 0..1, in colours: float (..., 3), 0..1."""
-    from matplotlib import colormaps
-
     return np.asarray(colormaps[COLOURS](maps)[..., :3])
 
 
@@ -198,8 +192,5 @@ def overlaid(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
 
 
 def _prediction(focus: Focus) -> str:
-    return f"{focus.predicted} ({focus.probability:.1%})" + (" ✗ wrong" if focus.is_wrong else "")
-
-
-def _nothing(focus: Focus) -> str:
-    return "" if focus.map.any() else " · no positive evidence"
+    wrong, empty = " ✗ wrong" * focus.is_wrong, "" if focus.map.any() else " · no positive evidence"
+    return f"predicted: {focus.predicted} ({focus.probability:.1%}){wrong}{empty}"

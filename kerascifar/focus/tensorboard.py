@@ -38,7 +38,7 @@ def callbacks(run: Run, dataset: cifar10.Dataset, runs: Path) -> list[keras.call
 
 
 def looking_on(callback: keras.callbacks.Callback) -> keras.callbacks.Callback:
-    """Lets a callback fail without harm to the training: it prints a line, and is left out from then on."""
+    """Keeps a callback's failure from stopping the training: prints a line, and skips the callback from then on."""
     failed = False
 
     def guarded(method: Callable[..., None]) -> Callable[..., None]:

@@ -26,7 +26,6 @@ import numpy as np
 
 from kerascifar.common import files, terminal
 from kerascifar.common.errors import UserError
-from kerascifar.common.machine import cores
 from kerascifar.runs import records
 from kerascifar.runs.storage import Storage
 from kerascifar.training.rows import Run
@@ -40,11 +39,6 @@ RETRIES = 100  # of a run whose worker or node died; each resumes where the prev
 STARTS = 6  # attempts to start Ray on this machine, half a minute each
 LONGEST = 39  # bytes of a temporary folder's path: Ray adds up to 68, and a socket's path may have 107
 COPY_EVERY = 20.0  # seconds between two copies of a run to its storage: the most that a dying node loses
-
-
-def side_by_side(jobs: int, gpus_per_run: float | None = None) -> "experiment.Executor":
-    """An executor that trains `jobs` runs at once on this machine and divides its cores and GPUs evenly among them."""
-    return connect(cpus_per_run=cores() // jobs, gpus_per_run=gpus_per_run, jobs=jobs)
 
 
 def share(gpus: float, jobs: int) -> float:
@@ -189,7 +183,7 @@ def _train_all(work: "one_run.Work", *, cpus: float, gpus: float, storage: Stora
             say(f"{len(work.runs) - len(pending)} of {len(work.runs)} runs done; left about {left}")
     except KeyboardInterrupt:
         ray.shutdown()
-        raise experiment.interrupted(f"{len(pending)} runs", work.command) from None
+        raise
     if failed:
         lines = "\n".join(failed[:5])
         raise UserError(f"{len(failed)} of {len(work.runs)} runs failed; the others are kept.\n{lines}")
@@ -197,7 +191,7 @@ def _train_all(work: "one_run.Work", *, cpus: float, gpus: float, storage: Stora
 
 
 def _slots(say: Callable[[str], None], cpus: float, gpus: float) -> int:
-    """How many runs the cluster trains at once; tells the user."""
+    """How many runs the cluster trains at once; also prints it."""
     import ray
 
     total = ray.cluster_resources()

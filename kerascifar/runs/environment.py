@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,46 +21,22 @@ from kerascifar.common.paths import CHECKOUT, PACKAGE
 # The files that can affect a result. Changes to others, such as records and pages, do not make the code uncommitted.
 CODE = ["kerascifar", "experiments/*.toml", "pyproject.toml", "requirements*"]
 # Environment variables of the numerical libraries, which select kernels, threads, precision, or the order of sums.
-PREFIXES = (
-    "CUBLAS_",
-    "CUDA_",
-    "CUDNN_",
-    "DNNL_",
-    "GOMP_",
-    "JAX_",
-    "KERAS_",
-    "KMP_",
-    "MKL_",
-    "NPY_",
-    "NVIDIA_TF32_OVERRIDE",
-    "OMP_",
-    "ONEDNN_",
-    "OPENBLAS_",
-    "OPENCV_",
-    "PYTORCH_",
-    "TF_",
-    "TORCH_",
-    "XLA_",
+RECORDED = re.compile(
+    "(CUBLAS|CUDA|CUDNN|DNNL|GOMP|JAX|KERAS|KMP|MKL|NPY|OMP|ONEDNN|OPENBLAS|OPENCV|PYTORCH|TF|TORCH|XLA)_"
+    "|NVIDIA_TF32_OVERRIDE"
 )
 # Exceptions: variables that name a folder on this machine, or only affect log output.
-NOT_RECORDED = {"CUDA_HOME", "CUDA_PATH", "CUDA_ROOT", "CUDA_CACHE_PATH", "KERAS_HOME", "TORCH_HOME"}
-NOT_RECORDED_PARTS = ("LOG", "VERBOSE", "CACHE_DIR", "_DIR")
+NOT_RECORDED = re.compile("^(CUDA_HOME|CUDA_PATH|CUDA_ROOT|CUDA_CACHE_PATH|KERAS_HOME|TORCH_HOME)$|LOG|VERBOSE|_DIR")
 # Every package whose code computes part of a run. jaxlib holds JAX's kernels; OpenCV looks up augmented pixels.
 PACKAGES = ["tensorflow", "keras", "numpy", "scipy", "opencv-python-headless", "ml-dtypes", "jax", "jaxlib", "torch"]
 
 
 class Commit(NamedTuple):
-    """The state of the code.
+    """The state of the code."""
 
-    Attributes:
-        name: the commit; None outside a git checkout, and if git cannot tell.
-        uncommitted: whether the code has uncommitted changes; None if git cannot tell.
-        problem: why git cannot tell.
-    """
-
-    name: str | None
-    uncommitted: bool | None
-    problem: str = ""
+    name: str | None  # None outside a git checkout, and if git cannot tell
+    uncommitted: bool | None  # whether the code has uncommitted changes; None if git cannot tell
+    problem: str = ""  # why git cannot tell
 
 
 def commit() -> Commit:
@@ -67,9 +44,8 @@ def commit() -> Commit:
     if not (CHECKOUT / ".git").exists():
         return Commit(None, True)
     try:
-        return Commit(
-            _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=normal", "--", *CODE) != ""
-        )
+        changes = _git("status", "--porcelain", "--untracked-files=normal", "--", *CODE)
+        return Commit(_git("rev-parse", "HEAD"), changes != "")
     except (OSError, subprocess.SubprocessError) as error:
         lines = str(getattr(error, "stderr", None) or error).strip().splitlines()
         return Commit(None, None, errors.printable(lines[0])[:200])
@@ -98,9 +74,8 @@ def variables() -> dict[str, str]:
     return {
         name: value
         for name, value in sorted(os.environ.items())
-        if name.startswith(PREFIXES)
-        and name not in NOT_RECORDED
-        and not any(part in name for part in NOT_RECORDED_PARTS)
+        if RECORDED.match(name)
+        and not NOT_RECORDED.search(name)
         and not os.path.isabs(value)  # a folder decides nothing; Terraform's variables begin with TF_, too
     }
 
@@ -117,8 +92,7 @@ def describe(device: str, deterministic: bool = False) -> dict[str, Any]:
         "device": _plain(device),
         "deterministic": deterministic,
         "cores": cores(),
-        "threads": _threads(),
-        "onednn": _onednn(),
+        **_of_tensorflow(),
         "keras": {"floatx": keras.config.floatx(), "epsilon": keras.config.epsilon()},
         "processor": _plain(_processor()),
         "instructions": _instructions(),
@@ -133,10 +107,11 @@ def describe(device: str, deterministic: bool = False) -> dict[str, Any]:
 
 
 def _plain(name: str) -> str:
-    """As records hold it, which refuse other signs: some processors report "Genuine Intel(R) CPU 0000%@"."""
+    """`name` without the characters that a record refuses: some processors report "Genuine Intel(R) CPU 0000%@"."""
     return re.sub(r"[^\w .,:()@/+-]", "_", name)[:80]
 
 
+@cache
 def _versions() -> dict[str, str]:
     """Versions of Python, this package and all numerical packages, including NVIDIA's libraries."""
     installed = {
@@ -147,30 +122,24 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), "kerascifar": kerascifar.__version__, **versions}
 
 
-def _threads() -> dict[str, int] | None:
-    """TensorFlow's numbers of threads. The intra-op number decides how sums are split."""
+def _of_tensorflow() -> dict[str, Any]:
+    """TensorFlow's numbers of threads (the intra-op number decides how sums are split), and whether it uses oneDNN.
+
+    TensorFlow is asked about oneDNN, because the environment variable may have been set too late.
+    """
     if keras.backend.backend() != "tensorflow":
-        return None
+        return {"threads": None, "onednn": None}
     import tensorflow as tf
 
-    within = tf.config.threading.get_intra_op_parallelism_threads()
     asked = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
-    return {
-        "intra_op": within or (int(asked) if asked.isdecimal() and int(asked) else cores()),
-        "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
-    }
-
-
-def _onednn() -> bool | None:
-    """Whether TensorFlow uses oneDNN. Asks TensorFlow, because the environment variable may have been set too late."""
-    if keras.backend.backend() != "tensorflow":
-        return None
+    within = tf.config.threading.get_intra_op_parallelism_threads() or (int(asked) if asked.isdecimal() else 0)
+    threads = {"intra_op": within or cores(), "inter_op": tf.config.threading.get_inter_op_parallelism_threads()}
     try:
         from tensorflow.python.util import _pywrap_util_port
 
-        return bool(_pywrap_util_port.IsMklEnabled())
+        return {"threads": threads, "onednn": bool(_pywrap_util_port.IsMklEnabled())}
     except (ImportError, AttributeError):  # not part of TensorFlow's public interface
-        return None
+        return {"threads": threads, "onednn": None}
 
 
 def _instructions() -> str:

@@ -6,6 +6,7 @@ one after the other in this process, or Ray's (`cluster.py`).
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import shlex
@@ -27,15 +28,12 @@ from kerascifar.training import checkpoint, fit, models
 from kerascifar.training.device import Device, prepare
 from kerascifar.training.rows import Run
 
-# How long a row trains is unknown before it has been trained: the original's epochs are the guess, or this.
+# A row's number of epochs is unknown before it has been trained: the original's is the guess, or this.
 GUESSED_EPOCHS = 60
 LOCKS = ".locks"  # folder of lock files, beside the runs' folders
 
+Say = Callable[[str], None]
 Executor = Callable[[Work], list[str]]  # trains the runs, and returns the labels of those that another process trains
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during a run; the text says what was kept and how to go on."""
 
 
 def train(
@@ -49,7 +47,7 @@ def train(
     build: Builder = models.build,
     callbacks: Callbacks = lambda run, dataset: (),
     execute: "Executor | None" = None,
-    ornaments: gate.Ornaments = gate.no_ornaments,
+    ornaments: gate.Ornaments | None = None,
     program: str | None = None,
 ) -> list[records.Record]:
     """Trains every run that is neither finished nor being trained by another process, each in its folder.
@@ -64,14 +62,14 @@ def train(
         build: makes a row's model, new each time, from its name and options.
         callbacks: makes a run's Keras callbacks. They must not affect training, unless `program` contains them.
         execute: trains the runs; `here` by default.
-        ornaments: see `gate.check`.
+        ornaments: see `gate.rehearse`.
         program: if a program calls this, the source of its model and callbacks (see `program.source`), which is
-            recorded and makes another run of each change; empty if both are this package's.
+            recorded, and any change of which makes a different run; empty if both are this package's.
     Returns:
         The records of those `runs` that are finished, before or now.
     Raises:
         UserError: a model or optimizer cannot be built, or a run would not end with a result; nothing was trained.
-        Interrupted: Ctrl-C.
+        KeyboardInterrupt: Ctrl-C; its text says what was kept and how to go on.
     """
     device = prepare(deterministic)
     made_with = environment.describe(device.name, deterministic)  # now, as the source may change during a run
@@ -83,44 +81,34 @@ def train(
     runs = [run for run, _, _ in examined]
     files.make_folder(folder)
     waiting = [run for run in runs if not records.finished(folder / run.id)]
-    others: list[str] = []
+    other_code: list[str] = []
     for run in runs:
         if run not in waiting:
             # A damaged record is reported now, not after hours of training the others.
             if records.read(folder / run.id).environment.get("source") != made_with["source"]:
-                others.append(run.label)
+                other_code.append(run.label)
             _clean(folder / run.id)
-    _announce(runs, waiting, dataset, folder, "chosen by Ray" if execute else device.name, console)
-    for applies, line in (
-        (
-            others,
-            f"Trained earlier by different code; to train them again, move their folders away: {', '.join(others)}.",
-        ),
-        (program, "The code of your program is in no commit; the record holds it. This run cannot be published."),
-        (
-            "git" in made_with,
-            f"Git does not tell the commit ({made_with.get('git')}), so this run cannot be published.",
-        ),
-    ):
-        if applies:
-            terminal.say(console, line)
+    say = functools.partial(terminal.say, console)
+    _announce(runs, waiting, dataset, folder, "chosen by Ray" if execute else device.name, say)
+    if other_code:
+        labels = ", ".join(other_code)
+        say(f"Trained earlier by different code; to train them again, move their folders away: {labels}.")
+    if program:
+        say("The code of your program is in no commit; the record holds it. This run cannot be published.")
+    if "git" in made_with:
+        say(f"Git cannot name the commit ({made_with['git']}), so this run cannot be published.")
     costs = {run.id: cost for run, cost, _ in examined}
-    work = Work(waiting, costs, dataset, folder, console, command, deterministic, build, callbacks, made_with)
+    work = Work(waiting, costs, dataset, folder, console, deterministic, build, callbacks, made_with)
     files.remove_unfinished(folder, older=files.A_DAY)  # by a gate that was killed
     try:
         _try_out([(run, parts) for run, _, parts in examined if run in waiting], work, ornaments)
+        elsewhere = (execute or here)(work)
     except KeyboardInterrupt:
-        raise interrupted("the trial before the first epoch", command) from None
-    if elsewhere := (execute or here)(work):
-        terminal.say(console, f"Skipped, as another process is training them: {', '.join(elsewhere)}.")
+        text = f"Stopped. Every finished epoch is kept; to go on, repeat the command:\n  {shlex.join(command)}"
+        raise KeyboardInterrupt(text) from None
+    if elsewhere:
+        say(f"Skipped, as another process is training them: {', '.join(elsewhere)}.")
     return [records.read(folder / run.id) for run in runs if records.finished(folder / run.id)]
-
-
-def interrupted(what: str, command: Sequence[str]) -> Interrupted:
-    """The exception to raise at Ctrl-C."""
-    return Interrupted(
-        f"Stopped in {what}. Every finished epoch is kept; to go on, repeat the command:\n  {shlex.join(command)}"
-    )
 
 
 def here(work: Work) -> list[str]:
@@ -136,12 +124,9 @@ def here(work: Work) -> list[str]:
                 left.remove(run)
                 files.remove_unfinished(work.folder / run.id)
                 if not records.finished(work.folder / run.id):
-                    try:
-                        _train(run, work, clock)
-                    except KeyboardInterrupt:
-                        raise interrupted(run.label, work.command) from None
+                    _train(run, work, clock)
                 _clean(work.folder / run.id)
-            clock.finished(run)
+            clock.waiting.remove(run)
     return [run.label for run in left]
 
 
@@ -185,40 +170,36 @@ def _examine(
     return dataclasses.replace(run, basis=hashlib.sha256(basis.encode()).hexdigest()), cost, gate.parts(network)
 
 
-def _try_out(waiting: Sequence[tuple[Run, frozenset[str]]], work: Work, ornaments: gate.Ornaments) -> None:
-    """Tries the models before the first epoch. What another model has shown already is not tried again."""
+def _try_out(waiting: Sequence[tuple[Run, frozenset[str]]], work: Work, ornaments: gate.Ornaments | None) -> None:
+    """Tries the models before the first epoch, except for what another model has already shown."""
     checked: set[Any] = set()
     rehearsed: list[tuple[Any, frozenset[str]]] = []
     for run, parts in sorted(waiting, key=lambda pair: -len(pair[1])):
         row, lines = run.row, []
-        is_drawn = any(parts <= known for _, known in rehearsed)
         how = row.precision, row.optimizer, json.dumps(row.optimizer_options, sort_keys=True)
+        known = [other for other, of_other in rehearsed if parts <= of_other]
         with gate.refused(row):
             if (row.model, row.precision, parts) not in checked:
                 checked.add((row.model, row.precision, parts))
                 gate.check_model(row, work.build, work.dataset)
-            if not any(how == other and parts <= known for other, known in rehearsed):
+            if how not in known:
                 rehearsed.append((how, parts))
-                lines = gate.rehearse(run, work, gate.no_ornaments if is_drawn else ornaments)
+                lines = gate.rehearse(run, work, None if known else ornaments)
         for line in lines:
             terminal.say(work.console, line)
 
 
 def _announce(
-    runs: Sequence[Run], waiting: Sequence[Run], dataset: cifar10.Dataset, folder: Path, device: str, console: Console
+    runs: Sequence[Run], waiting: Sequence[Run], dataset: cifar10.Dataset, folder: Path, device: str, say: Say
 ) -> None:
     names, seeds = dict.fromkeys(r.row.name for r in runs), dict.fromkeys(str(r.seed) for r in runs)
     limit = ", shortened with --epochs" if any(r.shortened for r in runs) else ""
-    lines = [
-        f"{runs[0].experiment}: rows {', '.join(names)}; seeds {', '.join(seeds)}{limit}",
-        f"data: {dataset.name}, {len(dataset.labels):,} images for training and validation ({dataset.source})",
-        f"device: {device} (Keras {keras.__version__} on {keras.backend.backend()})",
-        f"runs: {folder}; {len(runs) - len(waiting)} of {len(runs)} finished already",
-    ]
     if dataset.is_synthetic:
-        lines.insert(0, "SYNTHETIC DATA: nothing below is a result on CIFAR-10.")
-    for line in lines:
-        terminal.say(console, line)
+        say("SYNTHETIC DATA: nothing below is a result on CIFAR-10.")
+    say(f"{runs[0].experiment}: rows {', '.join(names)}; seeds {', '.join(seeds)}{limit}")
+    say(f"data: {dataset.name}, {len(dataset.labels):,} images for training and validation ({dataset.source})")
+    say(f"device: {device} (Keras {keras.__version__} on {keras.backend.backend()})")
+    say(f"runs: {folder}; {len(runs) - len(waiting)} of {len(runs)} finished already")
 
 
 class Clock:
@@ -230,9 +211,6 @@ class Clock:
             run.id: min(int(original.rows().get(run.row.name, {}).get("epochs", GUESSED_EPOCHS)), run.row.epochs)
             for run in waiting
         }
-
-    def finished(self, run: Run) -> None:
-        self.waiting.remove(run)
 
     def expected(self, run: Run) -> float:
         """Multiply-adds per training image until the guessed end: how long a run takes compared with others."""
@@ -290,14 +268,8 @@ def _train(run: Run, work: Work, clock: Clock) -> None:
     """Trains one run to its end, with its progress."""
     progress = _Progress(run, clock, work.console)
     split = cifar10.split(work.dataset.labels)
-    try:
-        with progress.bar:
-            record = one_run.train(run, work, split, tell=progress.epoch, say=progress.message)
-    except one_run.Mismatch as problem:
-        raise UserError(
-            f"{run.label}: {problem}\nWhat was evaluated is not what was trained, so no record was written. The "
-            f"weights are kept in {work.folder / run.id / records.MODEL}.\n{gate.LOST}"
-        ) from None
+    with progress.bar:
+        record = one_run.train(run, work, split, tell=progress.epoch, say=progress.message)
     validation, test = (record.results[split]["accuracy"] for split in ("validation", "test"))
     progress.message(
         f"{record.stop} after epoch {record.epochs_trained}, kept epoch {record.epoch_kept}; "

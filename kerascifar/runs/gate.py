@@ -1,7 +1,7 @@
-"""Before the first epoch, tries with the real model all that the end of a run needs.
+"""Before the first epoch, tries everything that the end of a run needs, with the real model.
 
-One step on a few images goes the whole way, from training to the record and the loaded model, in the folder of the
-runs. A trained model that cannot be saved, loaded or evaluated would be noticed after hours.
+One step on a few images goes all the way from training to the record and the loaded model, in the folder of the runs.
+Otherwise, a model that cannot be saved, loaded or evaluated would be discovered only after hours of training.
 """
 
 import contextlib
@@ -19,24 +19,16 @@ from kerascifar.common import files
 from kerascifar.common.errors import UserError
 from kerascifar.images import cifar10
 from kerascifar.runs import one_run, records
-from kerascifar.runs.one_run import Builder, Work
+from kerascifar.runs.one_run import LOST, Builder, Work
 from kerascifar.training import evaluate, fit, models
 from kerascifar.training.rows import Row, Run
 
 IMAGES = 8
-LOST = (
-    "Look for a layer whose get_config lacks an argument, which holds state that Keras does not know, or which "
-    "computes something else each time."
-)
 Ornaments = Callable[[keras.Model, Path], Iterable[str]]  # see `rehearse`
 
 
-def no_ornaments(network: keras.Model, folder: Path) -> Iterable[str]:
-    return ()
-
-
 def parts(network: keras.Model) -> frozenset[str]:
-    """What a model's layers consist of, without their names and sizes, which make no difference here."""
+    """A model's kinds of layers and their options, without names and sizes, which make no difference here."""
     if not isinstance(network, keras.Sequential):
         return frozenset([json.dumps(network.get_config())])
     texts = (json.dumps([type(layer).__name__, layer.get_config()]) for layer in network.layers)
@@ -73,21 +65,37 @@ def check_copy(model: keras.Model, dataset: cifar10.Dataset) -> None:
     copy.set_weights(model.get_weights())
     first, second = (np.asarray(network(images, training=False), "float32") for network in (model, copy))
     if not np.allclose(first, second, rtol=0.001, atol=0.0001):
-        raise UserError(f'a copy of model "{model.name}" computes something else.\n{LOST}')
+        raise UserError(f'a copy of model "{model.name}" gives different results.\n{LOST}')
 
 
 def check_model(row: Row, build: Builder, dataset: cifar10.Dataset) -> None:
     """Raises a `UserError` unless a row's model is new each time, has the row's precision, and ends in logits."""
-    network, other = _built(row, build)
-    _check_precision(network, row)
-    _check_logits(other, _few(dataset).images)
+    first, second = (fit.fresh(row, 0, build) for _ in range(2))
+    if {id(variable) for variable in first.trainable_variables} & {id(v) for v in second.trainable_variables}:
+        raise UserError(
+            f'model "{first.name}" shares weights with the one that was built before, so a second run would start from '
+            "trained weights.\nMake the model and all its layers inside the function that builds it."
+        )
+    if not all(np.array_equal(a, b) for a, b in zip(first.get_weights(), second.get_weights(), strict=True)):
+        raise UserError(
+            f'model "{first.name}" has different weights each time it is built with the same seed, so a run could not '
+            "be repeated.\nDraw random numbers with Keras, or from a generator with a fixed seed."
+        )
+    found = {layer.dtype_policy.name for layer in _layers(first) if layer.weights}
+    if row.precision not in found or not found <= {row.precision, "float32"}:
+        raise UserError(
+            f'the row has precision {row.precision}, but the layers of model "{first.name}" have '
+            f"{', '.join(sorted(found))}.\nPass a function that builds the model, which is called in the row's "
+            "precision, or change the row."
+        )
+    _check_logits(second, _few(dataset).images)
 
 
-def rehearse(run: Run, work: Work, ornaments: Ornaments) -> list[str]:
+def rehearse(run: Run, work: Work, ornaments: Ornaments | None) -> list[str]:
     """Trains the run for one step on a few images, and then does all that follows, in a temporary folder.
 
     Args:
-        ornaments: tries, with the model and a folder, what a run can do without, and returns a line for all that fails.
+        ornaments: tries what a run can do without, with the model and a folder; returns a line for each that fails.
     Returns:
         The ornaments' lines.
     Raises:
@@ -96,8 +104,20 @@ def rehearse(run: Run, work: Work, ornaments: Ornaments) -> list[str]:
         OSError: the folder of the runs cannot be written.
     """
     with tempfile.TemporaryDirectory(prefix=files.TEMPORARY, dir=work.folder) as folder:
-        _rehearse(run, work, Path(folder))
-        return list(ornaments(fit.fresh(run.row, run.seed, work.build), Path(folder)))
+        few = dataclasses.replace(work, dataset=_few(work.dataset), folder=Path(folder), callbacks=lambda *_: ())
+        short = dataclasses.replace(run, row=dataclasses.replace(run.row, epochs=1))
+        everything = np.arange(len(few.dataset.labels))
+        record = one_run.train(short, few, (everything, everything), say=lambda text: None, trial=True)
+        expected = records.read(record.folder).results["validation"]["loss"]
+        loaded = keras.models.load_model(record.folder / records.MODEL, compile=False, safe_mode=True)
+        loaded.run_eagerly = True
+        found = evaluate.validation(loaded, few.dataset, everything).loss
+        if not np.isclose(found, expected, rtol=0.001, equal_nan=True):
+            raise UserError(
+                f"the model gives different results after it was saved and loaded: loss {found:.4f} instead of "
+                f"{expected:.4f}.\n{LOST}"
+            )
+        return list(ornaments(fit.fresh(run.row, run.seed, work.build), Path(folder))) if ornaments else []
 
 
 def _few(dataset: cifar10.Dataset) -> cifar10.Dataset:
@@ -106,54 +126,9 @@ def _few(dataset: cifar10.Dataset) -> cifar10.Dataset:
     return dataclasses.replace(dataset, images=images, labels=labels, _test=(images, labels))
 
 
-def _built(row: Row, build: Builder) -> tuple[keras.Model, keras.Model]:
-    """The row's model, twice, after a check that each is new and depends only on the seed."""
-    first, second = (fit.fresh(row, 0, build) for _ in range(2))
-    if {id(variable) for variable in first.trainable_variables} & {id(v) for v in second.trainable_variables}:
-        raise UserError(
-            f'model "{first.name}" shares weights with the one that was built before: a second run would go on with '
-            "the first one's.\nMake the model and all its layers inside the function that builds it."
-        )
-    if not all(np.array_equal(a, b) for a, b in zip(first.get_weights(), second.get_weights(), strict=True)):
-        raise UserError(
-            f'model "{first.name}" has other weights each time it is built with the same seed, so a run could not be '
-            "repeated.\nDraw random numbers with Keras, or from a generator with a fixed seed."
-        )
-    return first, second
-
-
-def _check_precision(network: keras.Model, row: Row) -> None:
-    found = {layer.dtype_policy.name for layer in _layers(network) if layer.weights}
-    if row.precision not in found or not found <= {row.precision, "float32"}:
-        raise UserError(
-            f'the row has precision {row.precision}, but the layers of model "{network.name}" have '
-            f"{', '.join(sorted(found))}.\nPass a function that builds the model, which is called in the row's "
-            "precision, or change the row."
-        )
-
-
 def _layers(network: keras.Model) -> Iterator[keras.layers.Layer]:
     for layer in network.layers:
         yield from _layers(layer) if isinstance(layer, keras.Model) else (layer,)
-
-
-def _rehearse(run: Run, work: Work, folder: Path) -> None:
-    few = dataclasses.replace(work, dataset=_few(work.dataset), folder=folder, callbacks=lambda run, dataset: ())
-    short = dataclasses.replace(run, row=dataclasses.replace(run.row, epochs=1))
-    all_of_them = np.arange(len(few.dataset.labels))
-    try:
-        record = one_run.train(short, few, (all_of_them, all_of_them), say=lambda text: None, trial=True)
-    except one_run.Mismatch as problem:
-        raise UserError(f"the model is not evaluated as it is trained: {problem}\n{LOST}") from None
-    expected = records.read(record.folder).results["validation"]["loss"]
-    loaded = keras.models.load_model(record.folder / records.MODEL, compile=False, safe_mode=True)
-    loaded.run_eagerly = True
-    found = evaluate.validation(loaded, few.dataset, all_of_them).loss
-    if not np.isclose(found, expected, rtol=0.001, equal_nan=True):
-        raise UserError(
-            f"the model computes something else after it was saved and loaded: loss {found:.4f} instead of "
-            f"{expected:.4f}.\n{LOST}"
-        )
 
 
 def _check_logits(network: keras.Model, images: np.ndarray) -> None:

@@ -19,34 +19,26 @@ from kerascifar.training.rows import Run
 
 Builder = Callable[..., keras.Model]  # of a model's name and options
 Callbacks = Callable[[Run, cifar10.Dataset], Sequence[keras.callbacks.Callback]]  # cheap to send to another process
+LOST = (
+    "Look for a layer whose get_config lacks an argument, which holds state that Keras does not know, or which "
+    "gives different results each time."
+)
 TRAIN_FIGURES = ("loss", "accuracy", "penalised_loss")
 
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """The input of an executor.
+    """The input of an executor; see `experiment.train`."""
 
-    Attributes:
-        runs: those that are not finished, in the order in which they were asked for, with their basis.
-        costs: by run id, multiply-adds per image.
-        dataset, folder, console, command, deterministic, build, callbacks: as in `train`.
-        made_with: see `environment.describe`.
-    """
-
-    runs: Sequence[Run]
-    costs: dict[str, float]
+    runs: Sequence[Run]  # those that are not finished, in the order in which they were asked for, with their basis
+    costs: dict[str, float]  # by run id, multiply-adds per image
     dataset: cifar10.Dataset
     folder: Path
     console: Console
-    command: Sequence[str]
     deterministic: bool
     build: Builder
     callbacks: Callbacks
-    made_with: dict[str, Any]
-
-
-class Mismatch(UserError):
-    """What was evaluated is not what was trained."""
+    made_with: dict[str, Any]  # see `environment.describe`
 
 
 def train(
@@ -64,7 +56,7 @@ def train(
         split: indices of the training images and of the validation images.
         tell, say, trial: as in `fit.train`.
     Raises:
-        Mismatch: the loss or accuracy of the evaluation is not the history's. The weights are kept, without a record.
+        UserError: the loss or accuracy of the evaluation is not the history's. The weights are kept, without a record.
     """
     dataset, folder = work.dataset, work.folder / run.id
     files.make_folder(folder)
@@ -85,7 +77,8 @@ def train(
     on_validation = evaluate.validation(trained.model, dataset, split[1])
     if problem := _difference(trained, on_validation, run.row.precision):
         files.write(folder / records.MODEL, trained.model.save)
-        raise Mismatch(problem)
+        kept = "" if trial else f" No record was written; the weights are kept in {folder / records.MODEL}."
+        raise UserError(f"{run.label}: what was evaluated is not what was trained: {problem}{kept}\n{LOST}")
     on_test = evaluate.test(trained.model, dataset)
     record = _record(run, work, trained, split, on_validation, on_test)
     records.write(record, trained.history, _predictions(dataset, split[1], on_validation, on_test), trained.model)

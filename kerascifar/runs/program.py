@@ -1,4 +1,4 @@
-"""The user's code that a run depends on, as far as Python gives it: for the run's identity and its record.
+"""The user's code that a run depends on, as far as Python can find it: for the run's identity and its record.
 
 A model's configuration names layers and functions, but does not say what their code does.
 """
@@ -33,8 +33,8 @@ LONG = 1000  # characters of a value; of longer ones, the hash is recorded
 def source(*things: Any) -> str:
     """The source of the user's functions, classes and objects, and of all that they use outside of libraries.
 
-    Texts that name a place, such as the folder of a log, are left out. Where Python has no source, as for code that was
-    typed at a prompt, the byte code stands for it.
+    Text that names a place, such as the folder of a log, is left out. Where Python has no source, as for code typed at
+    a prompt, its byte code is used.
     """
     texts: list[str] = []
     seen: dict[int, Any] = {}  # keeps the things alive, so that no two of them have the same id

@@ -74,7 +74,7 @@ def _check(record: records.Record, to: Path) -> None:
         "its row, commit both, and train it with `run`": record.experiment == records.OWN,
         "it was shortened with --epochs": record.shortened,
         "it was trained on synthetic data, or on data that is not CIFAR-10": record.is_synthetic,
-        f"git did not tell whether its code was committed ({made.get('git')}); see `doctor`, then train it again": (
+        f"git could not tell whether its code was committed ({made.get('git')}); see `doctor`, then train it again": (
             made.get("uncommitted", True) is None
         ),
         "it was trained from uncommitted code; commit, then train it again": made.get("uncommitted") is not False,

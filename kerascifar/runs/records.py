@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
 
 import numpy as np
 
@@ -39,6 +39,7 @@ OWN = "own"  # the experiment of all runs that a program trains
 RECORD, HISTORY, PREDICTIONS, MODEL = "record.json", "history.csv", "predictions.npz", "model.keras"
 # The keys of an environment that affect the result: all parts of a published run must share their values.
 DECISIVE = ("source", "versions", "backend")
+AGAIN = "Move the folder away and train that run again."
 LARGEST = 4 * 2**20  # bytes; larger records are rejected. A real one has about 10 kB
 
 
@@ -124,8 +125,19 @@ class Record:
 
     @cached_property
     def history(self) -> dict[str, list[float]]:
-        """One value per epoch for loss, accuracy, val_loss and val_accuracy."""
-        return read_history(self.folder / HISTORY)
+        """One value per epoch for loss, accuracy, val_loss and val_accuracy.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        path = self.folder / HISTORY
+        try:
+            with open(path, newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            columns = ("loss", "accuracy", "val_loss", "val_accuracy")
+            return {name: [float(row[name]) for row in rows] for name in columns}
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+            raise UserError(f"{path} is missing or damaged ({error}). {AGAIN}") from None
 
     @cached_property
     def predictions(self) -> dict[str, np.ndarray]:
@@ -142,7 +154,7 @@ class Record:
             with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise UserError(f"{path} is missing or damaged ({error}). Train that run again.") from None
+            raise UserError(f"{path} is missing or damaged ({error}). {AGAIN}") from None
 
     def right(self, split: str = "test") -> np.ndarray:
         """bool (images,): whether each prediction is correct."""
@@ -154,26 +166,6 @@ class Record:
         counts = np.zeros((10, 10), dtype=np.int64)
         np.add.at(counts, (label, predicted), 1)
         return counts
-
-
-# The type of each value. The reader does not trust any file.
-_TYPES = {
-    "schema": int,
-    "experiment": str,
-    "row": dict,
-    "basis": str,
-    "seed": int,
-    "dataset": dict,
-    "split": str,
-    "shortened": bool,
-    "stop": str,
-    "epochs_trained": int,
-    "epoch_kept": int,
-    "seconds": list,
-    "results": dict,
-    "per_class": dict,
-    "environment": dict,
-}
 
 
 def write(
@@ -220,34 +212,35 @@ def read(folder: Path) -> Record:
         UserError: the record is missing, damaged, or written by a newer version.
     """
     path = folder / RECORD
-    what_to_do = "Move the folder away and train that run again."
     try:
         if path.stat().st_size > LARGEST:
-            raise UserError(f"{path} is too large for a record. {what_to_do}")
+            raise UserError(f"{path} is too large for a record. {AGAIN}")
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{folder} holds no {RECORD}: the run is unfinished, or this is not a run's folder.") from None
     except (ValueError, RecursionError):
-        raise UserError(f"{path} is damaged: it is not JSON. {what_to_do}") from None
+        raise UserError(f"{path} is damaged: it is not JSON. {AGAIN}") from None
     schema = content.get("schema") if isinstance(content, dict) else None
-    if type(schema) is int and schema > SCHEMA:
+    if type(schema) is not int or schema < 1:
+        raise UserError(f"{path} is damaged: it has no valid schema. {AGAIN}")
+    if schema > SCHEMA:
         raise UserError(
             f"{path} has schema {schema}; this version of kerascifar reads 1 to {SCHEMA}. Use a newer kerascifar."
         )
-    if not isinstance(content, dict) or type(schema) is not int or schema < 1:
-        raise UserError(f"{path} is damaged: it has no valid schema. {what_to_do}")
-    for key, kind in _TYPES.items():
-        if type(content.get(key)) is not kind:
-            raise UserError(f"{path} is damaged: {key} is missing or wrong. {what_to_do}")
     try:
+        values = {}
+        for key, kind in get_type_hints(Record).items():
+            if key != "folder":
+                values[key] = content.get(key)
+                if type(values[key]) is not (dict if kind is Row else get_origin(kind) or kind):
+                    raise ValueError(f"{key} is missing or wrong")
         if content.get("sha256") != _checksum(content):
             raise ValueError("it was changed after it was written")
-        row = Row(**content["row"])
-        record = Record(**{key: content[key] for key in _TYPES} | {"row": row}, folder=folder)
+        record = Record(**values | {"row": Row(**content["row"])}, folder=folder)
         _check(record)
     except (UserError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         reason = error if isinstance(error, ValueError | UserError) else f"{type(error).__name__} {error}"
-        raise UserError(f"{path} is damaged: {reason}. {what_to_do}") from None
+        raise UserError(f"{path} is damaged: {reason}. {AGAIN}") from None
     return record
 
 
@@ -266,7 +259,7 @@ def _measure(what: str, value: Any, high: float) -> float:
     return math.nan if value is None else _number(what, value, 0, high)
 
 
-def _text(what: str, value: Any) -> None:
+def _check_text(what: str, value: Any) -> None:
     if not (isinstance(value, str) and PLAIN_TEXT.fullmatch(value)):
         raise ValueError(f"{what} is not plain text")
 
@@ -289,31 +282,14 @@ def _check(record: Record) -> None:
     for seconds in record.seconds:
         _number("seconds", seconds, 0)
     for key in ("name", "train", "test"):
-        _text(f"dataset.{key}", record.dataset[key])
+        _check_text(f"dataset.{key}", record.dataset[key])
     for key in ("device", "processor", "instructions"):
-        if record.environment.get(key):
-            _text(f"environment.{key}", record.environment[key])
+        _check_text(f"environment.{key}", record.environment.get(key) or "not recorded")
     names = record.dataset["class_names"]
     if not (isinstance(names, list) and len(names) == 10):
         raise ValueError("dataset.class_names does not have ten names")
     for name in names:
-        _text("dataset.class_names", name)
-
-
-def read_history(path: Path) -> dict[str, list[float]]:
-    """Reads a run's `history.csv`: for each metric, one value per epoch.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return {name: [float(row[name]) for row in rows] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise UserError(
-            f"{path} is missing or damaged ({error}). Move the folder away and train that run again."
-        ) from None
+        _check_text("dataset.class_names", name)
 
 
 def finished(folder: Path) -> bool:
@@ -350,25 +326,24 @@ def load_model(record: Record) -> "keras.Sequential":
     import keras
 
     path = record.folder / MODEL
-    again = "Train that run again (move its folder away first)."
     own_code = (
         "It has code of your own, which no command runs. In a program that defines this code, load it "
         f"with keras.models.load_model({str(path)!r}, compile=False), and draw its maps with kerascifar.api.focus_maps."
     )
     if not path.is_file():
-        raise UserError(f"{path} does not exist: this run was saved without its weights. {again}")
+        raise UserError(f"{path} does not exist: this run was saved without its weights. {AGAIN}")
     if not zipfile.is_zipfile(path):  # Keras would say "file not found"
-        raise UserError(f"{path} cannot be loaded: it is damaged or not a .keras file. {again}")
+        raise UserError(f"{path} cannot be loaded: it is damaged or not a .keras file. {AGAIN}")
     try:
         network = keras.models.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, OSError, AttributeError, zipfile.BadZipFile, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        todo = own_code if re.search("locate class|locate function|ambda|safe_mode", str(error)) else again
+        todo = own_code if re.search("locate class|locate function|ambda|safe_mode", str(error)) else AGAIN
         raise UserError(f"{path} cannot be loaded: {reason}\n{todo}") from None
     try:
         models.check_shapes(network)
     except UserError as problem:
-        raise UserError(f"{path}: {problem}\n{again}") from None
+        raise UserError(f"{path}: {problem}\n{AGAIN}") from None
     return network
 
 

@@ -18,10 +18,16 @@ def is_published(record: Record) -> bool:
     return record.folder.parent == records.PUBLISHED
 
 
-def pools(runs: Path, published_only: bool = False) -> list[list[Record]]:
+def whose(record: Record) -> str:
+    return "published" if is_published(record) else "yours"
+
+
+def pools(
+    runs: Path, published_only: bool = False, usable: Callable[[Record], bool] = lambda record: True
+) -> list[list[Record]]:
     """Your current runs, then the published ones: the first pool that has what a name means is used."""
     folders = [records.PUBLISHED] if published_only else [runs, records.PUBLISHED]
-    return [records.current(records.list_records(folder)) for folder in folders]
+    return [records.current(filter(usable, records.list_records(folder))) for folder in folders]
 
 
 def parse(name: str) -> tuple[str, int | None]:
@@ -44,11 +50,12 @@ def find(name: str, runs: Path, published_only: bool = False) -> list[Record]:
         if records.finished(folder):
             return [records.read(folder)]
     row, seed = parse(name)
-    known: set[str] = set()
-    for pool in pools(runs, published_only):
+    searched = pools(runs, published_only)
+    for pool in searched:
         if found := [r for r in pool if r.name == row and seed in (None, r.seed)]:
             return found
-        known |= {r.name for r in pool} if seed is None else {short_name(r) for r in pool}
+    everything = [r for pool in searched for r in pool]
+    known = {short_name(r) for r in everything if r.name == row} or {r.name for r in everything}
     where = "the published runs" if published_only else f"{runs} or among the published runs"
     raise UserError(
         f'"{errors.printable(name)}" is neither the folder of a finished run nor a row in {where}.\n'
@@ -56,12 +63,12 @@ def find(name: str, runs: Path, published_only: bool = False) -> list[Record]:
     )
 
 
-def by_row(runs: Path, published_only: bool = False, usable: Callable[[Record], bool] = bool) -> list[Record]:
+def by_row(runs: Path, published_only: bool, usable: Callable[[Record], bool]) -> list[Record]:
     """The runs of every row: for each row, yours that are usable, or the published ones if you have none."""
     chosen: dict[tuple[str, str], list[Record]] = {}
-    for pool in pools(runs, published_only):
+    for pool in pools(runs, published_only, usable):
         of_rows: dict[tuple[str, str], list[Record]] = {}
-        for record in filter(usable, pool):
+        for record in pool:
             of_rows.setdefault((record.experiment, record.name), []).append(record)
         chosen = of_rows | chosen
     return records.in_order(r for group in chosen.values() for r in group)
@@ -71,7 +78,7 @@ def described(chosen: Iterable[Record]) -> str:
     """Says whose runs are used: `Runs used: M6 (yours); M1, M7 (published); M9 (yours, a shortened trial).`"""
     kinds: dict[str, list[str]] = {}
     for record in chosen:
-        kind = "published" if is_published(record) else f"yours{', a shortened trial' * record.shortened}"
+        kind = whose(record) + ", a shortened trial" * record.shortened
         if record.name not in kinds.setdefault(kind, []):
             kinds[kind].append(record.name)
     return f"Runs used: {'; '.join(f'{_listed(names)} ({kind})' for kind, names in kinds.items())}."

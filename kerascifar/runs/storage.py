@@ -56,9 +56,11 @@ class Storage:
         names = _in_order(self._names(folder.name))
         try:
             for name in names:
-                with self._system.open_input_stream(f"{self._path}/{folder.name}/{name}") as stream:
-                    content = stream.read()
-                files.write(folder / name, lambda path, content=content: path.write_bytes(content))  # type: ignore[misc]
+                with (
+                    self._system.open_input_stream(f"{self._path}/{folder.name}/{name}") as stream,
+                    files.replacing(folder / name) as path,
+                ):
+                    path.write_bytes(stream.read())
         except OSError:
             if names == _in_order(self._names(folder.name)):
                 raise

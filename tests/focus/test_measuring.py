@@ -13,10 +13,6 @@ from kerascifar.common.errors import UserError
 from kerascifar.focus import measures, measuring, methods
 from kerascifar.runs import measurements, records
 
-# Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
 LABELS = np.arange(30) % 10
 KINDS = ("gradcam", "saliency", "random", "centred")
 

@@ -9,10 +9,6 @@ from kerascifar.common.errors import UserError
 from kerascifar.focus import methods
 from kerascifar.training import models
 
-# Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
 OTHERS = [method for method in methods.METHODS if method != "gradcam"]
 
 
@@ -333,14 +329,14 @@ def test_cells_of_other_layers_cover_the_image_evenly():
 def test_maps_are_placed_on_the_pixels_of_their_cells():
     found = np.zeros((1, 6, 6), "float32")
     found[0, 0, 5] = 1
-    made = methods.placed(found, 5.5, 4)[0]
+    made = methods.placed(found, (5.5, 4), (5.5, 4))[0]
     assert made[4:6, 26:28].tolist() == [[1.0] * 2] * 2  # the cell reaches from pixel 3.5 to 7.5 …
     assert made[3, 27] == pytest.approx(0.75) and made[2, 27] == pytest.approx(0.25)  # … and fades to 1.5
     assert made[:2].max() == made[:, 30:].max() == 0  # no cell is there
     assert made[5, 25] == pytest.approx(0.875) and made[7, 26] == pytest.approx(0.625) and made[10:].max() == 0
-    np.testing.assert_allclose(methods.placed(np.ones((1, 8, 8), "float32"), 1.5, 4), 1)  # cells that fill the image
+    np.testing.assert_allclose(methods.placed(np.ones((1, 8, 8), "float32"), (1.5, 4), (1.5, 4)), 1)  # they fill it
     whole = np.random.default_rng(0).random((2, 32, 32), dtype="float32")
-    np.testing.assert_allclose(methods.placed(whole, 0, 1), whole, rtol=1e-6)
+    np.testing.assert_allclose(methods.placed(whole, (0, 1), (0, 1)), whole, rtol=1e-6)
 
 
 def test_a_contrastive_map_explains_the_difference_of_two_logits(model, images):
@@ -414,7 +410,7 @@ def test_a_grid_need_not_be_square(method, images):
 def test_a_grid_that_is_not_square_is_placed_on_its_pixels():
     found = np.zeros((1, 4, 8), "float32")
     found[0, 1, 6] = 1
-    made = methods.placed(found, (3.5, 1.5), (8, 4))[0]  # the cell's centre: row 11.5, column 25.5
+    made = methods.placed(found, (3.5, 8), (1.5, 4))[0]  # the cell's centre: row 11.5, column 25.5
     assert np.unravel_index(made.argmax(), made.shape) == (11, 25) and np.ptp(made[11:13, 25:27]) == 0
     assert made[:3].max() == made[20:].max() == made[:, :21].max() == made[:, 30:].max() == 0
 

@@ -15,6 +15,7 @@ import factories
 import soak
 import soak_cluster
 
+from kerascifar.commands import training
 from kerascifar.common import machine
 from kerascifar.runs import cluster, experiment, records
 
@@ -142,7 +143,7 @@ def test_a_second_call_keeps_the_cluster_and_runs_share_its_gpus(monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     monkeypatch.setattr(ray, "init", None)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 1.0})
-    monkeypatch.setattr(cluster, "cores", lambda: 8)
+    monkeypatch.setattr(machine, "cores", lambda: 8)
     monkeypatch.setattr(cluster.os, "cpu_count", lambda: 8)
-    assert cluster.side_by_side(4).keywords == {"cpus": 2, "gpus": 0.25, "storage": None}
-    assert cluster.side_by_side(4, 0).keywords == {"cpus": 2, "gpus": 0, "storage": None}
+    assert training.connect_jobs(4)().keywords == {"cpus": 2, "gpus": 0.25, "storage": None}
+    assert training.connect_jobs(4, 0)().keywords == {"cpus": 2, "gpus": 0, "storage": None}

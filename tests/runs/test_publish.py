@@ -83,7 +83,7 @@ def test_measurements_of_a_run_that_came_out_otherwise_are_refused(tmp_path):
         ({"environment": {}}, "uncommitted code"),
         (
             {"environment": {"commit": None, "uncommitted": None, "git": "dubious ownership"}},
-            r"git did not tell whether its code was committed \(dubious ownership\); see `doctor`",
+            r"git could not tell whether its code was committed \(dubious ownership\); see `doctor`",
         ),
         ({"experiment": "own"}, "a program trained it, whose code is in no commit"),
         ({"epochs_trained": 3}, "history.csv has 2 epochs, but the record says 3"),
@@ -116,8 +116,8 @@ def test_what_is_no_result_is_refused_and_nothing_is_copied(tmp_path, changes, a
     ],
 )
 def test_a_run_that_is_not_whole_is_refused_and_nothing_is_copied(tmp_path, name, content, answer):
-    factories.run(tmp_path / "runs" / "good", seed=1)
-    path = factories.run(tmp_path / "runs" / "bad").folder / name
+    factories.run(tmp_path / "runs" / "good", seed=FIRST + 1)
+    path = factories.run(tmp_path / "runs" / "bad", seed=FIRST).folder / name
     path.unlink()
     if content:
         path.write_bytes(content)

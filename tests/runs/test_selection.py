@@ -6,12 +6,6 @@ import pytest
 from kerascifar.common.errors import UserError
 from kerascifar.runs import records, selection
 
-# Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
-
-
 PUBLISHED = records.current(records.list_records(records.PUBLISHED))
 SEEDS = {name: [r.seed for r in PUBLISHED if r.name == name] for name in ("M1", "M2")}
 
@@ -46,13 +40,15 @@ def test_a_name_means_the_users_runs_or_else_the_published_ones(runs, name, publ
 def test_an_unknown_name_is_answered_with_known_ones(runs):
     with pytest.raises(UserError, match='"Min" is neither .*\n.*Did you mean "Mine"'):
         selection.find("Min", runs)
+    with pytest.raises(UserError, match=r"\nExpected one of: M1-seed0, M1-seed\d+"):
+        selection.find("M1-seed99", runs)
     with pytest.raises(UserError, match="nor a row in the published runs.\n"):
         selection.find("Mine", runs, published_only=True)
 
 
 def test_each_row_is_the_users_or_the_published_one(runs):
     """Fails if runs of both stand in one row, or if a trial hides a published run where only full runs count."""
-    chosen = selection.by_row(runs, usable=lambda run: not run.shortened)
+    chosen = selection.by_row(runs, published_only=False, usable=lambda run: not run.shortened)
     assert {r.folder.parent for r in chosen if r.name == "M1"} == {runs}
     assert {r.folder.parent for r in chosen if r.name == "M2"} == {records.PUBLISHED}
     assert "Mine" not in {r.name for r in chosen}
