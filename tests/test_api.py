@@ -157,6 +157,7 @@ def test_an_edited_layer_is_another_run(dataset, tmp_path, model, monkeypatch):
     assert first.folder != second.folder and first.history != second.history
 
 
+@pytest.mark.slow
 def test_the_seeds_of_a_program_are_one_group_and_a_named_models_run_has_the_name_that_it_had(
     trained, dataset, tmp_path
 ):
@@ -185,6 +186,7 @@ def functional():
     return keras.Model(inputs, layers.Dense(10)(layers.Flatten()(x)), name="functional")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [functional, functional()], ids=["built", "copied"])
 def test_what_is_evaluated_and_saved_is_what_was_trained(dataset, tmp_path, model):
     """Fails if the trained model is rebuilt as another one, such as the chain of its layers."""
@@ -228,6 +230,7 @@ def test_a_training_that_a_callback_stops_says_so(dataset, tmp_path):
     assert (record.stop, record.epochs_trained) == ("stopped by a callback", 1)
 
 
+@pytest.mark.slow
 def test_numpys_numbers_are_numbers(dataset, tmp_path):
     """The same run as with Python's."""
     row = api.Row(
@@ -270,6 +273,7 @@ def test_the_examples_in_docstrings_hold():
     assert result.failed == 0 and result.attempted > 0
 
 
+@pytest.mark.slow
 def test_a_call_leaves_the_programs_state_and_its_settings_do_not_reach_in(trained, dataset, tmp_path):
     """Fails if a precision, a seed or a layer's number is another after the call, or if NumPy's own errors end it."""
     import random

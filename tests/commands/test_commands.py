@@ -151,6 +151,7 @@ def test_every_command_has_examples_that_are_commands(name, lines):
         assert words[0] == __main__._parser().parse_args(words).command == name
 
 
+@pytest.mark.slow
 def test_focus_measures_a_run_once_and_shows_the_table(trained, shapes, tmp_path):
     shutil.copytree(trained[0] / "runs", tmp_path / "runs")
     words = ("focus", "--rows", "A", "--methods", "saliency", "--data", shapes)
@@ -344,6 +345,7 @@ def test_without_tensorflow_focus_maps_are_explained_or_left_out(trained, shapes
     assert (tmp_path / "runs" / "report" / "index.html").is_file() and not (tmp_path / "demo").exists()
 
 
+@pytest.mark.slow
 def test_a_readme_that_cannot_be_written_is_no_concern_of_a_report_elsewhere(trained, tmp_path, monkeypatch):
     """A checkout that is read-only: here, a file stands where its tables would be."""
     one = min(records.PUBLISHED.glob("experiment1-M1-seed*"))
@@ -573,6 +575,7 @@ def test_a_model_that_is_damaged_foreign_or_holds_code_is_refused_and_not_run(tr
     assert not list(tmp_path.rglob("owned")) and not list(tmp_path.glob("here/runs/report/cam"))
 
 
+@pytest.mark.slow
 def test_a_damaged_record_hides_no_other_run(trained, tmp_path, monkeypatch):
     """With one published run: to judge all of them takes long."""
     one = min(records.PUBLISHED.glob("experiment1-M1-seed*"))

@@ -53,6 +53,7 @@ def killed_after(epochs):
     return tell
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_as_the_same_run(images, tmp_path):
     """Fails if weights, optimizer, EarlyStopping, order, augmentation or dropout start anew after a stop."""
     whole = fit.train(tiny(), ROW, 7, *images, tmp_path / "whole")
@@ -101,6 +102,7 @@ def test_another_seed_trains_otherwise(images, tmp_path):
     assert first["loss"] != second["loss"]
 
 
+@pytest.mark.slow
 def test_patience_counts_on_after_a_stop(images, tmp_path):
     """A learning rate so small that nothing improves by chance alone would be luck: it is so large that it only harms.
 
@@ -134,6 +136,7 @@ def test_the_kept_weights_are_those_of_the_kept_epoch(images, tmp_path):
     assert judged.accuracy == pytest.approx(trained.history["val_accuracy"][trained.epoch_kept - 1])
 
 
+@pytest.mark.slow
 def test_a_callback_goes_on_as_it_was(images, tmp_path):
     """ReduceLROnPlateau waits for two epochs. Fails if it forgets, on continuation, that it has waited for one."""
     row = dataclasses.replace(ROW, learning_rate=1e-6, patience=50, epochs=6)
@@ -172,6 +175,7 @@ def penalised():
     return keras.Sequential([keras.Input((32, 32, 3)), *layers])
 
 
+@pytest.mark.slow
 def test_a_penalty_is_apart_and_the_loss_with_it_is_watched_also_after_a_stop(images, tmp_path):
     """By hand: 0.5 times the sum of the squared weights. Fails if a continued run watches the loss without it."""
     row = dataclasses.replace(ROW, batch_size=1000, augment=False, epochs=4)
@@ -196,6 +200,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(images, tmp_path):
     assert trained.stop == "loss not finite" and len(trained.seconds) == 1
 
 
+@pytest.mark.slow
 def test_a_finished_training_leaves_no_graph_in_memory(images, tmp_path):
     """Fails if TensorFlow's registry of gradients holds on to the optimizer's all-reduce: 10 MB and more a run."""
     from tensorflow.python.framework.func_graph import FuncGraph
