@@ -57,8 +57,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     if dataset is not None:
         _check_index(arguments.index, dataset)
     row, seed = arguments.row, arguments.seed
-    if row is not None and seed is None:
-        row, seed = selection.parse(row)
+    if row is not None:
+        row, seed = selection.row_and_seed(row, seed)
     record, why = _choose(arguments.runs, arguments.published, dataset, row, seed)
     class_names = tuple(record.dataset["class_names"])
     wanted = _class_number(arguments.class_, class_names)

@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     else:
         shown = table if arguments.wide else tables.narrow_comparison(runs, table)
         console.print(tables.as_rich(shown, "Test accuracy, %"))
-    for note in (compare.NOTE, *compare.unpaired(runs)):
+    for note in (compare.NOTE, *compare.unpaired(runs, table)):
         terminal.note(console, note)
     terminal.say(console, selection.described(run for group in runs.values() for run in group))
     terminal.say(console, f"{path}.md, {path}.png")

@@ -27,7 +27,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     load_keras()
     from kerascifar.runs import experiment, verify
 
-    name = arguments.row if arguments.seed is None else f"{arguments.row}-seed{arguments.seed}"
+    row, seed = selection.row_and_seed(arguments.row, arguments.seed)
+    name = row if seed is None else f"{row}-seed{seed}"
     theirs, *_ = selection.find(name, arguments.runs, published_only=True)
     spread = selection.find(theirs.name, arguments.runs, published_only=True)
     print(selection.described([theirs]), flush=True)

@@ -70,12 +70,12 @@ def table(groups: dict[str, list[Record]]) -> "pd.DataFrame":
     return pd.DataFrame(lines)
 
 
-def unpaired(groups: dict[str, list[Record]]) -> list[str]:
-    """For each group that shares no seed with the first, a sentence that says so and what to do."""
+def unpaired(groups: dict[str, list[Record]], compared: "pd.DataFrame") -> list[str]:
+    """For each group that shares no seed with the first, by their `table`, a sentence that says so and what to do."""
     (base_name, base), *others = groups.items()
     sentences = []
-    for name, runs in others:
-        if metrics.difference(*_paired(runs, base), "test_accuracy") is None:
+    for (name, runs), pairs in zip(others, compared["pairs"].iloc[1:], strict=True):
+        if math.isnan(pairs):
             mine, theirs = (", ".join(str(run.seed) for run in group) for group in (runs, base))
             sentences.append(
                 f"No difference is shown for {name}: its seeds ({mine}) are not among those of {base_name} ({theirs}). "

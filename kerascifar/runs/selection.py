@@ -36,6 +36,18 @@ def parse(name: str) -> tuple[str, int | None]:
     return row, None if seed is None else int(seed)
 
 
+def row_and_seed(row: str, seed: int | None) -> tuple[str, int | None]:
+    """For `--row M6-seed0` and `--seed 0`, which name a seed alike.
+
+    Raises:
+        UserError: they name different seeds.
+    """
+    name, of_row = parse(row)
+    if None not in (seed, of_row) and seed != of_row:
+        raise UserError(f"{row} and --seed {seed} name different seeds.\nUse only one of them.")
+    return name, of_row if seed is None else seed
+
+
 def short_name(record: Record) -> str:
     return f"{record.name}-seed{record.seed}"
 

@@ -48,9 +48,10 @@ def test_rows_without_a_common_seed_have_no_difference(runs):
     groups = {"A": [seeds[0]] * 2, "B": [seeds[1]]}
     table = compare.table(groups)
     assert np.isnan(table["difference"]).all() and np.isnan(table["high"]).all()
-    (told,) = compare.unpaired(groups)
+    (told,) = compare.unpaired(groups, table)
     assert told.startswith("No difference is shown for B: its seeds (1) are not among those of A (0, 0).")
-    assert compare.unpaired(compare.find(["A", "B"], runs)) == []
+    both = compare.find(["A", "B"], runs)
+    assert compare.unpaired(both, compare.table(both)) == []
 
 
 def test_a_folder_names_one_run_and_two_seeds_make_a_pair(runs):

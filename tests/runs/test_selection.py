@@ -37,6 +37,13 @@ def test_a_name_means_the_users_runs_or_else_the_published_ones(runs, name, publ
     assert [r.seed for r in found] == seeds
 
 
+def test_a_row_and_an_option_may_name_the_seed_but_not_different_ones():
+    assert selection.row_and_seed("M6", None) == ("M6", None)
+    assert {selection.row_and_seed(*words) for words in (("M6-seed0", None), ("M6", 0), ("M6-seed0", 0))} == {("M6", 0)}
+    with pytest.raises(UserError, match="M6-seed0 and --seed 1 name different seeds"):
+        selection.row_and_seed("M6-seed0", 1)
+
+
 def test_an_unknown_name_is_answered_with_known_ones(runs):
     with pytest.raises(UserError, match='"Min" is neither .*\n.*Did you mean "Mine"'):
         selection.find("Min", runs)
