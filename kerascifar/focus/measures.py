@@ -207,8 +207,21 @@ def adcc(coherency: np.ndarray, complexity: np.ndarray, drop: np.ndarray) -> np.
 
     It is 0 if one of them is. Source: Poppi et al. 2021, arXiv:2104.10252.
     """
-    parts = np.array([coherency, 1 - complexity, 1 - drop])
-    return np.where(parts.min(axis=0) > 0, stats.hmean(np.maximum(parts, 1e-300), axis=0), parts.min(axis=0))
+    return _harmonic_mean(coherency, 1 - complexity, 1 - drop)
+
+
+def arcc(coherency: np.ndarray, complexity: np.ndarray, road: np.ndarray) -> np.ndarray:
+    """The harmonic mean of coherency, 1 − complexity and twice ROAD, (n,), 0..1; higher is better.
+
+    ROAD is at most 0.5. The result is 0 if one of the three is, or if ROAD is negative. Source: Domeniconi et al. 2026,
+    arXiv:2605.14641.
+    """
+    return _harmonic_mean(coherency, 1 - complexity, np.clip(2 * road, 0, 1))
+
+
+def _harmonic_mean(*parts: np.ndarray) -> np.ndarray:
+    lowest = np.min(parts, axis=0)
+    return np.where(lowest > 0, stats.hmean(np.maximum(parts, 1e-300), axis=0), lowest)
 
 
 def noisy(images: np.ndarray, radius: float, seed: int) -> np.ndarray:

@@ -28,19 +28,19 @@ BASELINES: dict[str, Callable[[int], np.ndarray]] = {"random": measures.random_m
 KINDS = (*methods.METHODS, *BASELINES)
 # The measures and the factor by which the table multiplies them, to show shares in percent.
 FAITHFULNESS = {"road": 1, "deletion": 100, "insertion": 100, "drop": 100, "increase": 100, "gain": 100}
-SIMPLICITY = {"complexity": 100, "sparseness": 100, "coherency": 100, "adcc": 100}
+SIMPLICITY = {"complexity": 100, "sparseness": 100, "coherency": 100, "adcc": 100, "arcc": 100}
 PLACE = {"border": 100, "pointing": 100, "background": 100}
 SANITY = {"likeness": 1, "smooth_likeness": 1, "other_class": 1, "sensitivity": 1}  # not of baselines
 MEASURES = FAITHFULNESS | SIMPLICITY | PLACE | SANITY
 COPIES = 4  # noisy copies of each image
 RADIUS, SMOOTHING = 0.02, 0.2  # of the noise for sensitivity and for smooth likeness
 NOTE = (
-    "Means over the test images. `random` and `centred` are maps that know nothing of the model. Higher is better for "
-    "road (chance is 0), insertion, increase, gain, coherency, adcc, pointing (chance is 25) and background; lower for "
-    "deletion, drop, complexity, likeness (beyond what it is by chance), other_class and sensitivity. Compare border "
-    "between maps of one row, not between rows: Model4's last convolution has no cells at the image's edges. n: the "
-    "models measured; kinds of map with another n were measured on other models, too. docs/focus-measures.md explains "
-    "each measure."
+    "Means over the test images. `random` and `centred` are maps that know nothing of the model. Higher is better for"
+    " road (chance is 0), insertion, increase, gain, coherency, adcc, arcc, pointing (chance is 25) and background; "
+    "lower for deletion, drop, complexity, likeness (beyond what it is by chance), other_class and sensitivity. "
+    "Compare border between maps of one row, not between rows: Model4's last convolution has no cells at the image's "
+    "edges. n: the models measured; kinds of map with another n were measured on other models, too. docs/focus-"
+    "measures.md explains each measure."
 )
 
 
@@ -117,6 +117,7 @@ def _measured(
         values["deletion"], values["insertion"] = measures.deletion_and_insertion(predict, x, y, maps)
         values["drop"], values["increase"], values["gain"] = measures.drop_increase_gain(predict, x, y, maps)
         values["adcc"] = measures.adcc(values["coherency"], values["complexity"], values["drop"])
+        values["arcc"] = measures.arcc(values["coherency"], values["complexity"], values["road"])
         if kind in methods.METHODS:
             values |= _sanity(network, fresh, x, y, kind, maps, noise=part.start == 0)
         values = {f"{kind}/{name}": value for name, value in values.items()}

@@ -187,6 +187,13 @@ def test_coherency_and_adcc_are_poppis():
     assert together[:2] == pytest.approx([3 / (1 / 0.5 + 1 / 0.8 + 1 / 0.75), 0]) and np.isnan(together[2])
 
 
+def test_arcc_has_twice_road_in_place_of_drop():
+    half, fifth = np.full(4, 0.5), np.full(4, 0.2)
+    together = measures.arcc(half, fifth, np.array([0.3, 0.5, -0.1, np.nan]))
+    assert together[:3] == pytest.approx([3 / (1 / 0.5 + 1 / 0.8 + 1 / 0.6), 3 / (1 / 0.5 + 1 / 0.8 + 1 / 1), 0])
+    assert np.isnan(together[3])
+
+
 def test_sensitivity_is_the_largest_relative_change():
     maps = np.stack([SPOT, 2 * SPOT, np.zeros((32, 32))])
     found = measures.sensitivity(maps, [maps + 0.5 * SPOT, maps - 0.25 * SPOT])
