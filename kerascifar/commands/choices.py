@@ -35,10 +35,11 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         connect=training.connect_jobs(arguments.jobs),
     )
     questions, epochs = choices.read(), arguments.epochs
-    trained, *_ = training.train([run for q in questions for run in q.runs(q.rows, q.seeds[:1], epochs)], how)
+    first = [run for q in questions for run in q.runs(q.rows, q.seeds[:1], epochs)]
+    trained, *_ = training.train(choices.without_repeats(first), how)
     further = [run for q in questions for run in q.runs(choices.best_quarter(q, trained), q.seeds[1:], epochs)]
     if further:
-        trained += training.train(further, how)[0]
+        trained += training.train(choices.without_repeats(further), how)[0]
     table = choices.table(trained, questions)
     if table.empty:
         print("No candidate has finished training yet, so there is nothing to rank.", file=sys.stderr)

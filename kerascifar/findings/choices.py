@@ -268,9 +268,9 @@ def _likelihood(
 
 
 def readings(recorded: Iterable[Record], questions: "Sequence[Question] | None" = None) -> "pd.DataFrame":
-    """The probability of each reading, by question, and by all questions that have runs, taken as independent.
+    """The probability of each reading, by question: columns "reading" and one per question that has runs.
 
-    Columns: reading, and one per question and "all". Each candidate was equally likely at first.
+    Each candidate was equally likely at first.
     """
     import pandas as pd
     from scipy import special
@@ -282,7 +282,6 @@ def readings(recorded: Iterable[Record], questions: "Sequence[Question] | None" 
             columns[question.name] = special.logsumexp(_likelihood(question, values), axis=0) - math.log(len(values))
     if not columns:
         return pd.DataFrame()
-    columns["all"] = np.sum(list(columns.values()), axis=0)
     return pd.DataFrame(
         {"reading": [str(reading) for reading in READINGS]}
         | {name: special.softmax(values) for name, values in columns.items()}
@@ -290,7 +289,16 @@ def readings(recorded: Iterable[Record], questions: "Sequence[Question] | None" 
 
 
 def _key(row: Row) -> str:
-    return json.dumps(dataclasses.asdict(row), sort_keys=True)
+    """The row without its name, as questions may share a candidate under different names."""
+    return json.dumps(dataclasses.asdict(row) | {"name": ""}, sort_keys=True)
+
+
+def without_repeats(runs: Sequence[Run]) -> list[Run]:
+    """The runs without those that repeat an earlier one under another name."""
+    first: dict[tuple[str, int], Run] = {}
+    for run in runs:
+        first.setdefault((_key(run.row), run.seed), run)
+    return list(first.values())
 
 
 def best_quarter(question: Question, recorded: Iterable[Record]) -> list[str]:

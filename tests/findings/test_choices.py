@@ -104,9 +104,19 @@ def test_a_reading_is_the_likelier_the_closer_its_figures():
     asked = question((1, "exact"))
     made = run(asked, "exact", 0.0)
     later = made.history | {"accuracy": [0.7855] * 60 + [0.85] * 10}
-    table = choices.readings([dataclasses.replace(made, history=later)], [asked]).set_index("reading")["all"]
+    table = choices.readings([dataclasses.replace(made, history=later)], [asked]).set_index("reading")["q"]
     assert table.sum() == pytest.approx(1)
     assert table["kept epoch, watching val_accuracy"] > 0.99
+
+
+def test_questions_share_a_candidate_under_two_names():
+    """Fails if it is trained twice, or if the second question does not know the first one's run."""
+    first, again = question((1, "a"), (2, "b")), question((1, "c"))
+    both = [*first.runs(first.rows, [100]), *again.runs(again.rows, [100])]
+    assert [run.row.name for run in choices.without_repeats(both)] == ["M1_a", "M1_b"]
+    assert list(choices.score(again, [run(first, "a", 0.0)])["candidate"]) == ["c"]
+    other_seed = again.runs(again.rows, [101])
+    assert len(choices.without_repeats([*both, *other_seed])) == 3
 
 
 def test_the_best_quarter_is_trained_again_when_all_have_been_trained_once():
