@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kerascifar.common import drawing, files
-from kerascifar.common.paths import CHECKOUT
+from kerascifar.common.paths import CHECKOUT, EXPERIMENTS
 from kerascifar.findings import agreement, analyses, claims, compare, faithfulness
 from kerascifar.focus import measuring, methods
 from kerascifar.output import report, tables
 from kerascifar.runs import original, records
+from kerascifar.training.rows import read as read_experiment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,18 +157,25 @@ def _focus(published: Sequence[records.Record]) -> str:
 
 
 def subset(published: Sequence[records.Record]) -> str:
-    """README's shortest real experiment, with its duration and result; empty unless both of its rows are published."""
+    """README's shortest real experiment; empty unless both of its rows are published.
+
+    It has duration and result if the published runs have the rows' present settings.
+    """
     line = {name: [r for r in published if r.name == name and r.experiment == "experiment1"] for name in SUBSET}
     if not all(line.values()):
         return ""
-    minutes = sum(np.mean([sum(r.seconds) for r in runs]) for runs in line.values()) / 60
-    accuracies = [100 * np.mean([r.results["test"]["accuracy"] for r in runs]) for runs in line.values()]
-    first, second = SUBSET
+    planned = {row.name: row for row in read_experiment(EXPERIMENTS / "experiment1.toml").rows}
+    expected = " in a few minutes"
+    if all(r.row == planned[name] for name, runs in line.items() for r in runs):
+        minutes = sum(np.mean([sum(r.seconds) for r in runs]) for runs in line.values()) / 60
+        accuracies = [100 * np.mean([r.results["test"]["accuracy"] for r in runs]) for runs in line.values()]
+        expected = f", in about {minutes:.0f} minutes on two cores. Expect a test accuracy of about " + " and ".join(
+            f"{accuracy:.0f} % for {name}" for name, accuracy in zip(SUBSET, accuracies, strict=True)
+        )
     return (
-        f'```sh\nmake experiment1 ROWS="{first} {second}"\n```\n\n'
-        f"downloads CIFAR-10 (170 MB) once and trains two rows that differ only in their learning rate, in about "
-        f"{minutes:.0f} minutes on two cores. Expect a test accuracy of about {accuracies[0]:.0f} % for {first} and "
-        f"{accuracies[1]:.0f} % for {second}. If you stop it, the same command resumes it.\n"
+        f'```sh\nmake experiment1 ROWS="{" ".join(SUBSET)}"\n```\n\n'
+        f"downloads CIFAR-10 (170 MB) once and trains two rows that differ only in their learning rate{expected}. "
+        "If you stop it, the same command resumes it.\n"
     )
 
 

@@ -29,6 +29,8 @@ def test_experiment1_varies_what_the_report_varies():
         ("M6", True, "adam", 512, 0.001),
         ("M7", True, "rmsprop", 512, 0.001),
         ("M8", True, "sgd", 512, 0.001),
+        ("M1_slower", False, "adam", 256, 0.0003),
+        ("M1_slowest", False, "adam", 256, 0.0001),
     ]
     assert {(r.model, r.patience, r.monitor) for r in found} == {("model1", 10, "val_loss")}
 
