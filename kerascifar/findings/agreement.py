@@ -36,7 +36,8 @@ def beside_original(runs: Sequence[Record], metric: str = TEST_ACCURACY) -> dict
     """The runs of one row beside the original's figure, by a metric of `METRICS`.
 
     Keys: n (runs), original (NaN if the row or its settings are not the original's), here (the runs' mean), sd,
-    difference (here − original), "95 % ±" (NaN for fewer than three runs), and agrees ("yes", "no", "unknown").
+    difference (here − original), "95 % ±" (NaN for fewer than three runs), low and high (the ends of that interval),
+    agrees ("yes", "no", "unknown"), and seeds (the single runs).
     """
     column, value = METRICS[metric]
     line = None if any(run.shortened for run in runs) else original.comparable(runs[0])
@@ -51,7 +52,10 @@ def beside_original(runs: Sequence[Record], metric: str = TEST_ACCURACY) -> dict
         "sd": float(np.std(values, ddof=1)) if len(values) > 1 else math.nan,
         "difference": here - reported,
         "95 % ±": half,
+        "low": here - half,
+        "high": here + half,
         "agrees": UNKNOWN if unknown else AGREES if abs(here - reported) <= half else DIFFERS,
+        "seeds": values,
     }
 
 

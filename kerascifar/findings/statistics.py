@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 LEVEL = 0.05
+SETTLING = 5  # epochs in which a curve falls steeply; axes are fitted to what follows
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,28 @@ def prediction_interval(values: Sequence[float]) -> float:
     if n < 3:  # with two, t is 12.7, and two equal values would make it 0
         return math.nan
     return float(stats.t.ppf(1 - LEVEL / 2, n - 1) * np.std(values, ddof=1) * math.sqrt(1 + 1 / n))
+
+
+def over_seeds(curves: Sequence[Sequence[float | None]]) -> tuple[np.ndarray, np.ndarray]:
+    """Curves of one row's runs by epoch, float64 (runs, epochs), and their median, lowest and highest, (3, epochs).
+
+    A value that is missing or not finite is NaN. The second array is NaN where fewer than half of the runs have a
+    value, and ends with the last epoch that has enough.
+    """
+    values = np.full((len(curves), max(map(len, curves))), np.nan)
+    for line, curve in zip(values, curves, strict=True):
+        line[: len(curve)] = finite(curve)
+    enough = (~np.isnan(values)).sum(axis=0) * 2 >= len(curves)
+    summary = np.full((3, np.flatnonzero(enough).max(initial=-1) + 1), np.nan)
+    there = values[:, enough]
+    summary[:, enough[: summary.shape[1]]] = np.nanmedian(there, 0), np.nanmin(there, 0), np.nanmax(there, 0)
+    return values, summary
+
+
+def finite(values: Sequence[float | None]) -> np.ndarray:
+    """float64, with NaN for values that are missing or not finite."""
+    found = np.array(values, "float64")
+    return np.where(np.isfinite(found), found, np.nan)
 
 
 def holm(p: Sequence[float]) -> list[float]:

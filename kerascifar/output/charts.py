@@ -3,12 +3,13 @@
 Colours read on light and on dark ground; text takes the colour of the page.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import numpy as np
 
+from kerascifar.findings import statistics
 from kerascifar.findings.faithfulness import FAITHFUL
 from kerascifar.runs.records import Record
 
@@ -48,8 +49,6 @@ TWO_LINES = f"[{PARTS}[0] + (length({PARTS}) > 2 ? ', ' + {PARTS}[2] : ''), {PAR
 LABEL = f"{NARROW} ? {TWO_LINES} : replace(replace(datum.label, '\t', '\u2003'), '\t', ', ')"
 SPLITS = ("training", "validation")
 CURVES = {"loss": "loss (nats)", "accuracy": "accuracy (%)"}
-STATISTICS: tuple[Callable[..., Any], ...] = (np.nanmedian, np.nanmin, np.nanmax)  # over the seeds
-SETTLING = 5  # epochs in which a loss falls steeply; the axis is fitted to the rest
 NO_UNIT = ("road",)
 
 
@@ -82,7 +81,7 @@ def agreement(table: "pd.DataFrame", title: str) -> Chart:
         base.mark_point(color=ORIGINAL, shape="diamond", size=80, strokeWidth=2.2, opacity=1).encode(
             alt.X("original:Q"), tooltip=tooltip
         ),
-    ).properties(height=29 * len(table))
+    ).properties(**_high(table))
 
 
 def forest(lines: "pd.DataFrame", limits: tuple[float, float]) -> Chart:
@@ -90,13 +89,14 @@ def forest(lines: "pd.DataFrame", limits: tuple[float, float]) -> Chart:
     values = lines[["label", "difference", "low", "high", "reported", "margin", "n"]].assign(below=-lines["margin"])
     width = _pixels(145, 185)  # the same for all, so that the charts stand in one column
     same_place = alt.Axis(minExtent=width, maxExtent=width, labelLimit=width)
-    base = alt.Chart(_inline(values)).encode(alt.Y("label:N", sort=None, title=None, axis=same_place))
+    y = alt.Y("label:N", sort=None, title=None, axis=same_place, scale=alt.Scale(padding=0))
+    base = alt.Chart(_inline(values)).encode(y)
     scale = alt.Scale(domain=list(limits), nice=False)
     x = alt.X("difference:Q", title=lines["title"].iloc[0], scale=scale, axis=alt.Axis(tickCount=5))
     tooltip = ["label:N", "difference:Q", "low:Q", "high:Q", "reported:Q", "margin:Q", "n:Q"]
     return alt.layer(
         base.mark_bar(color=BAND, opacity=0.28, height={"band": 1}).encode(alt.X("below:Q"), x2="margin"),
-        base.mark_rule(color=BAND, strokeWidth=1).encode(x=alt.datum(0)),
+        _zero(base),
         base.mark_rule(color=HERE, strokeWidth=2).encode(alt.X("low:Q"), x2="high"),
         base.mark_circle(color=HERE, size=70, opacity=1).encode(x, tooltip=tooltip),
         base.mark_point(color=ORIGINAL, shape="diamond", size=60, strokeWidth=2, opacity=1).encode(
@@ -108,18 +108,10 @@ def forest(lines: "pd.DataFrame", limits: tuple[float, float]) -> Chart:
 def summarized(runs: Sequence[Record]) -> dict[str, Any]:
     """One row's curves over its seeds: median, lowest and highest while half of the runs were training; epochs kept."""
     curves: dict[str, Any] = {"kept": sorted(r.epoch_kept for r in runs)}
-    longest = max(len(r.history["loss"]) for r in runs)
     for split, prefix in zip(SPLITS, ("", "val_"), strict=True):
-        for metric, (factor, digits) in zip(CURVES, ((1, 4), (100, 2)), strict=True):
-            stacked = np.full((len(runs), longest), np.nan)
-            for line, run in zip(stacked, runs, strict=True):
-                curve = np.array(run.history[prefix + metric], "float64") * factor
-                line[: len(curve)] = np.where(np.isfinite(curve), curve, np.nan)
-            enough = (~np.isnan(stacked)).sum(axis=0) * 2 >= len(runs)
-            summary = np.full((3, int(np.flatnonzero(enough).max(initial=-1)) + 1), np.nan)
-            for line, of in zip(summary, STATISTICS, strict=True):
-                line[enough[: len(line)]] = of(stacked[:, enough], axis=0).round(digits)
-            curves[f"{split} {metric}"] = _plain(summary.tolist())
+        for metric, factor in zip(CURVES, (1, 100), strict=True):
+            _, summary = statistics.over_seeds([run.history[prefix + metric] for run in runs])
+            curves[f"{split} {metric}"] = _plain((factor * summary).tolist())
     return curves
 
 
@@ -133,7 +125,7 @@ def curves(rows: dict[str, dict[str, Any]], shown: Sequence[str], metric: str = 
         for epoch, (middle, low, high) in enumerate(zip(*rows[row][f"{split} {metric}"], strict=True), 1)
     ]
     known = [v for v in values if v["low"] is not None]
-    settled = [v for v in known if v["epoch"] > SETTLING] or known
+    settled = [v for v in known if v["epoch"] > statistics.SETTLING] or known
     low, high = min((v["low"] for v in settled), default=0), max((v["high"] for v in settled), default=1)
     of = ["row", "split", "epoch"]
     nearest = alt.selection_point(name="nearest", nearest=True, fields=of, on="pointerover", clear="pointerout")
@@ -171,7 +163,6 @@ def faithful(table: "pd.DataFrame", measure: str) -> Chart:
     return alt.layer(
         base.mark_bar(opacity=0.85).encode(alt.X("better:Q", title=title, axis=alt.Axis(tickCount=5)), color),
         base.mark_rule(color="currentColor", strokeWidth=1.2).encode(alt.X("low:Q"), x2="high"),
-        base.mark_rule(color=BAND).encode(x=alt.datum(0)),
     ).properties(height=14 * len(table))
 
 
@@ -185,19 +176,30 @@ def sensitivity(table: "pd.DataFrame") -> Chart:
         high=table["test_accuracy high"],
     )
     tooltip = ["row:N", "changed:N", "like:N", "difference:Q", "low:Q", "high:Q", "n:Q"]
-    base = alt.Chart(_inline(values)).encode(_labels(150, 290), tooltip=tooltip)
+    base = alt.Chart(_inline(values)).encode(_labels(150, 330), tooltip=tooltip)
     x = alt.X("difference:Q", title="difference in test accuracy to the unchanged row (points)")
     return alt.layer(
-        base.mark_rule(color=BAND).encode(x=alt.datum(0)),
-        base.mark_rule(color=HERE, strokeWidth=2).encode(alt.X("low:Q"), x2="high"),
         base.mark_circle(color=HERE, size=80, opacity=1).encode(x),
-    ).properties(height=29 * len(table))
+        base.mark_rule(color=HERE, strokeWidth=2).encode(alt.X("low:Q"), x2="high"),
+        _zero(base),
+    ).properties(**_high(table))
+
+
+def _zero(base: alt.Chart) -> alt.Chart:
+    """A line at no difference, from top to bottom."""
+    return base.mark_rule(color=BAND).encode(x=alt.datum(0), y=alt.value(0), y2=alt.value("height"))
+
+
+def _high(table: "pd.DataFrame") -> dict[str, Any]:
+    """The height of a chart with `_labels`; `page.js` takes the second one on a phone, where labels have two lines."""
+    return {"height": 22 * len(table), "usermeta": {"narrow": 31 * len(table)}}
 
 
 def _labels(narrow: int, wide: int) -> alt.Y:
     """The axis of rows, with labels that start in one column, so many pixels wide."""
     width = _pixels(narrow, wide)
     axis = alt.Axis(
+        grid=True,
         labelExpr=LABEL,
         labelAlign="left",
         labelPadding=width,

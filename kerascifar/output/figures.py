@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kerascifar.common import drawing, files
-from kerascifar.findings import agreement
+from kerascifar.findings import agreement, statistics
 from kerascifar.output import overview, tables
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ SERIES = (TRAINING, VALIDATION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 PATIENCE = 30.0  # seconds that dot may take for a diagram
 FEW_EPOCHS = 20  # up to this number, each epoch gets a marker
 LEFT_OUT = "Architecture diagrams are left out: "
-SETTLING = 5  # epochs in which a curve of many epochs changes steeply: its axis is fitted to the rest
 
 
 def training_statistics(record: "Record") -> Figure:
@@ -95,14 +94,10 @@ def _over_seeds(
     axes: Axes, runs: "Sequence[Record]", key: str, factor: float, colour: str, label: str, style: str = "-"
 ) -> None:
     """Draws each run's curve faint, and their median bold while at least half of them were still training."""
-    values = np.full((len(runs), max(run.epochs_trained for run in runs)), math.nan)
-    for row, run in zip(values, runs, strict=True):
-        curve = _finite(run.history.get(key, [])) * factor
-        row[: len(curve)] = curve
-        axes.plot(np.arange(1, len(curve) + 1), curve, color=colour, alpha=0.25, linewidth=0.8)
-    enough = (~np.isnan(values)).sum(axis=0) * 2 >= len(runs)
-    median = np.nanmedian(values[:, enough], axis=0)
-    axes.plot(np.flatnonzero(enough) + 1, median, color=colour, linestyle=style, linewidth=2, label=label)
+    values, (median, _, _) = statistics.over_seeds([run.history[key] for run in runs])
+    epochs = np.arange(1, values.shape[1] + 1)
+    axes.plot(epochs, factor * values.T, color=colour, alpha=0.25, linewidth=0.8)
+    axes.plot(epochs[: len(median)], factor * median, color=colour, linestyle=style, linewidth=2, label=label)
 
 
 def compared(groups: "Mapping[str, Sequence[Record]]") -> Figure:
@@ -317,7 +312,7 @@ def _conclude(figure: Figure, text: str) -> None:
 
 
 def _lowest(run: "Record") -> float:
-    losses = _finite(run.history["val_loss"])
+    losses = statistics.finite(run.history["val_loss"])
     return math.nan if np.isnan(losses).all() else float(np.nanmin(losses))
 
 
@@ -325,7 +320,7 @@ def _kept(runs: "Sequence[Record]") -> str:
     """When the runs were best, and what the epochs after that cost."""
     kept, trained = (np.median([getattr(run, name) for run in runs]) for name in ("epoch_kept", "epochs_trained"))
     text = f"Kept: epoch {kept:.0f} of {trained:.0f}" + (", medians over seeds" if len(runs) > 1 else "")
-    rise = np.median([_finite(run.history["val_loss"])[-1] - _lowest(run) for run in runs])
+    rise = np.median([statistics.finite(run.history["val_loss"])[-1] - _lowest(run) for run in runs])
     if math.isnan(rise):
         return f"{text}."
     return f"{text}. In the last epoch, the validation loss was {rise:.3f} nats above its lowest value."
@@ -337,7 +332,7 @@ def _settle(*shared: Axes) -> None:
     curves = [np.asarray(line.get_xydata()) for line, axes in lines if line.get_transform() == axes.transData]
     if max(map(len, curves), default=0) <= FEW_EPOCHS:
         return
-    late = np.concatenate([curve[curve[:, 0] > SETTLING, 1] for curve in curves])
+    late = np.concatenate([curve[curve[:, 0] > statistics.SETTLING, 1] for curve in curves])
     late = late[np.isfinite(late)]
     if len(late) and (room := 0.05 * np.ptp(late)):
         for axes in shared:
@@ -359,7 +354,7 @@ def _curves(axes: Axes, record: "Record", metric: str, factor: float) -> None:
         (metric, "training", TRAINING, "-"),
         (f"val_{metric}", "validation", VALIDATION, "--"),
     ]:
-        values = _finite(record.history.get(key, [])) * factor
+        values = statistics.finite(record.history.get(key, [])) * factor
         marker = "o" if len(values) <= FEW_EPOCHS or np.isnan(values).any() else None
         epochs = np.arange(1, len(values) + 1)
         axes.plot(epochs, values, color=colour, linestyle=style, marker=marker, markersize=4, label=label)
@@ -376,11 +371,6 @@ def _epoch_axis(axes: Axes, epochs: int) -> None:
     margin = 0.5 if epochs <= FEW_EPOCHS else 0.02 * epochs
     axes.set_xlim(1 - margin, max(epochs, 1) + margin)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-
-
-def _finite(values: Sequence[float | None]) -> np.ndarray:
-    """float64, with NaN for values that are missing or not finite."""
-    return np.array([v if v is not None and math.isfinite(v) else math.nan for v in values], dtype=np.float64)
 
 
 def _mark_synthetic(figure: Figure, records: "list[Record]") -> None:

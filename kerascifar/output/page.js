@@ -12,7 +12,11 @@ const choose = (key, value) => {
 };
 
 // Charts: drawn when they come into view, as wide as there is room.
-const draw = (element, specification) => vegaEmbed(element, structuredClone(specification), { actions: false, renderer: "svg", logLevel: 1 });
+const draw = (element, specification) => {
+  const drawn = structuredClone(specification);
+  if (drawn.usermeta && element.clientWidth < 500) drawn.height = drawn.usermeta.narrow;
+  return vegaEmbed(element, drawn, { actions: false, renderer: "svg", logLevel: 1 });
+};
 const seen = new IntersectionObserver(entries => entries.filter(entry => entry.isIntersecting).forEach(({ target }) => {
   seen.unobserve(target);
   if (target.dataset.chart !== "curves") draw(target, data.charts[target.dataset.chart]);

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from kerascifar.common import files
 from kerascifar.common.paths import CHECKOUT
-from kerascifar.findings import agreement, analyses, claims, metrics, sensitivity
+from kerascifar.findings import agreement, analyses, claims, metrics, sensitivity, statistics
 from kerascifar.findings.faithfulness import FAITHFUL, compared_with_spot
 from kerascifar.findings.metrics import METRICS
 from kerascifar.focus import methods
@@ -26,7 +28,12 @@ from kerascifar.training import models
 if TYPE_CHECKING:
     import pandas as pd
 
-ASSUMPTIONS = CHECKOUT / "docs" / "assumptions.md"
+DOCS = CHECKOUT / "docs"
+DOCUMENTS = {  # in the appendix, by the name in `docs/`
+    "assumptions": "What the original leaves open, and our assumptions",
+    "second-study": "The second study",
+    "glossary": "Glossary",
+}
 # The look of a verdict, by its word; any other word looks open. Those that a few seeds only suggest are outlined.
 LOOKS = {
     "confirmed": "good",
@@ -45,6 +52,12 @@ AXES = {  # of the charts of rows beside the original
     agreement.TEST_ACCURACY: "test accuracy (%)",
     agreement.TRAINING_ACCURACY: "training accuracy (%)",
     agreement.EPOCHS: "epochs",
+}
+IN_WORDS = {  # what the measures in `FAITHFUL` do
+    "road": "Pixels are removed and filled in from around them, the most or the least relevant first.",
+    "deletion": "The most relevant pixels are greyed first: the class should soon be less probable.",
+    "insertion": "The most relevant pixels of a blurred image become sharp first: the class should soon be probable.",
+    "background": "The half with the least evidence is replaced by another image’s: the prediction should stay.",
 }
 FIRST_SHOWN = ("M1", "M5")  # curves: the original's comparison without and with augmentation
 NUMBER = re.compile(r"[+−-]?\d[\d,.]*")
@@ -93,6 +106,11 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         name: charts.summarized(runs) for name, runs in _by_row([r for r in shown if r.experiment != records.CHOICES])
     }
     curves = curves or {name: charts.summarized(runs) for name, runs in _by_row(shown)}
+    documents = {
+        name: path.read_text(encoding="utf-8").partition("\n")[2]
+        for name in DOCUMENTS
+        if (path := DOCS / f"{name}.md").is_file()
+    }
     first_shown = [name for name in FIRST_SHOWN if name in curves] or list(curves)[:2]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("kerascifar.output", "."),
@@ -129,10 +147,13 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         judged=judged,
         analyses=list(found.values()),
         confusions=_confusions(shown),
-        assumptions=ASSUMPTIONS.read_text(encoding="utf-8").partition("\n")[2] if ASSUMPTIONS.is_file() else "",
+        documents=documents,
+        terms=_terms(documents.get("glossary", "")),
+        titles=DOCUMENTS,
+        waiting=claims.PENDING in verdicts.to_numpy(),
         made=_environment(shown),
         commands=_commands(shown),
-        data={"charts": drawn, "curves": curves, "settling": charts.SETTLING, "gallery": maps, "opacity": 60},
+        data={"charts": drawn, "curves": curves, "settling": statistics.SETTLING, "gallery": maps, "opacity": 60},
         vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed").replace("</script", "<\\/script"),
     )
     path = out / "index.html"
@@ -148,7 +169,18 @@ def _script(value: Any) -> str:
 def _markdown(text: str) -> str:
     from markdown_it import MarkdownIt
 
-    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
+    drawn = str(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
+    return re.sub(r'<a href="(?!https?:|#)[^"]*">(.*?)</a>', r"\1", drawn)  # the page is alone, without other files
+
+
+def _terms(glossary: str) -> dict[str, str]:
+    """Each term's meaning as plain text."""
+    lines = re.findall(r"^\| (.+?) \| (.+?)(?: \*Not:\*.*)? \|$", glossary, re.MULTILINE)
+    return {term: re.sub(r"[*`]| \(\[.*?\)\)", "", meaning) for term, meaning in lines}
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def _cells(table: "pd.DataFrame") -> list[list[tuple[str, bool]]]:
@@ -204,7 +236,7 @@ def _claims(judged: "pd.DataFrame", drawn: _Charts) -> list[dict[str, Any]]:
                 "words": first["words"],
                 "verdict": first["verdict"],
                 "look": LOOKS.get(first["verdict"], "open"),
-                "sentence": first.get("sentence", ""),
+                "sentence": re.sub(r"(?<!\w)-(?=\d)", "−", first.get("sentence", "")),
                 "note": first.get("note", ""),
                 "seeds": int(group["n"].min()),
                 "figures": figures,
@@ -230,9 +262,7 @@ def _evidence(group: "pd.DataFrame") -> "pd.DataFrame":
 
 def _lengths(main: Sequence[Record]) -> str:
     """The conclusion of the curves: how long the rows train."""
-    import statistics
-
-    epochs = {name: statistics.median(r.epochs_trained for r in runs) for name, runs in _by_row(main)}
+    epochs = {name: np.median([r.epochs_trained for r in runs]) for name, runs in _by_row(main)}
     shortest, longest = min(epochs, key=lambda name: epochs[name]), max(epochs, key=lambda name: epochs[name])
     if shortest == longest:
         return f"{longest} trains for {epochs[longest]:.0f} epochs."
@@ -246,10 +276,18 @@ def _faithful(result: analyses.Result | None, drawn: _Charts) -> dict[str, Any] 
     """Charts of the kinds of map against the centred spot, one for each measure."""
     if result is None:
         return None
-    figures = [drawn.add(f"faithful-{m}", m.capitalize(), charts.faithful(result.table, m), 360) for m in FAITHFUL]
+    figures = []
+    for measure, sign in FAITHFUL.items():
+        title = measure.upper() if measure in charts.NO_UNIT else measure.capitalize()
+        figure = drawn.add(f"faithful-{measure}", title, charts.faithful(result.table, measure), 360)
+        best = result.table.loc[(sign * result.table[measure]).groupby(result.table["row"], sort=False).idxmax()]
+        of_rows = [f"{kind} for {row}" for kind, row in zip(best["map"], best["row"], strict=True)]
+        figures.append((figure, f"{IN_WORDS[measure]} Best: {_and(of_rows)}."))
     sentences = []
     for line in result.table.groupby("row", sort=False).first().reset_index().to_dict("records"):
-        better, worse = (", ".join(measures) or "no measure" for measures in compared_with_spot(line))
+        better, worse = (
+            _and(measures).replace("road", "ROAD") or "no measure" for measures in compared_with_spot(line)
+        )
         sentences.append(
             f"{line['row']}’s {line['map']} maps are more faithful than a spot in the middle of the image by {better}, "
             f"and less faithful by {worse}."
@@ -265,7 +303,8 @@ def _sensitivity(result: analyses.Result | None, drawn: _Charts) -> dict[str, An
     moved, known = int((clear == sensitivity.CLEAR).sum()), int((clear != sensitivity.UNKNOWN).sum())
     conclusion = f"{moved} of {known} changed assumptions clearly change test accuracy. " if known else ""
     if rest := len(clear) - known:
-        conclusion += f"{rest} {'has' if rest == 1 else 'have'} one pair of runs only, which cannot tell."
+        conclusion += f"{rest} of {len(clear)} changed assumptions {'was' if rest == 1 else 'were'} trained with one "
+        conclusion += "seed only, too few to tell an effect from chance."
     figure = drawn.add("sensitivity", "One assumption changed", charts.sensitivity(result.table))
     return {"figure": figure, "conclusion": conclusion, "note": result.note}
 
@@ -313,7 +352,7 @@ def _models(shown: Sequence[Record]) -> dict[str, Any]:
         alike.setdefault(str([one for one in layers if one["kind"] not in overview.TRAINING_ONLY]), []).append(
             column["name"]
         )
-    same = [f"{', '.join(names[:-1])} and {names[-1]}" for names in alike.values() if len(names) > 1]
+    same = [_and(names) for names in alike.values() if len(names) > 1]
     conclusion = " ".join(f"{names} differ only in their BatchNormalization and Dropout layers." for names in same)
     return {"columns": columns, "depth": max((len(c["blocks"]) for c in columns), default=0), "conclusion": conclusion}
 

@@ -133,7 +133,7 @@ def test_the_first_screen_counts_the_rows_that_the_original_agrees_with(tmp_path
         for seed, share in enumerate(values)
     ]
     text = page.write(runs, [], None, tmp_path).read_text(encoding="utf-8")
-    assert "fits our runs in 2 of the 3 rows that we can judge" in text
+    assert "fits our runs in 2 of the 3 rows that we can judge" in re.sub("<[^>]+>", "", text)
     assert "2 <small>of 3 rows</small>" in text and "; 1 more cannot be judged yet" in text
     assert "10 <small>runs</small>" in text and "5.0 hours of training" in text
 
@@ -146,6 +146,25 @@ def test_a_page_is_one_file_of_at_most_5_mb_that_names_no_other(written):
         r"""<(?:link|iframe|object|embed)\b|<script[^>]+src|@import|url\((?!['"]?(?:data:|#))""", text
     )
     assert set(re.findall(r'<img[^>]+src="([a-z]+:)', text)) <= {"data:"}
+
+
+def test_links_stay_in_the_page_and_lead_somewhere(written):
+    """Fails if a document in the appendix links to a file beside it, which nobody has who was sent the page."""
+    text = re.sub(r"(?s)<script.*?</script>", "", written.read_text(encoding="utf-8"))
+    links = set(re.findall(r'href="([^"]+)"', text))
+    assert {link[1:] for link in links if link.startswith("#")} <= set(re.findall(r'id="([^"]+)"', text))
+    assert all(link.startswith(("#", "https://")) for link in links) and "#glossary" in links
+
+
+def test_the_page_says_that_a_second_study_is_in_progress_while_published_claims_wait(runs, tmp_path):
+    sentence = 'a first study’s; <a href="#second-study">a second is in progress</a>'
+    assert sentence in page.write([], runs, None, tmp_path).read_text(encoding="utf-8")
+    assert sentence not in page.write(runs, [], None, tmp_path).read_text(encoding="utf-8")
+
+
+def test_a_terms_meaning_is_plain_text_without_what_it_does_not_mean():
+    glossary = "| term | meaning |\n| kept epoch | The *best* epoch ([how](a.md)). *Not:* last epoch. |\n"
+    assert page._terms(glossary)["kept epoch"] == "The best epoch."
 
 
 def test_without_images_the_page_says_how_to_get_the_gallery(runs, tmp_path):
