@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kerascifar.findings import agreement, causes, choices, clean_images, faithfulness, sensitivity
+from kerascifar.findings import agreement, causes, choices, clean_images, faithfulness, maps_compared, sensitivity
 from kerascifar.focus import measuring
 from kerascifar.runs.records import Record
 
@@ -63,6 +63,16 @@ ANALYSES = (
         faithfulness.against_centred,
         faithfulness.AGAINST_CENTRED,
         faithfulness.summary,
+    ),
+    Analysis(
+        "maps-compared", "Kinds of map by measures", maps_compared.table, maps_compared.NOTE, maps_compared.summary
+    ),
+    Analysis(
+        "measures-agree",
+        "Do the measures agree?",
+        maps_compared.agreement,
+        maps_compared.AGREE_NOTE,
+        maps_compared.conclusion,
     ),
     Analysis("classes", "Where the models look, by class", faithfulness.by_class, faithfulness.BY_CLASS),
     Analysis(

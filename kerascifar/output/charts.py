@@ -166,6 +166,22 @@ def faithful(table: "pd.DataFrame", measure: str) -> Chart:
     ).properties(height=14 * len(table))
 
 
+def rank_correlations(table: "pd.DataFrame") -> Chart:
+    """How alike two measures rank the kinds of map: a grid of rank correlations, blue for alike, red for opposite."""
+    values = table.melt("measure", var_name="other", value_name="correlation")
+    base = alt.Chart(_inline(values)).encode(
+        alt.X("other:N", sort=None, title=None, axis=alt.Axis(labelAngle=-45)),
+        alt.Y("measure:N", sort=None, title=None),
+        tooltip=["measure:N", "other:N", alt.Tooltip("correlation:Q", format=".2f")],
+    )
+    color = alt.Color("correlation:Q", scale=alt.Scale(scheme="redblue", domain=[-1, 1]), title="rank correlation")
+    strong = alt.condition("abs(datum.correlation) > 0.6", alt.value("white"), alt.value("black"))
+    return alt.layer(
+        base.mark_rect().encode(color),
+        base.mark_text(fontSize=10).encode(alt.Text("correlation:Q", format=".1f"), color=strong),
+    ).properties(height=26 * len(table))
+
+
 def sensitivity(table: "pd.DataFrame") -> Chart:
     """The difference in test accuracy that one changed assumption makes, with its 95 % interval."""
     groups = r"[a-z_]+\.(?=[a-z])"  # names of groups of options, which the label leaves out

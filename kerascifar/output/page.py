@@ -140,7 +140,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         first_shown=first_shown,
         lengths=_lengths(main),
         gallery=maps,
-        faithful=_faithful(found.get("centred"), drawn),
+        faithful=_faithful(found.get("centred"), found.get("measures-agree"), drawn),
         models=_models(main),
         sensitivity=_sensitivity(found.get("sensitivity-compared"), drawn),
         results=_results(own, published),
@@ -272,8 +272,10 @@ def _lengths(main: Sequence[Record]) -> str:
     )
 
 
-def _faithful(result: analyses.Result | None, drawn: _Charts) -> dict[str, Any] | None:
-    """Charts of the kinds of map against the centred spot, one for each measure."""
+def _faithful(
+    result: analyses.Result | None, agreeing: analyses.Result | None, drawn: _Charts
+) -> dict[str, Any] | None:
+    """Charts of the kinds of map against the centred spot, one for each measure, and of how the measures agree."""
     if result is None:
         return None
     figures = []
@@ -292,7 +294,11 @@ def _faithful(result: analyses.Result | None, drawn: _Charts) -> dict[str, Any] 
             f"{line['row']}’s {line['map']} maps are more faithful than a spot in the middle of the image by {better}, "
             f"and less faithful by {worse}."
         )
-    return {"figures": figures, "conclusion": " ".join(sentences), "note": result.text}
+    parts: dict[str, Any] = {"figures": figures, "conclusion": " ".join(sentences), "note": result.text}
+    if agreeing:
+        figure = drawn.add("measures-agree", agreeing.title, charts.rank_correlations(agreeing.table))
+        parts["agreeing"] = (figure, agreeing.summary)
+    return parts
 
 
 def _sensitivity(result: analyses.Result | None, drawn: _Charts) -> dict[str, Any] | None:

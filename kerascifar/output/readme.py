@@ -11,7 +11,7 @@ import numpy as np
 from kerascifar.common import drawing, files
 from kerascifar.common.paths import CHECKOUT, EXPERIMENTS
 from kerascifar.findings import agreement, analyses, claims, compare, faithfulness
-from kerascifar.focus import measuring, methods
+from kerascifar.focus import methods
 from kerascifar.output import report, tables
 from kerascifar.runs import original, records
 from kerascifar.training.rows import read as read_experiment
@@ -43,7 +43,15 @@ INTRODUCTION = (
     "predictions, and some runs' weights. Training curves, architecture diagrams and the tables as CSV are in this "
     "folder. Do not edit it: `kerascifar publish` and `kerascifar report` write it."
 )
-COMPARISONS = ("choices-compared", "readings", "sensitivity-compared")  # analyses that stand beside the two experiments
+COMPARISONS = (  # analyses that stand beside the two experiments
+    "choices-compared",
+    "readings",
+    "sensitivity-compared",
+    "focus",
+    "centred",
+    "maps-compared",
+    "measures-agree",
+)
 SHOWN = ("accuracy.png", "augmentation.png", "classes.png", "confusion-*.png")
 
 
@@ -212,15 +220,11 @@ def results(published: Sequence[records.Record]) -> str:
         if runs := [r for r in published if r.experiment == experiment]:
             parts += [f"## {title}", tables.as_markdown(tables.results([], runs)), *tables.notes([], runs)]
     for result in analyses.results(published, *COMPARISONS):
-        parts += [f"## {result.title}", tables.plain_markdown(result.table), result.note]
-    if len(measured := measuring.table(published)):
-        parts += ["## Where the models look, measured", tables.plain_markdown(measured), measuring.NOTE]
-        for result in analyses.results(published, "centred"):
-            parts += [tables.plain_markdown(result.table), result.note, result.summary]
+        parts += [f"## {result.title}", result.summary, tables.plain_markdown(result.table), result.note]
     drawn = [path for name in SHOWN for path in sorted(RESULTS.glob(name))]
     parts += ["## Figures"] if drawn else []
     parts += [f"![{path.stem}]({path.name})" for path in drawn]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def write_tables(published: Sequence[records.Record]) -> list[Path]:

@@ -331,8 +331,15 @@ def cell(value: Any) -> str:
 
 
 def plain_markdown(table: "pd.DataFrame") -> str:
-    """A table as Markdown; see `cell`."""
-    return str(table.map(cell).to_markdown(index=False, disable_numparse=True))
+    """A table as Markdown; see `cell`. The half-width in a column "x ±" stands beside the value in column "x"."""
+    text = table.map(cell)
+    for half in [f"{name} ±" for name in text if f"{name} ±" in text]:
+        name = half.removesuffix(" ±")
+        text[name] = [
+            f"{value} ± {width}" if width else value for value, width in zip(text[name], text[half], strict=True)
+        ]
+        del text[half]
+    return str(text.to_markdown(index=False, disable_numparse=True))
 
 
 def save(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str]) -> None:

@@ -1,0 +1,190 @@
+"""Kinds of map by measures of faithfulness: which is best, does it beat the baselines, and do the measures agree?"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerascifar.findings import statistics
+from kerascifar.focus import measuring, methods
+from kerascifar.runs import measurements
+from kerascifar.runs.records import ORIGINALS, Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# 1: higher is better, -1: lower. `border` has no better side.
+BETTER = {
+    "road": 1,
+    "deletion": -1,
+    "insertion": 1,
+    "drop": -1,
+    "increase": 1,
+    "gain": 1,
+    "complexity": -1,
+    "sparseness": 1,
+    "coherency": 1,
+    "adcc": 1,
+    "arcc": 1,
+    "pointing": 1,
+    "background": 1,
+    "likeness": -1,
+    "smooth_likeness": -1,
+    "other_class": -1,
+    "sensitivity": -1,
+}
+FEWEST = 4  # kinds of map that a rank correlation needs
+NOTE = (
+    "Mean ± half-width of the 95 % interval over seeds and test images (of one seed, from images alone), in the units "
+    "of the table of means; ↑: higher is better, ↓: lower. Differences are paired: the same models and images. *best*: "
+    "the best map, if the interval of its difference to the second best excludes zero. *beat the spot*: the maps that "
+    "are better than a spot in the middle of every image, by the same rule. *no better than noise*: those that are not "
+    "better than a random map. The baselines depend on no model, so the last checks have none."
+)
+AGREE_NOTE = (
+    "Spearman's rank correlation between two measures over the kinds of map, the baselines included, with each measure "
+    "turned so that higher is better: the mean over the models on which at least four kinds were measured. 1: both "
+    "rank the maps alike; 0: one says nothing about the other."
+)
+
+Values = dict[int, np.ndarray]  # by seed: one value per image, NaN where it does not count
+
+
+def table(records: Sequence[Record]) -> "pd.DataFrame":
+    """One line per row and measure: each kind of map's mean over seeds and images, and its half-width; see `NOTE`.
+
+    Columns: row, measure, n (seeds, the most of any kind), each kind's title and "<title> ±", best, beat the spot, no
+    better than noise.
+    """
+    import pandas as pd
+
+    lines: list[dict[str, Any]] = []
+    for name, runs in _by_row(records).items():
+        for measure, sign in BETTER.items():
+            of_kind = {kind: values for kind in measuring.KINDS if (values := _values(runs, kind, measure))}
+            if not of_kind:
+                continue
+            line: dict[str, Any] = {"row": name, "measure": f"{measure} {'↑' if sign > 0 else '↓'}"}
+            line["n"] = max(map(len, of_kind.values()))
+            means = {}
+            for kind, values in of_kind.items():
+                estimate = statistics.of_seeds_and_images(_stacked(values, values))
+                means[kind] = sign * estimate.mean
+                factor = measuring.MEASURES[measure]
+                line |= {_title(kind): factor * estimate.mean}
+                line |= {f"{_title(kind)} ±": factor * (estimate.interval[1] - estimate.mean)}
+            first, *others = sorted(means, key=means.__getitem__, reverse=True)
+            clear = bool(others) and _is_better(of_kind[first], of_kind[others[0]], sign)
+            line["best"] = _title(first) if clear else ""
+            spot, noise = (of_kind.get(kind, {}) for kind in ("centred", "random"))
+            of_model = {_title(kind): values for kind, values in of_kind.items() if kind in methods.METHODS}
+            beat = [title for title, values in of_model.items() if _is_better(values, spot, sign)]
+            no_better = [title for title, values in of_model.items() if noise and not _is_better(values, noise, sign)]
+            lines.append(line | {"beat the spot": ", ".join(beat), "no better than noise": ", ".join(no_better)})
+    return pd.DataFrame(lines)
+
+
+def summary(records: Sequence[Record], compared: "pd.DataFrame") -> str:
+    """Says for each row by how many measures each method beats the spot, and which map is clearly best most often."""
+    sentences = []
+    for name, group in compared.groupby("row", sort=False) if len(compared) else ():
+        with_spot = group[group["centred"].notna()] if "centred" in group else group[:0]
+        beats = with_spot["beat the spot"].str.split(", ").explode()
+        counts = beats[beats != ""].value_counts()
+        best = group.loc[group["best"] != "", "best"].value_counts()
+        if not len(with_spot):
+            continue
+        shown = ", ".join(f"{title} {count}" for title, count in counts.items()) or "none"
+        sentence = f"{name}: number of measures, of {len(with_spot)}, by which a map beats the spot: {shown}"
+        if len(best):
+            sentence += (
+                f"; the map that is clearly best most often is {best.index[0]}, by {best.iloc[0]} of {len(group)}"
+            )
+        sentences.append(f"{sentence}.")
+    return " ".join(sentences)
+
+
+def agreement(records: Sequence[Record]) -> "pd.DataFrame":
+    """How alike two measures rank the kinds of map: see `AGREE_NOTE`. Columns: measure, and one per measure."""
+    import pandas as pd
+
+    found = []
+    for runs in _by_row(records).values():
+        for seed in runs:
+            of_kind = {
+                _title(kind): {
+                    measure: sign * float(np.nanmean(values[seed]))
+                    for measure, sign in BETTER.items()
+                    if (values := _values({seed: runs[seed]}, kind, measure))
+                }
+                for kind in measuring.KINDS
+            }
+            means = pd.DataFrame.from_dict(of_kind, orient="index").dropna(how="all")
+            if len(means) >= FEWEST:
+                found.append(means.corr(method="spearman", min_periods=FEWEST))
+    if not found:
+        return pd.DataFrame()
+    names = [measure for measure in BETTER if any(measure in each and each[measure].notna().any() for each in found)]
+    mean = pd.DataFrame(
+        np.nanmean([each.reindex(index=names, columns=names) for each in found], axis=0), index=names, columns=names
+    )
+    return mean.rename_axis("measure").reset_index()
+
+
+def conclusion(records: Sequence[Record], correlations: "pd.DataFrame") -> str:
+    """Says which two measures agree most and least, and how many pairs do."""
+    if not len(correlations):
+        return ""
+    square = correlations.set_index("measure")
+    pairs = {
+        (a, b): float(square.loc[a, b])
+        for i, a in enumerate(square)
+        for b in list(square)[i + 1 :]
+        if not math.isnan(square.loc[a, b])
+    }
+    if not pairs:
+        return ""
+    most, least = max(pairs, key=pairs.__getitem__), min(pairs, key=pairs.__getitem__)
+    agreeing, opposed = (sum(way * value > limit for value in pairs.values()) for way, limit in ((1, 0.7), (-1, 0.0)))
+    return (
+        f"Of {len(pairs)} pairs of measures, {agreeing} rank the maps alike (above 0.7) and {opposed} in opposite "
+        f"order (below 0). {most[0]} and {most[1]} agree most ({pairs[most]:.2f}), {least[0]} and {least[1]} least "
+        f"({pairs[least]:.2f})."
+    )
+
+
+def _title(kind: str) -> str:
+    return methods.title(kind) if kind in methods.METHODS else kind
+
+
+def _by_row(records: Sequence[Record]) -> dict[str, dict[int, Mapping[str, np.ndarray]]]:
+    """By row and seed, the measurements of the full runs of the original's experiments on CIFAR-10."""
+    rows: dict[str, dict[int, Mapping[str, np.ndarray]]] = {}
+    for r in records:
+        if r.experiment in ORIGINALS and not (r.shortened or r.is_synthetic) and (measured := measurements.read(r)):
+            rows.setdefault(r.name, {})[r.seed] = measured
+    return rows
+
+
+def _values(runs: Mapping[int, Mapping[str, np.ndarray]], kind: str, measure: str) -> Values:
+    """A kind's values by seed, of the runs on which it was measured."""
+    found = {
+        seed: run[f"{kind}/{measure}"].astype("float64") for seed, run in runs.items() if f"{kind}/{measure}" in run
+    }
+    return {seed: values for seed, values in found.items() if not np.isnan(values).all()}
+
+
+def _stacked(values: Values, like: Values) -> np.ndarray:
+    """The values of the seeds that both have, float64 (seeds, images), on the images that all of them have."""
+    seeds = [seed for seed in values if seed in like]
+    count = min(len(each[seed]) for each in (values, like) for seed in seeds)
+    return np.array([values[seed][:count] for seed in seeds])
+
+
+def _is_better(values: Values, others: Values, sign: int) -> bool:
+    """Whether the 95 % interval of the paired difference is on the better side of zero."""
+    if not values.keys() & others.keys():
+        return False
+    difference = sign * (_stacked(values, others) - _stacked(others, values))
+    return statistics.of_seeds_and_images(difference).interval[0] > 0
