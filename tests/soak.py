@@ -1,6 +1,6 @@
 """Kills the real command at random moments, starts it again, and compares what it leaves with an undisturbed run.
 
-`make soak` runs it with 500 kills; the tests with 30, of processes that are forked after TensorFlow's import, which
+`make soak` runs it with 500 kills; the tests with a few, of processes that are forked after TensorFlow's import, which
 would take most of the time. Needs no data: it trains on drawn shapes.
 """
 
@@ -163,21 +163,21 @@ def is_writing(runs: Path) -> bool:
     return any(path.name.startswith(".unfinished-") for path in present(runs))
 
 
-def moment(process: subprocess.Popen[bytes], runs: Path, chance: random.Random, whole: float) -> None:
-    """Waits for a random moment of the process's life.
+def moment(process: subprocess.Popen[bytes], runs: Path, chance: random.Random, whole: float, start: int) -> None:
+    """Waits for a random moment of the process's life, of the kinds in turn, so that a few kills have each of them.
 
-    One kill in five falls anywhere. The others follow the first file that this start has written, so that every start
-    gets on, however slow the machine: half of them while the next file is written, if that can be seen.
+    One start in five is killed anywhere. The others follow the first file that this start has written, so that every
+    start gets on, however slow the machine: half of them while the next file is written, if that can be seen.
     """
     before = names(runs)
-    if chance.random() < 0.2:
+    if start % 5 == 2:
         end = time.monotonic() + chance.uniform(0, whole)
         while process.poll() is None and time.monotonic() < end:
             time.sleep(0.01)
         return
     while process.poll() is None and not any("checkpoint" in name or "report" in name for name in names(runs) - before):
         time.sleep(0.005)
-    end, hunt = time.monotonic() + chance.uniform(0, 0.1 * whole), chance.random() < 0.5
+    end, hunt = time.monotonic() + chance.uniform(0, 0.1 * whole), start % 5 in (0, 3)
     while process.poll() is None:
         writing = hunt and is_writing(runs)
         if time.monotonic() > end and (writing or not hunt or time.monotonic() > end + 0.2 * whole):
@@ -190,7 +190,7 @@ def worker(
 ) -> None:
     begin = Forks() if fork else start
     chance = random.Random(f"{seed}-{number}")
-    attempt = 0
+    attempt = starts = 0
     while n.kills < kills:
         folder = base / f"{number}-{attempt}"
         attempt += 1
@@ -200,7 +200,8 @@ def worker(
             process = begin(folder, shapes)
             if n.kills < kills:
                 before = finished(folder / "runs")
-                moment(process, folder / "runs", chance, whole)
+                moment(process, folder / "runs", chance, whole, starts)
+                starts += 1
             if process.poll() is None and n.kills < kills:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
