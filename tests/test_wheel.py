@@ -11,7 +11,10 @@ from factories import HANG, ROOT
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """Starts a command of the wheel in an empty folder; the dependencies are those that are installed here."""
+    """Starts commands of the wheel in an empty folder, several in one process, until one fails.
+
+    The dependencies are those that are installed here.
+    """
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     source = folder / "source"  # a build leaves files beside the source
@@ -28,9 +31,11 @@ def installed(tmp_path_factory):
     # Without images unless a test names them: the gallery of the page takes long.
     environment = {**os.environ, "PYTHONPATH": str(folder / "site"), "KERASCIFAR_DATA": ""}
 
-    def command(*words, module="kerascifar"):
+    def start(*commands):
+        words = [[str(word) for word in command] for command in commands]
+        source = f"from kerascifar.__main__ import main; raise SystemExit(next(filter(None, map(main, {words})), 0))"
         result = subprocess.run(
-            [sys.executable, "-m", module, *map(str, words)],
+            [sys.executable, "-c", source],
             cwd=empty,
             env=environment,
             capture_output=True,
@@ -40,29 +45,28 @@ def installed(tmp_path_factory):
         )
         return result.returncode, result.stdout + result.stderr
 
-    return command
+    return start
 
 
 def test_an_experiment_is_trained_by_its_name(installed, shapes):
-    status, text = installed("run", "experiment1", "--rows", "M1", "--epochs", 1, "--data", shapes)
+    status, text = installed(["run", "experiment1", "--rows", "M1", "--epochs", 1, "--data", shapes])
     assert status == 0 and re.search(r"M1 seed \d+: epoch limit after epoch 1", text), text
-    status, text = installed("choices", "--epochs", 0, "--data", shapes)
+    status, text = installed(["choices", "--epochs", 0, "--data", shapes])
     assert status == 2 and "--epochs 0" in text, text
 
 
 def test_the_published_runs_are_judged_compared_and_shown(installed, real_data):
-    for words in (["findings"], ["compare", "M6"], ["report", "--runs", "none"]):
-        status, text = installed(*words)
-        assert status == 0, text
-    status, text = installed("--class", "airplane", "--row", "M6", "--data", real_data, module="kerascifar.cam")
+    status, text = installed(["findings"], ["compare", "M6"], ["report", "--runs", "none"])
+    assert status == 0, text
+    status, text = installed(["cam", "--class", "airplane", "--row", "M6", "--data", real_data])
     assert status == 0 and re.search(r"M6-seed\d+-airplane\.png", text), text
 
 
 def test_publishing_needs_a_checkout_and_says_so(installed, shapes):
-    status, text = installed("publish", "runs", "--data", shapes)
+    status, text = installed(["publish", "runs", "--data", shapes])
     assert status == 2 and "needs a checkout of the source" in text, text
 
 
 def test_an_unknown_experiment_is_answered_with_those_that_are_shipped(installed):
-    status, text = installed("run", "experiment9")
+    status, text = installed(["run", "experiment9"])
     assert status == 2 and "experiment1, experiment2" in text, text
