@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         print("No candidate has finished training yet, so there is nothing to rank.", file=sys.stderr)
         return 0
     path = arguments.runs / "report" / "choices"
-    tables.save_plain(table, path, choices.TITLE, [choices.NOTE])
+    tables.save(table, path, choices.TITLE, [choices.NOTE])
     if arguments.json:
         print(options.as_json(table))
     else:

@@ -12,7 +12,7 @@ import numpy as np
 
 from kerascifar.findings.statistics import prediction_interval
 from kerascifar.runs import original
-from kerascifar.runs.records import Record
+from kerascifar.runs.records import Record, by_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,13 +66,10 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    rows: dict[str, list[Record]] = {}
-    for run in records:
-        if original.comparable(run) and not run.shortened:
-            rows.setdefault(run.name, []).append(run)
+    rows = by_row(run for run in records if original.comparable(run) and not run.shortened)
     lines = [
         {"metric": metric, "row": name} | beside_original(runs, metric)
         for metric in METRICS
-        for name, runs in rows.items()
+        for (_, name), runs in rows.items()
     ]
     return pd.DataFrame(lines, columns=COLUMNS)

@@ -139,7 +139,7 @@ def test_over_seeds_each_is_faint_and_the_median_bold_while_half_are_there():
         made(dict.fromkeys(HISTORY, values), seed=seed, epoch_kept=len(values) - 1)
         for seed, values in enumerate(curves)
     ]
-    figure = figures.training_statistics_over_seeds(runs)
+    figure = figures.training_statistics(*runs)
     loss = figure.axes[0]
     median = lines(loss)["training, median"]
     assert median.get_xdata().tolist() == [1, 2, 3] and median.get_ydata().tolist() == [2.0, 1.0, 0.375]
@@ -296,47 +296,6 @@ def test_without_dot_the_diagram_is_left_out_with_one_line(tmp_path, monkeypatch
     )
     assert figures.architecture(None, tmp_path / "model.png") == figures.graphviz_missing()
     assert list(tmp_path.iterdir()) == []
-
-
-@needs_shell
-def test_a_broken_dot_is_named(tmp_path, monkeypatch):
-    pytest.importorskip("pydot")
-    fake_dot(tmp_path, "echo libgvc.so is gone >&2; exit 127")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    line = figures.graphviz_missing()
-    assert line is not None and line.startswith(
-        "Architecture diagrams are left out: Graphviz's program dot is installed"
-    )
-    assert "\n" not in line
-
-
-def test_without_pydot_the_line_names_it(monkeypatch):
-    monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
-    assert figures.graphviz_missing() == (
-        "Architecture diagrams are left out: the Python package pydot is missing (pip install pydot)."
-    )
-
-
-@needs_shell
-@pytest.mark.parametrize(
-    "script, reason",
-    [
-        (
-            'case "$*" in *png*) echo "png not recognized" >&2; exit 1;; *) exec cat;; esac',
-            "png not recognized",
-        ),
-        ("exit 0", "no picture"),
-        ("sleep 600", "timed out"),
-    ],
-)
-def test_a_dot_that_draws_nothing_is_left_out_in_time(tmp_path, monkeypatch, script, reason):
-    """Fails if another format than the diagram's is probed, if success is believed, or if it is waited for."""
-    fake_dot(tmp_path, f'PATH="{os.environ["PATH"]}"; {script}')
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(figures, "PATIENCE", 0.5 if "sleep" in script else factories.HANG)
-    line = figures.graphviz_missing()
-    assert line is not None and reason in line and "\n" not in line
-    assert figures.architecture(None, tmp_path / "a.png") == line and not (tmp_path / "a.png").exists()
 
 
 @needs_shell
