@@ -4,9 +4,10 @@ Except `architecture`, the functions only draw and return a `Figure`, which `dra
 Below each figure stands a conclusion, worked out from its numbers.
 """
 
+import importlib.util
 import itertools
 import math
-import shutil
+import subprocess
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ TRAINING = "#0072B2"  # blue and vermilion of Okabe and Ito's palette: distinct 
 VALIDATION = "#D55E00"
 KEPT = "#555555"
 SERIES = (TRAINING, VALIDATION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # the rest of that palette
+PATIENCE = 30.0  # seconds that dot may take for a diagram
 FEW_EPOCHS = 20  # up to this number, each epoch gets a marker
 UNITS = {"loss": ("loss (cross-entropy, nats)", 1.0), "accuracy": ("accuracy (%)", 100.0)}  # a label, and a factor
 LEFT_OUT = "Architecture diagrams are left out: "
@@ -218,12 +220,22 @@ def augmentation_comparison(without: "Record", with_: "Record") -> Figure:
 
 def graphviz_missing() -> str | None:
     """Why architecture diagrams cannot be drawn here, in one line; None if they can."""
-    if shutil.which("dot"):
-        return None
-    return (
-        f"{LEFT_OUT}Graphviz's program dot is missing "
-        "(Debian: apt install graphviz; macOS: brew install graphviz; Windows: winget install graphviz)."
-    )
+    if importlib.util.find_spec("pydot") is None:
+        return f"{LEFT_OUT}the Python package pydot is missing (pip install pydot)."
+    try:
+        made = subprocess.run(["dot", "-Tpng"], input=b"digraph { probe }", capture_output=True, timeout=PATIENCE)
+    except FileNotFoundError:
+        return (
+            f"{LEFT_OUT}Graphviz's program dot is missing "
+            "(Debian: apt install graphviz; macOS: brew install graphviz; Windows: winget install graphviz)."
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        reason = str(error)
+    else:
+        if made.stdout.startswith(b"\x89PNG"):
+            return None
+        reason = made.stderr.decode(errors="replace") or f"exit status {made.returncode}, no picture"
+    return f"{LEFT_OUT}Graphviz's program dot is installed, but fails ({' '.join(reason.split())[:200]})."
 
 
 def architecture(model: "keras.Sequential", path: Path) -> str | None:
@@ -239,7 +251,7 @@ def architecture(model: "keras.Sequential", path: Path) -> str | None:
     options = {"show_shapes": True, "show_layer_names": True, "show_layer_activations": True, "dpi": 96}
     try:
         files.write(path, lambda temporary: keras.utils.plot_model(model, to_file=str(temporary), **options))
-    except (OSError, AssertionError, ImportError) as error:  # pydot asserts that dot's exit status is 0
+    except (OSError, AssertionError) as error:  # pydot asserts that dot's exit status is 0
         return f"{LEFT_OUT}Graphviz's program dot fails ({' '.join(str(error).split())[:200]})."
     return None
 

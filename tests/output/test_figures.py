@@ -299,6 +299,47 @@ def test_without_dot_the_diagram_is_left_out_with_one_line(tmp_path, monkeypatch
 
 
 @needs_shell
+def test_a_broken_dot_is_named(tmp_path, monkeypatch):
+    pytest.importorskip("pydot")
+    fake_dot(tmp_path, "echo libgvc.so is gone >&2; exit 127")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    line = figures.graphviz_missing()
+    assert line is not None and line.startswith(
+        "Architecture diagrams are left out: Graphviz's program dot is installed"
+    )
+    assert "\n" not in line
+
+
+def test_without_pydot_the_line_names_it(monkeypatch):
+    monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
+    assert figures.graphviz_missing() == (
+        "Architecture diagrams are left out: the Python package pydot is missing (pip install pydot)."
+    )
+
+
+@needs_shell
+@pytest.mark.parametrize(
+    "script, reason",
+    [
+        (
+            'case "$*" in *png*) echo "png not recognized" >&2; exit 1;; *) exec cat;; esac',
+            "png not recognized",
+        ),
+        ("exit 0", "no picture"),
+        ("sleep 600", "timed out"),
+    ],
+)
+def test_a_dot_that_draws_nothing_is_left_out_in_time(tmp_path, monkeypatch, script, reason):
+    """Fails if another format than the diagram's is probed, if success is believed, or if it is waited for."""
+    fake_dot(tmp_path, f'PATH="{os.environ["PATH"]}"; {script}')
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(figures, "PATIENCE", 0.5 if "sleep" in script else factories.HANG)
+    line = figures.graphviz_missing()
+    assert line is not None and reason in line and "\n" not in line
+    assert figures.architecture(None, tmp_path / "a.png") == line and not (tmp_path / "a.png").exists()
+
+
+@needs_shell
 def test_a_dot_that_fails_on_the_diagram_alone_is_left_out_too(tmp_path, monkeypatch):
     """The probe is drawn, the model is not: as with a font or a size that Graphviz cannot handle."""
     import keras
