@@ -68,17 +68,11 @@ def compared(groups: "Mapping[str, Sequence[Record]]") -> Figure:
     """Validation loss and accuracy by epoch, one colour per group of runs: each run faint, their median bold."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     everything = [run for runs in groups.values() for run in runs]
-    for axes, metric, factor, what in zip(
-        figure.subplots(1, 2),
-        ("val_loss", "val_accuracy"),
-        (1.0, 100.0),
-        ("validation loss (nats)", "validation accuracy (%)"),
-        strict=True,
-    ):
+    for axes, (metric, (_, factor)), unit in zip(figure.subplots(1, 2), UNITS.items(), ("nats", "%"), strict=True):
         for (name, runs), colour in zip(groups.items(), itertools.cycle(SERIES), strict=False):
-            _over_seeds(axes, runs, metric, factor, colour, name)
+            _over_seeds(axes, runs, f"val_{metric}", factor, colour, name)
         axes.set_xlabel("epoch")
-        axes.set_ylabel(what)
+        axes.set_ylabel(f"validation {metric} ({unit})")
         _epoch_axis(axes, max(run.epochs_trained for run in everything))
         axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), fontsize=9, ncols=4, loc="outside upper center")

@@ -20,23 +20,16 @@ if TYPE_CHECKING:
 
 # The original's columns, in its order.
 SETTINGS = ["aug", "loss", "opt", "bs", "lr"]
-MEASURES = ["use epoch", "Train_loss", "Train_acc", "Valid_loss", "Valid_acc", "Test_acc"]
-_REPORTED_KEYS = ["epochs", "train_loss", "train_acc", "valid_loss", "valid_acc", "test_acc"]
+MEASURES = {  # by their names in `reported.csv`
+    "use epoch": "epochs",
+    "Train_loss": "train_loss",
+    "Train_acc": "train_acc",
+    "Valid_loss": "valid_loss",
+    "Valid_acc": "valid_acc",
+    "Test_acc": "test_acc",
+}
 BEST = "◀ best Valid_acc"
 SHORT = 20  # characters: a text up to this length stays on one line in a terminal
-
-
-def measures(record: records.Record) -> list[float]:
-    """A run's metrics in the original's order and units: epochs, nats, percent."""
-    r = record.results
-    return [
-        record.epochs_trained,
-        r["train"]["loss"],
-        100 * r["train"]["accuracy"],
-        r["validation"]["loss"],
-        100 * r["validation"]["accuracy"],
-        100 * r["test"]["accuracy"],
-    ]
 
 
 def results(own: Sequence[records.Record], published: Sequence[records.Record]) -> "pd.DataFrame":
@@ -63,12 +56,13 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
         }
         averages = {}
         if line := original.comparable(first):
-            averages["reported"] = pd.Series([float(line[key]) for key in _REPORTED_KEYS], MEASURES)
+            averages["reported"] = pd.Series({title: float(line[key]) for title, key in MEASURES.items()})
             lines.append({**head, "source": "reported", "n": 1, **averages["reported"]})
         for source, group in (("published", published_runs), ("yours", own_runs)):
             if not group:
                 continue
-            values = pd.DataFrame([measures(r) for r in group], columns=MEASURES, dtype="float64")
+            values = pd.DataFrame([original.figures(r) for r in group])[[*MEASURES.values()]]
+            values.columns = [*MEASURES]
             averages[source] = values.mean(skipna=False)
             lines.append(
                 {
