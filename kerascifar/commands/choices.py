@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from kerascifar.commands import options, training
 from kerascifar.common import terminal
@@ -27,25 +28,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.output import tables
 
-    how = training.Options(
-        runs=arguments.runs,
-        data=arguments.data,
-        command=command,
-        json=arguments.json,
-        connect=training.connect_jobs(arguments.jobs),
-    )
+    train = partial(training.train, arguments=arguments, command=command, connect=training.connect_jobs(arguments.jobs))
     questions, epochs = choices.read(), arguments.epochs
     first = [run for q in questions for run in q.runs(q.rows, q.seeds[:1], epochs)]
-    trained, *_ = training.train(choices.without_repeats(first), how)
+    trained, *_ = train(choices.without_repeats(first))
     further = [run for q in questions for run in q.runs(choices.best_quarter(q, trained), q.seeds[1:], epochs)]
     if further:
-        trained += training.train(choices.without_repeats(further), how)[0]
+        trained += train(choices.without_repeats(further))[0]
     table = choices.table(trained, questions)
     if table.empty:
         print("No candidate has finished training yet, so there is nothing to rank.", file=sys.stderr)
         return 0
     path = arguments.runs / "report" / "choices"
-    tables.save_plain(table, path, choices.TITLE, [choices.NOTE])
+    tables.save(table, path, choices.TITLE, [choices.NOTE])
     if arguments.json:
         print(options.as_json(table))
     else:

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     runs = compare.find(arguments.names, arguments.runs, arguments.published)
     table = compare.table(runs)
     path = arguments.runs / "report" / "compare"
-    tables.save_plain(table, path, "Compared: " + ", ".join(runs), [compare.NOTE])
+    tables.save(table, path, "Compared: " + ", ".join(runs), [compare.NOTE])
     drawing.save(lambda: figures.compared(runs), path.with_suffix(".png"))
     console = terminal.console(wide=arguments.wide, stderr=arguments.json)
     if arguments.json:

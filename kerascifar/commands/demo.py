@@ -33,8 +33,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         Row("Demo4", "model4", epochs=5, batch_size=8, augment=False),
     )
     runs = Experiment("demo", "Demo on synthetic shapes", rows).runs()
-    how = training.Options(runs=out / "runs", data=out / "data", command=command)
-    status = training.train_and_show(runs, how)
+    where = argparse.Namespace(runs=out / "runs", data=out / "data", json=False, wide=False)
+    status = training.train_and_show(runs, where, command)
     for row in rows if status == 0 else ():
         places = ["--runs", str(out / "runs"), "--data", str(out / "data")]
         status = status or cam.main(["--all", "--row", row.name, *places])

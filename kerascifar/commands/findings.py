@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
             "Train one: make experiment1. To use runs kept elsewhere: --runs DIR."
         )
     table = claims.table(runs, declared)
-    tables.save_plain(table, arguments.out / "findings", "Findings", [claims.RULE])
+    tables.save(table, arguments.out / "findings", "Findings", [claims.RULE])
     if arguments.json:
         print(options.as_json(table))
     console = terminal.console(stderr=arguments.json)
@@ -85,7 +85,7 @@ def _beside(runs: "list[Record]", out: Path, console: "Console") -> list[str]:
     load_keras_to_count()
     results = analyses.results(runs, *BESIDE)
     for result in results:
-        tables.save_plain(result.table, out / result.name, result.title, [result.text])
+        tables.save(result.table, out / result.name, result.title, [result.text])
         if columns := BESIDE[result.name]:
             console.print(tables.as_rich(result.table[columns], result.title))
         if result.summary:

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     if table.empty:
         raise UserError("These published runs have not been measured.\nMeasure them: --published.")
     path = arguments.runs / "report" / "focus"
-    tables.save_plain(table, path, "Where models look", [measuring.NOTE])
+    tables.save(table, path, "Where models look", [measuring.NOTE])
     console = terminal.console(wide=arguments.wide, stderr=arguments.json)
     if arguments.json:
         print(options.as_json(table))

@@ -63,16 +63,11 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     runs = experiment.runs(arguments.rows, arguments.seeds, arguments.epochs, arguments.precision)
     return training.train_and_show(
         runs,
-        training.Options(
-            runs=arguments.runs,
-            data=arguments.data,
-            command=command,
-            json=arguments.json,
-            wide=arguments.wide,
-            deterministic=arguments.deterministic,
-            tensorboard=arguments.tensorboard,
-            connect=connect,
-        ),
+        arguments,
+        command,
+        connect=connect,
+        deterministic=arguments.deterministic,
+        tensorboard=arguments.tensorboard,
     )
 
 

@@ -77,21 +77,18 @@ def _by_row(found: "Sequence[Record]") -> "pd.DataFrame":
 
     from kerascifar.output import tables
 
-    rows: dict[tuple[str, str, str], list[Record]] = {}
-    for r in found:
-        rows.setdefault((selection.whose(r), r.experiment, r.name), []).append(r)
     lines: list[dict[str, str]] = []
-    for (whose, _, name), runs in rows.items():
-        shares = pd.Series([100 * r.results["test"]["accuracy"] for r in runs])
-        lines.append(
-            {
-                "row": name,
-                "seeds": _seeds([r.seed for r in runs]),
-                "whose": whose,
-                "test accuracy (n)": tables.spread(shares.mean(), shares.std(), len(runs)),
-                "remarks": _remarks(runs[0]),
-            }
-        )
+    for whose in dict.fromkeys(map(selection.whose, found)):
+        for (_, name), runs in records.by_row(r for r in found if selection.whose(r) == whose).items():
+            lines.append(
+                {
+                    "row": name,
+                    "seeds": _seeds([r.seed for r in runs]),
+                    "whose": whose,
+                    "test accuracy (n)": tables.spread(runs),
+                    "remarks": _remarks(runs[0]),
+                }
+            )
     table = pd.DataFrame(lines)
     return table if any(line["remarks"] for line in lines) else table.drop(columns="remarks", errors="ignore")
 

@@ -1,9 +1,8 @@
 """Trains for the commands `run`, `choices` and `demo`: from a list of runs to their records and a table."""
 
+import argparse
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerascifar.commands.options import as_json
@@ -20,20 +19,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kerascifar.runs.experiment import Executor
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """How a command trains: mostly its options of the same names."""
-
-    runs: Path
-    data: Path | None
-    command: Sequence[str]  # resumes an interrupted training
-    json: bool = False
-    wide: bool = False
-    deterministic: bool = False
-    tensorboard: bool = False
-    connect: "Callable[[], Executor] | None" = None  # makes the executor; None trains in this process
 
 
 def connect_jobs(jobs: int, gpus_per_run: float | None = None) -> "Callable[[], Executor] | None":
@@ -53,30 +38,44 @@ def connect_jobs(jobs: int, gpus_per_run: float | None = None) -> "Callable[[], 
     return functools.partial(cluster.connect, cpus_per_run=available // jobs, gpus_per_run=gpus_per_run, jobs=jobs)
 
 
-def train(runs: Sequence[Run], options: Options) -> "tuple[list[Record], Dataset, Console]":
-    """Trains the runs that are not finished; returns the records of all, the images, and the console to print to."""
-    dataset = cifar10.load(options.data)
-    files.check_writable(options.runs / "report")  # if it is read-only, fail before hours of training, not after
-    execute = options.connect() if options.connect else None
+def train(
+    runs: Sequence[Run],
+    arguments: argparse.Namespace,
+    command: Sequence[str],
+    *,
+    connect: "Callable[[], Executor] | None" = None,
+    deterministic: bool = False,
+    tensorboard: bool = False,
+) -> "tuple[list[Record], Dataset, Console]":
+    """Trains the runs that are not finished; returns the records of all, the images, and the console to print to.
+
+    Args:
+        arguments: `data`, `runs` and `json` are used.
+        command: resumes an interrupted training.
+        connect: makes the executor; by default, this process trains.
+    """
+    dataset = cifar10.load(arguments.data)
+    files.check_writable(arguments.runs / "report")  # if it is read-only, fail before hours of training, not after
+    execute = connect() if connect else None
 
     load_keras()
     from kerascifar.output import ornaments
     from kerascifar.runs import experiment
 
-    console = terminal.console(stderr=options.json)
+    console = terminal.console(stderr=arguments.json)
     callbacks: dict[str, Any] = {}
-    if options.tensorboard:
-        from kerascifar.focus import tensorboard
+    if tensorboard:
+        from kerascifar.focus import tensorboard as logs
 
-        tensorboard.check()
-        callbacks["callbacks"] = functools.partial(tensorboard.callbacks, runs=options.runs.resolve())
+        logs.check()
+        callbacks["callbacks"] = functools.partial(logs.callbacks, runs=arguments.runs.resolve())
     trained = experiment.train(
         runs,
         dataset,
-        options.runs,
+        arguments.runs,
         console,
-        options.command,
-        deterministic=options.deterministic,
+        command,
+        deterministic=deterministic,
         execute=execute,
         ornaments=ornaments.left_out,
         **callbacks,
@@ -84,11 +83,11 @@ def train(runs: Sequence[Run], options: Options) -> "tuple[list[Record], Dataset
     return trained, dataset, console
 
 
-def train_and_show(runs: Sequence[Run], options: Options) -> int:
+def train_and_show(runs: Sequence[Run], arguments: argparse.Namespace, command: Sequence[str], **how: Any) -> int:
     """Trains, then prints the experiment's table and writes its tables and figures; returns the exit status."""
-    own, dataset, console = train(runs, options)
+    own, dataset, console = train(runs, arguments, command, **how)
     if not own:
-        if options.json:
+        if arguments.json:
             print("[]")
         return 0
     from kerascifar.output import report, tables
@@ -97,25 +96,25 @@ def train_and_show(runs: Sequence[Run], options: Options) -> int:
     everything = [] if dataset.is_synthetic else records.current(records.list_records(records.PUBLISHED))
     published = [r for r in everything if r.experiment == name]
     table, title = tables.results(own, published), f"{name} on {dataset.name}"
-    if options.json:
+    if arguments.json:
         print(as_json(table))
-    elif options.wide:
+    elif arguments.wide:
         terminal.console(wide=True).print(tables.as_rich(tables.readable(table), title))
     else:
         console.print(tables.as_rich(tables.narrow(own, published), f"{title}, test accuracy (%)"))
-    for note in tables.notes(own, published if options.wide else []):
+    for note in tables.notes(own, published if arguments.wide else []):
         terminal.note(console, note)
     # The files include all rows of the experiment, so that training one row does not remove the others from the table.
     names = {r.name for r in own}
     others = [
         r
-        for r in records.list_records(options.runs)
+        for r in records.list_records(arguments.runs)
         if r.experiment == name and r.is_synthetic == own[0].is_synthetic and r.name not in names
     ]
     written = report.write(
         records.in_order([*own, *records.current(others)]),
         published,
-        options.runs / "report",
+        arguments.runs / "report",
         lambda text: console.print(text, markup=False),
     )
     terminal.say(console, f"\n{terminal.files_written(written)}. All columns: --wide.")

@@ -5,26 +5,21 @@ runs of a row there is no interval, so agreement is unknown.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kerascifar.findings.statistics import prediction_interval
 from kerascifar.runs import original
-from kerascifar.runs.records import Record
+from kerascifar.runs.records import Record, by_row
 
 if TYPE_CHECKING:
     import pandas as pd
 
 AGREES, DIFFERS, UNKNOWN = "yes", "no", "unknown"
 TEST_ACCURACY, TRAINING_ACCURACY, EPOCHS = "test accuracy", "training accuracy", "epochs"
-# The original's column, and the same metric of one of our runs.
-METRICS: dict[str, tuple[str, Callable[[Record], float]]] = {
-    TEST_ACCURACY: ("test_acc", lambda run: 100 * run.results["test"]["accuracy"]),
-    TRAINING_ACCURACY: ("train_acc", lambda run: 100 * run.results["train"]["accuracy"]),
-    EPOCHS: ("epochs", lambda run: float(run.epochs_trained)),
-}
+METRICS = {TEST_ACCURACY: "test_acc", TRAINING_ACCURACY: "train_acc", EPOCHS: "epochs"}  # the original's columns
 COLUMNS = ("metric", "row", "n", "original", "here", "sd", "difference", "95 % ±", "agrees")
 NOTE = (
     "Accuracies in percent at the kept epoch, epochs until the early stop. ± is the half-width of the 95 % "
@@ -39,10 +34,9 @@ def beside_original(runs: Sequence[Record], metric: str = TEST_ACCURACY) -> dict
     difference (here − original), "95 % ±" (NaN for fewer than three runs), low and high (the ends of that interval),
     agrees ("yes", "no", "unknown"), and seeds (the single runs).
     """
-    column, value = METRICS[metric]
     line = None if any(run.shortened for run in runs) else original.comparable(runs[0])
-    reported = float(line[column]) if line else math.nan
-    values = [value(run) for run in runs]
+    reported = float(line[METRICS[metric]]) if line else math.nan
+    values = [original.figures(run)[METRICS[metric]] for run in runs]
     here, half = float(np.mean(values)), prediction_interval(values)
     unknown = math.isnan(reported + half)
     return {
@@ -66,13 +60,10 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    rows: dict[str, list[Record]] = {}
-    for run in records:
-        if original.comparable(run) and not run.shortened:
-            rows.setdefault(run.name, []).append(run)
+    rows = by_row(run for run in records if original.comparable(run) and not run.shortened)
     lines = [
         {"metric": metric, "row": name} | beside_original(runs, metric)
         for metric in METRICS
-        for name, runs in rows.items()
+        for (_, name), runs in rows.items()
     ]
     return pd.DataFrame(lines, columns=COLUMNS)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascifar.findings import metrics
-from kerascifar.runs.records import Record
+from kerascifar.runs.records import CHOICES, Record, by_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,8 +40,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     from kerascifar.training import models
 
     lines: list[dict[str, Any]] = []
-    for name in dict.fromkeys(r.name for r in records if r.experiment != "choices"):
-        runs = [r for r in records if r.name == name and r.experiment != "choices"]
+    for (_, name), runs in by_row(r for r in records if r.experiment != CHOICES).items():
         row = runs[0].row
         if row.model not in models.BUILDERS:  # from another version, or a user's model that is gone
             continue

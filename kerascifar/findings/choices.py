@@ -12,7 +12,7 @@ differences that do not come from seeds: the original used other validation imag
 losses), its figures are rounded, and no candidate is exactly right. The scale is multiplied by 1 + 1/n for a
 candidate's n seeds.
 
-It is also open how to read the original's tables. Each `Reading` takes other figures from the same histories, as if
+It is also open how to read the original's tables. Each of `READINGS` takes other figures from the same histories, as if
 EarlyStopping had monitored another metric or the table had given the last epoch's figures. At first, all readings are
 equally likely, and so are a question's candidates. A candidate's weight is its posterior probability, assuming that one
 of them is right.
@@ -67,18 +67,12 @@ FLOOR = np.array([0.05, 0.02, 0.7, 0.02, 0.7])
 FACTORS = (0.5, 2.0)  # of FLOOR, which is a judgement: the table also has the weights with these
 
 
-@dataclass(frozen=True)
-class Reading:
-    """How the original's tables may have been made: the metric that EarlyStopping monitored, and the epoch shown."""
-
-    monitor: str  # "val_loss" or "val_accuracy"
-    epoch: str  # "kept" or "last"
-
-    def __str__(self) -> str:
-        return f"{self.epoch} epoch, watching {self.monitor}"
-
-
-READINGS = tuple(Reading(monitor, epoch) for monitor in ("val_loss", "val_accuracy") for epoch in ("kept", "last"))
+# By name, the metric that EarlyStopping monitored, and the epoch that the original's tables show.
+READINGS = {
+    f"{epoch} epoch, watching {monitor}": (monitor, epoch)
+    for monitor in ("val_loss", "val_accuracy")
+    for epoch in ("kept", "last")
+}
 
 
 @dataclass(frozen=True)
@@ -151,8 +145,10 @@ def _row(original: Row, defaults: Mapping[str, Any], question: Mapping[str, Any]
     )
 
 
-def figures(history: Mapping[str, Sequence[float]], reading: Reading) -> np.ndarray:
+def figures(history: Mapping[str, Sequence[float]], monitor: str, shown: str) -> np.ndarray:
     """The figures that the original's table would have given for a run: float64 (5,), in the order of `FIGURES`.
+
+    `monitor` and `shown` are a value of `READINGS`.
 
     If a history ends before this reading would have stopped, its end counts as the stop: the row's limit on epochs was
     reached, or the validation loss had not improved for the run's own, longer patience.
@@ -160,14 +156,14 @@ def figures(history: Mapping[str, Sequence[float]], reading: Reading) -> np.ndar
     Returns:
         The logarithm of the epochs, nats and percent.
     """
-    sign = 1 if reading.monitor == "val_loss" else -1
+    sign = 1 if monitor == "val_loss" else -1
     best, kept, epoch = math.inf, 0, 0
-    for epoch, value in enumerate(history[reading.monitor]):
+    for epoch, value in enumerate(history[monitor]):
         if sign * value < best:
             best, kept = sign * value, epoch
         if epoch - kept >= PATIENCE:
             break
-    at = kept if reading.epoch == "kept" else epoch
+    at = kept if shown == "kept" else epoch
     loss, accuracy, val_loss, val_accuracy = (
         history[name][at] for name in ("loss", "accuracy", "val_loss", "val_accuracy")
     )
@@ -212,7 +208,7 @@ def score(question: Question, recorded: Iterable[Record]) -> "pd.DataFrame":
         return pd.DataFrame()
     likelihood = _likelihood(question, values_of)
     by_candidate = special.logsumexp(likelihood, axis=1) - math.log(len(READINGS))
-    best = READINGS[int(special.logsumexp(likelihood, axis=0).argmax())]
+    best = list(READINGS)[int(special.logsumexp(likelihood, axis=0).argmax())]
     weights = {"weight": special.softmax(by_candidate)} | {
         f"weight, floor × {factor:g}": special.softmax(
             special.logsumexp(_likelihood(question, values_of, factor), axis=1)
@@ -227,32 +223,32 @@ def score(question: Question, recorded: Iterable[Record]) -> "pd.DataFrame":
             lines.append(
                 {"question": question.name, "candidate": name, "like": like, "n": len(values)}
                 | dict(zip(FIGURES, [math.exp(means[0]), *means[1:]], strict=True))
-                | {str(reading): value for reading, value in zip(READINGS, likelihood[place], strict=True)}
+                | dict(zip(READINGS, likelihood[place], strict=True))
                 | {"log likelihood": by_candidate[place]}
                 | {title: values[place] for title, values in weights.items()}
             )
     return pd.DataFrame(lines)
 
 
-def _values(question: Question, recorded: Iterable[Record]) -> dict[str, dict[Reading, list[np.ndarray]]]:
+def _values(question: Question, recorded: Iterable[Record]) -> dict[str, dict[str, list[np.ndarray]]]:
     """For each candidate with a run for each of its rows: by reading, the `figures` of each row's runs."""
     by_row: dict[str, list[Record]] = {}
     for record in recorded:
         if record.experiment == records.CHOICES and not record.shortened and record.stop != records.NOT_FINITE:
             by_row.setdefault(_key(record.row), []).append(record)
-    values: dict[str, dict[Reading, list[np.ndarray]]] = {}
+    values: dict[str, dict[str, list[np.ndarray]]] = {}
     for name, rows in question.rows.items():
         runs = [by_row.get(_key(row), []) for row in rows]
         if all(runs):
             values[name] = {
-                reading: [np.array([figures(run.history, reading) for run in each]) for each in runs]
-                for reading in READINGS
+                reading: [np.array([figures(run.history, *how) for run in each]) for each in runs]
+                for reading, how in READINGS.items()
             }
     return values
 
 
 def _likelihood(
-    question: Question, values: Mapping[str, Mapping[Reading, Sequence[np.ndarray]]], factor: float = 1.0
+    question: Question, values: Mapping[str, Mapping[str, Sequence[np.ndarray]]], factor: float = 1.0
 ) -> np.ndarray:
     """The log-likelihood of each candidate by each reading, float64 (candidates, 4)."""
     reported = [original_figures(name) for name in question.like]
@@ -282,10 +278,7 @@ def readings(recorded: Iterable[Record], questions: "Sequence[Question] | None" 
             columns[question.name] = special.logsumexp(_likelihood(question, values), axis=0) - math.log(len(values))
     if not columns:
         return pd.DataFrame()
-    return pd.DataFrame(
-        {"reading": [str(reading) for reading in READINGS]}
-        | {name: special.softmax(values) for name, values in columns.items()}
-    )
+    return pd.DataFrame({"reading": [*READINGS]} | {name: special.softmax(values) for name, values in columns.items()})
 
 
 def _key(row: Row) -> str:

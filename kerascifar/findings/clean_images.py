@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascifar.common.paths import EXPERIMENTS
-from kerascifar.runs.records import CHOICES, Record
+from kerascifar.runs.records import CHOICES, Record, by_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,8 +44,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     lines: list[dict[str, Any]] = []
     # Only CIFAR-10's images are listed, and candidates are published without predictions.
     records = [r for r in records if not r.is_synthetic and r.experiment != CHOICES]
-    for experiment, name in dict.fromkeys((r.experiment, r.name) for r in records):
-        runs = [r for r in records if (r.experiment, r.name) == (experiment, name)]
+    for (experiment, name), runs in by_row(records).items():
         right = np.mean([r.right() for r in runs], axis=0)
         line = {"experiment": experiment, "row": name, "n": len(runs), "Test_acc": 100 * right.mean()}
         lines.append(line | {f"without {reason}": 100 * right[kept(reason)].mean() for reason in REASONS})

@@ -213,10 +213,7 @@ def table(trained: Sequence[Record]) -> "pd.DataFrame":
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    rows: dict[tuple[str, str], list[Record]] = {}
-    for record in trained:
-        rows.setdefault((record.experiment, record.name), []).append(record)
-    for (_, name), of_row in rows.items():
+    for (_, name), of_row in records.by_row(trained).items():
         runs = [measurements.read(record) for record in of_row]
         kinds = [kind for kind in KINDS if any(f"{kind}/road" in run for run in runs)]
         count = min((len(run[f"{kind}/road"]) for run in runs for kind in kinds if f"{kind}/road" in run), default=0)

@@ -33,60 +33,24 @@ KEPT = "#555555"
 SERIES = (TRAINING, VALIDATION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # the rest of that palette
 PATIENCE = 30.0  # seconds that dot may take for a diagram
 FEW_EPOCHS = 20  # up to this number, each epoch gets a marker
+UNITS = {"loss": ("loss (cross-entropy, nats)", 1.0), "accuracy": ("accuracy (%)", 100.0)}  # a label, and a factor
 LEFT_OUT = "Architecture diagrams are left out: "
 
 
-def training_statistics(record: "Record") -> Figure:
-    """Loss and accuracy by epoch, training and validation, with the kept epoch marked.
+def training_statistics(*runs: "Record") -> Figure:
+    """Loss and accuracy of one row's runs by epoch, training and validation, with the kept epochs marked.
 
-    A loss that is missing or not finite leaves a gap in the curve.
+    Of several runs, each is faint, and their median bold while at least half of them were still training. A loss that
+    is missing or not finite leaves a gap in the curve.
     """
     figure = Figure(figsize=(9, 3.8), layout="constrained")
-    loss, accuracy = figure.subplots(1, 2)
-    _draw_loss(loss, record)
-    _draw_accuracy(accuracy, record)
-    for axes in (loss, accuracy):
+    for axes, metric in zip(figure.subplots(1, 2), UNITS, strict=True):
+        _curves(axes, runs, metric)
         axes.set_xlabel("epoch")
-    _settle(loss)
-    _settle(accuracy)
-    _entitle(figure, [record])
-    _conclude(figure, _kept([record]))
-    _mark_synthetic(figure, [record])
-    return figure
-
-
-def training_statistics_over_seeds(runs: "Sequence[Record]") -> Figure:
-    """The curves of one row's runs: each seed faint, the median over seeds bold, the kept epochs marked below.
-
-    The median is drawn while at least half of the runs were still training.
-    """
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
-    for axes, metric, factor, what in zip(
-        figure.subplots(1, 2),
-        ("loss", "accuracy"),
-        (1.0, 100.0),
-        ("loss (cross-entropy, nats)", "accuracy (%)"),
-        strict=True,
-    ):
-        for key, label, colour, style in [
-            (metric, "training", TRAINING, "-"),
-            (f"val_{metric}", "validation", VALIDATION, "--"),
-        ]:
-            _over_seeds(axes, runs, key, factor, colour, f"{label}, median", style)
-        kept = [run.epoch_kept for run in runs]
-        axes.plot(
-            kept, [0.02] * len(kept), "|", color=KEPT, markersize=10, transform=axes.get_xaxis_transform(), label="kept"
-        )
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(what)
-        _epoch_axis(axes, max(run.epochs_trained for run in runs))
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=9)
-    for axes in figure.axes:
         _settle(axes)
-    _entitle(figure, runs)
+    figure.suptitle(_heading(runs), fontsize=13 if len(_heading(runs)) < 70 else 11)
     _conclude(figure, _kept(runs))
-    _mark_synthetic(figure, list(runs))
+    _mark_synthetic(figure, runs)
     return figure
 
 
@@ -104,17 +68,11 @@ def compared(groups: "Mapping[str, Sequence[Record]]") -> Figure:
     """Validation loss and accuracy by epoch, one colour per group of runs: each run faint, their median bold."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     everything = [run for runs in groups.values() for run in runs]
-    for axes, metric, factor, what in zip(
-        figure.subplots(1, 2),
-        ("val_loss", "val_accuracy"),
-        (1.0, 100.0),
-        ("validation loss (nats)", "validation accuracy (%)"),
-        strict=True,
-    ):
+    for axes, (metric, (_, factor)), unit in zip(figure.subplots(1, 2), UNITS.items(), ("nats", "%"), strict=True):
         for (name, runs), colour in zip(groups.items(), itertools.cycle(SERIES), strict=False):
-            _over_seeds(axes, runs, metric, factor, colour, name)
+            _over_seeds(axes, runs, f"val_{metric}", factor, colour, name)
         axes.set_xlabel("epoch")
-        axes.set_ylabel(what)
+        axes.set_ylabel(f"validation {metric} ({unit})")
         _epoch_axis(axes, max(run.epochs_trained for run in everything))
         axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), fontsize=9, ncols=4, loc="outside upper center")
@@ -158,7 +116,7 @@ def beside_original(runs: "Sequence[Record]") -> Figure:
     left.set_ylim(len(labels) - 0.5, -0.5)  # the first row at the top, with space around the outer rows
     kinds = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
     figure.legend(kinds.values(), kinds.keys(), fontsize=9, ncols=4, loc="outside upper right")
-    _mark_synthetic(figure, list(runs))
+    _mark_synthetic(figure, runs)
     return figure
 
 
@@ -167,13 +125,14 @@ def per_class(groups: "Sequence[Sequence[Record]]") -> Figure:
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     axes = figure.subplots()
     names = [str(name) for name in groups[0][0].dataset["class_names"]]
-    width = 0.8 / len(groups)
+    width, means = 0.8 / len(groups), []
     for number, (group, colour) in enumerate(zip(groups, (TRAINING, VALIDATION, KEPT), strict=False)):
         shares = np.array([[100 * run.per_class["test"][name] for name in names] for run in group])
         places = np.arange(len(names)) + (number - (len(groups) - 1) / 2) * width
         seeds = f"{len(group)} {'seeds' if len(group) > 1 else 'seed'}"
         label = f"{group[0].name} ({overview.described(group[0].row)}), {seeds}"
-        axes.bar(places, shares.mean(axis=0), width * 0.92, color=colour, alpha=0.55, label=label)
+        means.append(shares.mean(axis=0))
+        axes.bar(places, means[-1], width * 0.92, color=colour, alpha=0.55, label=label)
         if len(group) > 1:
             axes.plot(np.tile(places, len(group)), shares.ravel(), ".", color=colour, markersize=4)
     axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
@@ -181,9 +140,6 @@ def per_class(groups: "Sequence[Sequence[Record]]") -> Figure:
     axes.set_ylim(0, 100)
     axes.grid(axis="y", alpha=0.3)
     figure.legend(fontsize=9, ncols=len(groups), loc="outside upper right")  # inside, it would hide bars
-    means = [
-        np.mean([[100 * run.per_class["test"][name] for name in names] for run in group], axis=0) for group in groups
-    ]
     best, worst = int(np.argmax(means[0])), int(np.argmin(means[0]))
     text = f"{groups[0][0].name} is best at {names[best]} ({means[0][best]:.0f} %), worst at {names[worst]} "
     text += f"({means[0][worst]:.0f} %)."
@@ -217,7 +173,7 @@ def confusion(runs: "Sequence[Record]") -> Figure:
         f"{mistakes[label, predicted]:.0f} % of the images labelled {names[label]} are predicted as {names[predicted]}"
     )
     _conclude(figure, f"The most frequent mistake: {share}.")
-    _mark_synthetic(figure, list(runs))
+    _mark_synthetic(figure, runs)
     return figure
 
 
@@ -238,8 +194,8 @@ def augmentation_comparison(without: "Record", with_: "Record") -> Figure:
     figure = Figure(figsize=(9, 6.6), layout="constrained")
     grid = figure.subplots(2, 2, sharex=True, sharey="row")
     for column, (record, what) in enumerate([(without, "no augmentation"), (with_, "augmentation")]):
-        _draw_loss(grid[0, column], record)
-        _draw_accuracy(grid[1, column], record)
+        for axes, metric in zip(grid[:, column], UNITS, strict=True):
+            _curves(axes, [record], metric)
         grid[0, column].set_title(f"{what}\n{_heading([record])}", fontsize=9)
         grid[1, column].set_xlabel("epoch")
         grid[1, column].tick_params(labelleft=column == 0)
@@ -301,10 +257,6 @@ def _heading(runs: "Sequence[Record]") -> str:
     return f"{first.heading.replace(f'seed {first.seed}', seeds)} · {overview.described(first.row)}"
 
 
-def _entitle(figure: Figure, runs: "Sequence[Record]") -> None:
-    figure.suptitle(_heading(runs), fontsize=13 if len(_heading(runs)) < 70 else 11)
-
-
 def _conclude(figure: Figure, text: str) -> None:
     """Writes below a figure what it shows."""
     text = textwrap.fill(text, int(13 * figure.get_figwidth()))  # Matplotlib's own wrapping reads formulas
@@ -339,30 +291,25 @@ def _settle(*shared: Axes) -> None:
             axes.set_ylim(late.min() - room, late.max() + room)
 
 
-def _draw_loss(axes: Axes, record: "Record") -> None:
-    _curves(axes, record, "loss", 1.0)
-    axes.set_ylabel("loss (cross-entropy, nats)")
-
-
-def _draw_accuracy(axes: Axes, record: "Record") -> None:
-    _curves(axes, record, "accuracy", 100.0)
-    axes.set_ylabel("accuracy (%)")
-
-
-def _curves(axes: Axes, record: "Record", metric: str, factor: float) -> None:
-    for key, label, colour, style in [
-        (metric, "training", TRAINING, "-"),
-        (f"val_{metric}", "validation", VALIDATION, "--"),
-    ]:
-        values = statistics.finite(record.history.get(key, [])) * factor
+def _curves(axes: Axes, runs: "Sequence[Record]", metric: str) -> None:
+    """One row's training and validation curves of "loss" or "accuracy"; see `training_statistics`."""
+    label, factor = UNITS[metric]
+    for split, prefix, colour, style in (("training", "", TRAINING, "-"), ("validation", "val_", VALIDATION, "--")):
+        if len(runs) > 1:
+            _over_seeds(axes, runs, prefix + metric, factor, colour, f"{split}, median", style)
+            continue
+        values = statistics.finite(runs[0].history.get(prefix + metric, [])) * factor
         marker = "o" if len(values) <= FEW_EPOCHS or np.isnan(values).any() else None
         epochs = np.arange(1, len(values) + 1)
-        axes.plot(epochs, values, color=colour, linestyle=style, marker=marker, markersize=4, label=label)
-    if record.epoch_kept >= 1:
-        axes.axvline(
-            record.epoch_kept, color=KEPT, linestyle=":", linewidth=1.4, label=f"kept: epoch {record.epoch_kept}"
-        )
-    _epoch_axis(axes, record.epochs_trained)
+        axes.plot(epochs, values, color=colour, linestyle=style, marker=marker, markersize=4, label=split)
+    kept = [run.epoch_kept for run in runs]
+    if len(runs) > 1:
+        low = [0.02] * len(kept)
+        axes.plot(kept, low, "|", color=KEPT, markersize=10, transform=axes.get_xaxis_transform(), label="kept")
+    elif kept[0] >= 1:
+        axes.axvline(kept[0], color=KEPT, linestyle=":", linewidth=1.4, label=f"kept: epoch {kept[0]}")
+    axes.set_ylabel(label)
+    _epoch_axis(axes, max(run.epochs_trained for run in runs))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=9)
 
@@ -373,7 +320,7 @@ def _epoch_axis(axes: Axes, epochs: int) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
-def _mark_synthetic(figure: Figure, records: "list[Record]") -> None:
+def _mark_synthetic(figure: Figure, records: "Sequence[Record]") -> None:
     """Writes SYNTHETIC DATA across a figure that does not show CIFAR-10, so that no part of it passes for a result."""
     if any(record.is_synthetic for record in records):
         drawing.mark_synthetic(figure, 0.25)  # light, so that curves stay legible

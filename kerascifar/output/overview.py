@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kerascifar.findings import agreement, sensitivity
 from kerascifar.runs import original
-from kerascifar.runs.records import CHOICES, Record
+from kerascifar.runs.records import CHOICES, Record, by_row
 from kerascifar.training import models
 from kerascifar.training.rows import Row
 
@@ -45,13 +45,10 @@ def table(shown: Sequence[Record], metric: str = agreement.TEST_ACCURACY) -> "pd
     """
     import pandas as pd
 
-    rows: dict[tuple[str, str], list[Record]] = {}
-    for run in shown:
-        rows.setdefault((run.experiment, run.name), []).append(run)
     return pd.DataFrame(
         {"experiment": experiment, "row": name, "settings": described(runs[0].row)}
         | agreement.beside_original(runs, metric)
-        for (experiment, name), runs in rows.items()
+        for (experiment, name), runs in by_row(shown).items()
     )
 
 

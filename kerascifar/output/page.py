@@ -102,10 +102,8 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
     verdicts = judged.groupby("claim", sort=False)["verdict"].first()
     found = {result.name: result for result in analyses.results(shown)}
     maps = gallery.gallery(shown, dataset) if dataset is not None else None
-    curves = {
-        name: charts.summarized(runs) for name, runs in _by_row([r for r in shown if r.experiment != records.CHOICES])
-    }
-    curves = curves or {name: charts.summarized(runs) for name, runs in _by_row(shown)}
+    of_curves = [r for r in shown if r.experiment != records.CHOICES] or shown
+    curves = {name: charts.summarized(runs) for (_, name), runs in records.by_row(of_curves).items()}
     documents = {
         name: path.read_text(encoding="utf-8").partition("\n")[2]
         for name in DOCUMENTS
@@ -143,7 +141,11 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         faithful=_faithful(found.get("centred"), found.get("measures-agree"), drawn),
         models=_models(main),
         sensitivity=_sensitivity(found.get("sensitivity-compared"), drawn),
-        results=_results(own, published),
+        results=[
+            (report.entitled(experiment), tables.readable(table, whole=True), notes)
+            for experiment, table, notes in report.results(own, published)
+            if experiment != sensitivity.EXPERIMENT  # which has its own table
+        ],
         judged=judged,
         analyses=list(found.values()),
         confusions=_confusions(shown),
@@ -193,10 +195,6 @@ def _cells(table: "pd.DataFrame") -> list[list[tuple[str, bool]]]:
 
     lines = (map(text, line) for line in table.itertuples(index=False))
     return [[(cell, bool(NUMBER.match(cell))) for cell in line] for line in lines]
-
-
-def _by_row(shown: Sequence[Record]) -> list[tuple[str, list[Record]]]:
-    return [(name, [r for r in shown if r.name == name]) for name in dict.fromkeys(r.name for r in shown)]
 
 
 def _counts(verdicts: "pd.Series") -> list[tuple[str, int, str]]:
@@ -262,7 +260,7 @@ def _evidence(group: "pd.DataFrame") -> "pd.DataFrame":
 
 def _lengths(main: Sequence[Record]) -> str:
     """The conclusion of the curves: how long the rows train."""
-    epochs = {name: np.median([r.epochs_trained for r in runs]) for name, runs in _by_row(main)}
+    epochs = {name: np.median([r.epochs_trained for r in runs]) for (_, name), runs in records.by_row(main).items()}
     shortest, longest = min(epochs, key=lambda name: epochs[name]), max(epochs, key=lambda name: epochs[name])
     if shortest == longest:
         return f"{longest} trains for {epochs[longest]:.0f} epochs."
@@ -313,18 +311,6 @@ def _sensitivity(result: analyses.Result | None, drawn: _Charts) -> dict[str, An
         conclusion += "seed only, too few to tell an effect from chance."
     figure = drawn.add("sensitivity", "One assumption changed", charts.sensitivity(result.table))
     return {"figure": figure, "conclusion": conclusion, "note": result.note}
-
-
-def _results(own: Sequence[Record], published: Sequence[Record]) -> list[tuple[str, "pd.DataFrame", list[str]]]:
-    """Title, table and notes of each experiment."""
-    sections = []
-    for experiment in dict.fromkeys(r.experiment for r in [*own] or [*published]):
-        if experiment in (records.CHOICES, sensitivity.EXPERIMENT):  # these have their own tables
-            continue
-        own_runs, published_runs = ([r for r in runs if r.experiment == experiment] for runs in (own, published))
-        table = tables.readable(tables.results(own_runs, published_runs), whole=True)
-        sections.append((report.TITLES.get(experiment, experiment), table, tables.notes(own_runs, published_runs)))
-    return sections
 
 
 def _models(shown: Sequence[Record]) -> dict[str, Any]:

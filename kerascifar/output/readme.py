@@ -216,9 +216,10 @@ def results(published: Sequence[records.Record]) -> str:
         parts += [result.summary for result in analyses.results(published, "causes") if result.summary]
     for result in analyses.results(published, "agreement"):
         parts += [f"## {result.title}", tables.plain_markdown(result.table), result.note]
-    for experiment, title in report.TITLES.items():
-        if runs := [r for r in published if r.experiment == experiment]:
-            parts += [f"## {title}", tables.as_markdown(tables.results([], runs)), *tables.notes([], runs)]
+    for experiment, table, notes in report.results([], published):
+        if experiment in report.TITLES:
+            whole = tables.readable(table, whole=True)
+            parts += [f"## {report.TITLES[experiment]}", tables.plain_markdown(whole), *notes]
     for result in analyses.results(published, *COMPARISONS):
         parts += [f"## {result.title}", result.summary, tables.plain_markdown(result.table), result.note]
     drawn = [path for name in SHOWN for path in sorted(RESULTS.glob(name))]
@@ -231,7 +232,7 @@ def write_tables(published: Sequence[records.Record]) -> list[Path]:
     """Writes the tables in `docs/results/` and the generated parts of README and docs; returns the paths written."""
     written = report.write_tables([], published, RESULTS)
     for result in analyses.results(published, *COMPARISONS):
-        tables.save_plain(result.table, RESULTS / result.name, result.title, [result.text])
+        tables.save(result.table, RESULTS / result.name, result.title, [result.text])
         written += [RESULTS / f"{result.name}.csv", RESULTS / f"{result.name}.md"]
     files.write_text(RESULTS / "README.md", results(published))
     written.append(RESULTS / "README.md")

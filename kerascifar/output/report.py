@@ -1,8 +1,9 @@
 """Writes tables, curves and diagrams from records. It does not train, and everything can be made again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 from matplotlib.figure import Figure
@@ -11,6 +12,9 @@ from kerascifar.common import drawing, files, terminal
 from kerascifar.output import figures, overview, tables
 from kerascifar.runs import records
 from kerascifar.training import models
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TITLES = {"experiment1": "Experiment 1", "experiment2": "Experiment 2"}  # as in the original
 
@@ -38,14 +42,10 @@ def write_figures(shown: Sequence[records.Record], out: Path, say: Callable[[str
     for folder in (out, out / "curves", out / "architecture"):
         files.remove_unfinished(folder, older=files.A_DAY)
     main = overview.main_rows(shown)
-    rows: dict[tuple[str, str], list[records.Record]] = {}
-    for record in [r for r in shown if r.experiment != records.CHOICES] or shown:  # nobody needs candidates' curves
-        rows.setdefault((record.experiment, record.name), []).append(record)
+    rows = records.by_row([r for r in shown if r.experiment != records.CHOICES] or shown)  # not of candidates
     drawings: list[tuple[Path, Callable[[], Figure]]] = []
     for (experiment, name), runs in rows.items():
-        over_seeds = partial(figures.training_statistics_over_seeds, runs)
-        curves = over_seeds if len(runs) > 1 else partial(figures.training_statistics, runs[0])
-        drawings.append((out / "curves" / f"{experiment}-{name}.png", curves))
+        drawings.append((out / "curves" / f"{experiment}-{name}.png", partial(figures.training_statistics, *runs)))
     if len(rows) > 1:
         drawings.append((out / "accuracy.png", partial(figures.beside_original, main)))
     explained = [rows[key] for key in records.EXPLAINED if key in rows]
@@ -73,14 +73,22 @@ def write_figures(shown: Sequence[records.Record], out: Path, say: Callable[[str
 def write_tables(own: Sequence[records.Record], published: Sequence[records.Record], out: Path) -> list[Path]:
     """Writes `<experiment>.csv` and `.md` into `out` and returns their paths."""
     written: list[Path] = []
-    for experiment in dict.fromkeys(r.experiment for r in [*own] or [*published]):
-        if experiment == records.CHOICES:  # has its own table, without test accuracies
-            continue
-        own_runs = [r for r in own if r.experiment == experiment]
-        published_runs = [r for r in published if r.experiment == experiment]
-        path = out / experiment
-        title = TITLES.get(experiment, experiment)
-        table, notes = tables.results(own_runs, published_runs), tables.notes(own_runs, published_runs)
-        tables.save(table, path, title, notes)
-        written += [path.with_suffix(".csv"), path.with_suffix(".md")]
+    for experiment, table, notes in results(own, published):
+        tables.save(table, out / experiment, entitled(experiment), notes, tables.readable(table, whole=True))
+        written += [out / f"{experiment}.csv", out / f"{experiment}.md"]
     return written
+
+
+def results(
+    own: Sequence[records.Record], published: Sequence[records.Record]
+) -> "Iterator[tuple[str, pd.DataFrame, list[str]]]":
+    """The name, result table and notes of each experiment, except for candidates, whose table has no test figures."""
+    for experiment in dict.fromkeys(r.experiment for r in [*own] or [*published]):
+        if experiment != records.CHOICES:
+            runs = [[r for r in pool if r.experiment == experiment] for pool in (own, published)]
+            yield experiment, tables.results(*runs), tables.notes(*runs)
+
+
+def entitled(experiment: str) -> str:
+    """An experiment's title."""
+    return TITLES.get(experiment, experiment)

@@ -7,35 +7,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from kerascifar.common import files
 from kerascifar.runs import original, records
 from kerascifar.training import models
 from kerascifar.training.rows import Row
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     import rich.table
 
 # The original's columns, in its order.
 SETTINGS = ["aug", "loss", "opt", "bs", "lr"]
-MEASURES = ["use epoch", "Train_loss", "Train_acc", "Valid_loss", "Valid_acc", "Test_acc"]
-_REPORTED_KEYS = ["epochs", "train_loss", "train_acc", "valid_loss", "valid_acc", "test_acc"]
+MEASURES = {  # by their names in `reported.csv`
+    "use epoch": "epochs",
+    "Train_loss": "train_loss",
+    "Train_acc": "train_acc",
+    "Valid_loss": "valid_loss",
+    "Valid_acc": "valid_acc",
+    "Test_acc": "test_acc",
+}
 BEST = "◀ best Valid_acc"
 SHORT = 20  # characters: a text up to this length stays on one line in a terminal
-
-
-def measures(record: records.Record) -> list[float]:
-    """A run's metrics in the original's order and units: epochs, nats, percent."""
-    r = record.results
-    return [
-        record.epochs_trained,
-        r["train"]["loss"],
-        100 * r["train"]["accuracy"],
-        r["validation"]["loss"],
-        100 * r["validation"]["accuracy"],
-        100 * r["test"]["accuracy"],
-    ]
 
 
 def results(own: Sequence[records.Record], published: Sequence[records.Record]) -> "pd.DataFrame":
@@ -46,14 +40,12 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
     averaged. The table is about the rows of `own`, or of `published` if `own` is empty; other rows are left out. A
     reported or published line is shown only if its settings are the same.
     """
-    import numpy as np
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    shown = own or published
-    for experiment, name in dict.fromkeys((r.experiment, r.name) for r in shown):
-        own_runs = [r for r in own if (r.experiment, r.name) == (experiment, name)]
-        published_runs = [r for r in published if (r.experiment, r.name) == (experiment, name)]
+    owns, others = records.by_row(own), records.by_row(published)
+    for experiment, name in owns or others:
+        own_runs, published_runs = owns.get((experiment, name), []), others.get((experiment, name), [])
         first = (own_runs or published_runs)[0]
         published_runs = [r for r in published_runs if _configuration(r) == _configuration(first)]
         head = {
@@ -64,25 +56,23 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
         }
         averages = {}
         if line := original.comparable(first):
-            averages["reported"] = [float(line[key]) for key in _REPORTED_KEYS]
-            lines.append(
-                {**head, "source": "reported", "n": 1, **dict(zip(MEASURES, averages["reported"], strict=True))}
-            )
+            averages["reported"] = pd.Series({title: float(line[key]) for title, key in MEASURES.items()})
+            lines.append({**head, "source": "reported", "n": 1, **averages["reported"]})
         for source, group in (("published", published_runs), ("yours", own_runs)):
             if not group:
                 continue
-            values = np.array([measures(r) for r in group], dtype="float64")
-            averages[source] = values.mean(axis=0).tolist()
-            deviation = values.std(axis=0, ddof=1) if len(group) > 1 else np.full(len(MEASURES), math.nan)
+            values = pd.DataFrame([original.figures(r) for r in group])[[*MEASURES.values()]]
+            values.columns = [*MEASURES]
+            averages[source] = values.mean(skipna=False)
             lines.append(
                 {
                     **head,
                     "source": source,
                     "n": len(group),
-                    **dict(zip(MEASURES, averages[source], strict=True)),
-                    **dict(zip([f"{m} sd" for m in MEASURES], deviation.tolist(), strict=True)),
-                    **dict(zip([f"{m} min" for m in MEASURES], values.min(axis=0).tolist(), strict=True)),
-                    **dict(zip([f"{m} max" for m in MEASURES], values.max(axis=0).tolist(), strict=True)),
+                    **averages[source],
+                    **values.std(skipna=False).add_suffix(" sd"),
+                    **values.min(skipna=False).add_suffix(" min"),
+                    **values.max(skipna=False).add_suffix(" max"),
                     "seconds": float(np.mean([sum(r.seconds) for r in group])),
                     "device": "; ".join(sorted({str(r.environment.get("device", "")) for r in group})),
                     "epoch kept": float(np.mean([r.epoch_kept for r in group])),
@@ -92,8 +82,8 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
             )
         source = "yours" if own_runs else "published"
         if "reported" in averages and not any(r.shortened for r in own_runs or published_runs):
-            difference = np.subtract(averages[source], averages["reported"]).tolist()
-            lines.append({**head, "source": f"{source} - reported", **dict(zip(MEASURES, difference, strict=True))})
+            difference = averages[source] - averages["reported"]
+            lines.append({**head, "source": f"{source} - reported", **difference})
     table = pd.DataFrame(lines)
     table["best"] = ""
     for _, group in table[table["source"].isin(["reported", "published", "yours"])].groupby(["experiment", "source"]):
@@ -213,10 +203,11 @@ def _about(model: str) -> str:
     return f"{model}: {about}" if about else model
 
 
-def spread(mean: float, deviation: float, count: int, digits: int = 2) -> str:
-    """`73.57 ± 0.89 (6)`: the mean of `count` runs and their standard deviation, if there are several."""
-    plus_minus = "" if math.isnan(deviation) else f" ± {deviation:.{digits}f}"
-    return f"{mean:.{digits}f}{plus_minus} ({count})"
+def spread(runs: Sequence[records.Record]) -> str:
+    """`73.57 ± 0.89 (6)`: the mean test accuracy of some runs, in percent, and their standard deviation if several."""
+    shares = [100 * run.results["test"]["accuracy"] for run in runs]
+    plus_minus = f" ± {np.std(shares, ddof=1):.2f}" if len(runs) > 1 else ""
+    return f"{np.mean(shares):.2f}{plus_minus} ({len(runs)})"
 
 
 def narrow(own: Sequence[records.Record], published: Sequence[records.Record]) -> "pd.DataFrame":
@@ -227,25 +218,13 @@ def narrow(own: Sequence[records.Record], published: Sequence[records.Record]) -
     """
     import pandas as pd
 
-    lines = []
-    full = results(own, published)
-    for experiment, rows in full.groupby("experiment", sort=False):
-        shown = {r.name: r.row for r in own or published if r.experiment == experiment}
-        base = next(iter(shown.values()))
-        for name, group in rows.groupby("row", sort=False):
-            line = {str(values["source"]): values for values in group.to_dict("records")}
-            here = line["yours" if own else "published"]
-            difference = line.get(f"{here['source']} - reported")
-            lines.append(
-                {
-                    "row": name,
-                    "what differs": differing(shown[str(name)], base),
-                    "original": f"{line['reported']['Test_acc']:.2f}" if "reported" in line else "",
-                    "here ± sd (n)": spread(here["Test_acc"], here["Test_acc sd"], int(here["n"]))
-                    + (" shortened" if here["shortened"] is True else ""),
-                    "difference": f"{difference['Test_acc']:+.2f}" if difference else "",
-                }
-            )
+    lines, base = [], dict[str, Row]()
+    for (experiment, name), runs in records.by_row(own or published).items():
+        line = _narrow(name, runs, base.setdefault(experiment, runs[0].row))
+        if line["original"] and not any(run.shortened for run in runs):
+            here = np.mean([100 * run.results["test"]["accuracy"] for run in runs])
+            line["difference"] = f"{here - float(line['original']):+.2f}"
+        lines.append(line)
     return pd.DataFrame(lines)
 
 
@@ -254,22 +233,23 @@ def narrow_comparison(groups: "Mapping[str, Sequence[records.Record]]", compared
     import pandas as pd
 
     base = next(iter(groups.values()))[0].row
-    lines = []
-    for (name, runs), line in zip(groups.items(), compared.to_dict("records"), strict=True):
-        reported = original.comparable(runs[0])
-        difference, high = line.get("difference", math.nan), line.get("high", math.nan)
+    lines = [_narrow(name, runs, base) for name, runs in groups.items()]
+    for line, difference, high in zip(lines, compared["difference"], compared["high"], strict=True):
         interval = "" if math.isnan(high) else f" ± {high - difference:.2f}"
-        lines.append(
-            {
-                "row": name,
-                "what differs": differing(runs[0].row, base),
-                "original": f"{float(reported['test_acc']):.2f}" if reported else "",
-                "here ± sd (n)": spread(line["Test_acc"], line["Test_acc sd"], len(runs))
-                + " shortened" * line["shortened"],
-                "difference": "" if math.isnan(difference) else f"{difference:+.2f}{interval}",
-            }
-        )
+        line["difference"] = "" if math.isnan(difference) else f"{difference:+.2f}{interval}"
     return pd.DataFrame(lines)
+
+
+def _narrow(name: str, runs: Sequence[records.Record], base: Row) -> dict[str, str]:
+    """A line of `narrow` without its difference."""
+    reported = original.comparable(runs[0])
+    return {
+        "row": name,
+        "what differs": differing(runs[0].row, base),
+        "original": f"{float(reported['test_acc']):.2f}" if reported else "",
+        "here ± sd (n)": spread(runs) + " shortened" * any(run.shortened for run in runs),
+        "difference": "",
+    }
 
 
 def as_rich(table: "pd.DataFrame", title: str = "", *, cut: str = "") -> "rich.table.Table":
@@ -303,15 +283,8 @@ def as_rich(table: "pd.DataFrame", title: str = "", *, cut: str = "") -> "rich.t
     return drawn
 
 
-def save_plain(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str]) -> None:
-    """Writes a table unchanged: `path`.csv and, with the remarks, `path`.md."""
-    _write(table, plain_markdown(table), path, title, remarks)
-
-
-def confusion(runs: Sequence[records.Record]) -> "np.ndarray":
+def confusion(runs: Sequence[records.Record]) -> np.ndarray:
     """Predicted classes (columns) for each label (row), % of the label: float64 (10, 10), the mean over runs."""
-    import numpy as np
-
     counts = np.mean([run.confusion() for run in runs], axis=0)
     return np.asarray(100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
 
@@ -342,16 +315,10 @@ def plain_markdown(table: "pd.DataFrame") -> str:
     return str(text.to_markdown(index=False, disable_numparse=True))
 
 
-def save(table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str]) -> None:
-    """Writes `path`.csv (unrounded, one line per row and source) and `path`.md (rounded, with the remarks)."""
-    _write(table, as_markdown(table), path, title, remarks)
-
-
-def as_markdown(table: "pd.DataFrame") -> str:
-    """The readable table with all columns, as Markdown."""
-    return str(readable(table, whole=True).to_markdown(index=False, disable_numparse=True))
-
-
-def _write(table: "pd.DataFrame", text: str, path: Path, title: str, remarks: Sequence[str]) -> None:
+def save(
+    table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str], shown: "pd.DataFrame | None" = None
+) -> None:
+    """Writes `path`.csv (unrounded) and, with the remarks, `path`.md: of the same table, or of the one to be shown."""
+    text = plain_markdown(table if shown is None else shown)
     files.write_text(path.with_suffix(".csv"), table.to_csv(index=False, lineterminator="\n"))
     files.write_text(path.with_suffix(".md"), "\n\n".join([f"# {title}", *remarks, text]) + "\n")

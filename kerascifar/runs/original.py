@@ -30,6 +30,15 @@ def comparable(record: Record) -> dict[str, str] | None:
     return row if row and settings_of(record.row) == settings(row) else None
 
 
+def figures(record: Record) -> dict[str, float]:
+    """A run's figures by the names of the original's columns: epochs, and at the kept epoch losses (nats), percent."""
+    found = {"epochs": float(record.epochs_trained)}
+    for name, split in (("train", "train"), ("valid", "validation"), ("test", "test")):
+        result = record.results[split]
+        found |= {f"{name}_loss": result["loss"], f"{name}_acc": 100 * result["accuracy"]}
+    return found
+
+
 def settings_of(row: Row) -> list[Any]:
     """A row's settings in the original's words and order, as `settings` gives the original's."""
     return [row.augment, "ce", OPTIMIZERS[row.optimizer], row.batch_size, float(row.learning_rate)]

@@ -366,6 +366,14 @@ def in_order(unsorted: Iterable[Record]) -> list[Record]:
     return sorted(unsorted, key=lambda r: (r.experiment, _natural(r.name), r.seed))
 
 
+def by_row(unsorted: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
+    """The runs of each row, by experiment and name, in the order of their first runs."""
+    rows: dict[tuple[str, str], list[Record]] = {}
+    for record in unsorted:
+        rows.setdefault((record.experiment, record.name), []).append(record)
+    return rows
+
+
 def _natural(name: str) -> tuple[str, float]:
     """A sort key that puts M2 before M10."""
     head = name.rstrip("0123456789")

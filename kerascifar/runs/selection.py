@@ -79,10 +79,7 @@ def by_row(runs: Path, published_only: bool, usable: Callable[[Record], bool]) -
     """The runs of every row: for each row, yours that are usable, or the published ones if you have none."""
     chosen: dict[tuple[str, str], list[Record]] = {}
     for pool in pools(runs, published_only, usable):
-        of_rows: dict[tuple[str, str], list[Record]] = {}
-        for record in pool:
-            of_rows.setdefault((record.experiment, record.name), []).append(record)
-        chosen = of_rows | chosen
+        chosen = records.by_row(pool) | chosen
     return records.in_order(r for group in chosen.values() for r in group)
 
 

@@ -10,7 +10,6 @@ from scipy import stats
 
 from kerascifar.common.errors import UserError
 from kerascifar.findings import choices
-from kerascifar.findings.choices import Reading
 
 # Validation loss is best at epoch 3, accuracy at epoch 12; patience 10 stops at epochs 13 and 22.
 LOSS = [3.0, 2.0, 1.0, *[1.5] * 20]
@@ -33,13 +32,13 @@ HISTORY = {
 )
 def test_a_reading_stops_and_reads_where_the_original_would_have(monitor, epoch, expected):
     """By hand. Fails if the patience is the run's own, an epoch off, or the other figure is watched."""
-    found = choices.figures(HISTORY, Reading(monitor, epoch))
+    found = choices.figures(HISTORY, monitor, epoch)
     assert [math.exp(found[0]), *found[1:]] == pytest.approx(expected)
 
 
 def test_a_history_that_ends_first_is_read_where_it_ends():
     short = {name: values[:20] for name, values in HISTORY.items()}
-    found = choices.figures(short, Reading("val_accuracy", "last"))
+    found = choices.figures(short, "val_accuracy", "last")
     assert [math.exp(found[0]), *found[1:]] == pytest.approx([20, -9.0, 19.0, 1.5, 60.0])
 
 

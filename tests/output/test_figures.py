@@ -139,7 +139,7 @@ def test_over_seeds_each_is_faint_and_the_median_bold_while_half_are_there():
         made(dict.fromkeys(HISTORY, values), seed=seed, epoch_kept=len(values) - 1)
         for seed, values in enumerate(curves)
     ]
-    figure = figures.training_statistics_over_seeds(runs)
+    figure = figures.training_statistics(*runs)
     loss = figure.axes[0]
     median = lines(loss)["training, median"]
     assert median.get_xdata().tolist() == [1, 2, 3] and median.get_ydata().tolist() == [2.0, 1.0, 0.375]
