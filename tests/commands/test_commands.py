@@ -325,6 +325,15 @@ def test_a_users_surroundings_change_no_result(trained, shapes, tmp_path):
         assert (tmp_path / "runs" / "report" / name).is_file(), name
 
 
+def test_files_in_the_working_folder_are_no_modules(process, tmp_path):
+    """Fails if a user's numpy.py is imported in place of NumPy, which ends in a traceback."""
+    for name in ("numpy", "keras", "json", "rich", "tensorflow"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a module of the user')")
+    result = ended(process("models", "model4", "--json", cwd=tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)[0]["model"] == "model4"
+
+
 @pytest.mark.slow
 def test_without_tensorflow_focus_maps_are_explained_or_left_out(trained, shapes, tmp_path):
     """With another backend of Keras. Fails if a command gets as far as tf-keras-vis, which ends in a traceback."""
