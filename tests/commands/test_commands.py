@@ -282,6 +282,7 @@ SURROUNDINGS = {
     "KERAS_MAX_EPOCHS": "1",
     "MPLBACKEND": "nonsense",
     "PYTHONIOENCODING": "cp1252",
+    "PYTHONWARNINGS": "error",
     "TF_USE_LEGACY_KERAS": "1",
 }
 ALL_WAYS = """
