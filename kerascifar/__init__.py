@@ -1,6 +1,7 @@
 """kerascifar: a reproduction of a report on small CNNs for CIFAR-10. Importing it loads no TensorFlow."""
 
 import os
+import sys
 
 __version__ = "0.1.0"
 
@@ -12,3 +13,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # A container's user may have no home. Caches need one.
 if os.path.expanduser("~") == "~":
     os.environ["HOME"] = f"/tmp/kerascifar-{os.getuid()}"
+
+# `python -m kerascifar` would look for modules in the working folder first, where a user's numpy.py may stand.
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
+    del sys.path[0]

@@ -100,8 +100,9 @@ def train(
 
     Args:
         model: the name of a builder in `kerascifar.training.models`; a function that builds a model; or a model,
-            which is copied with new weights for each seed. It takes 32×32 RGB images in 0..1 and ends in ten logits.
-            Before the first epoch, one step is tried on a few images, up to loading the saved model.
+            which is copied with new weights for each seed, so it may not hold frozen ones. It takes 32×32 RGB images in
+            0..1 and ends in ten logits. Before the first epoch, one step is tried on a few images, up to loading the
+            saved model.
         row: how to train. Its `name` names the runs, and its `model` appears in tables.
         dataset: as returned by `load`.
         seeds: one run per seed.

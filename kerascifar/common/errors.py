@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 
 INTERRUPTED = 130
@@ -83,6 +84,11 @@ def run(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | No
 
     _prepare_streams()
     os.environ["MPLBACKEND"] = "agg"  # no command opens a window, and Matplotlib would not start with an unknown one
+    if any(option.startswith("e") for option in sys.warnoptions):  # a library's warning is no error of a command
+        warnings.simplefilter("default")
+        os.environ.pop("PYTHONWARNINGS", None)
+    if not os.environ.get("COLUMNS", "").strip("0"):  # 0 columns, as where a terminal has no size: Rich prints nothing
+        os.environ.pop("COLUMNS", None)
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, stop)

@@ -35,7 +35,8 @@ def duration(seconds: float) -> str:
 def console(*, wide: bool = False, stderr: bool = False) -> Console:
     """A console for tables: as wide as the terminal or COLUMNS; elsewhere, or if `wide`, with room for all columns."""
     narrow = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if narrow and not wide else 1000 if wide else 160, stderr=stderr)
+    width = None if narrow and not wide else 1000 if wide else 160
+    return Console(width=width, height=width and 25, stderr=stderr)  # without a height, TERM=dumb has 80 columns
 
 
 def files_written(paths: Iterable[Path]) -> str:

@@ -31,7 +31,7 @@ def parts(network: keras.Model) -> frozenset[str]:
     """A model's kinds of layers and their options, without names and sizes, which make no difference here."""
     if not isinstance(network, keras.Sequential):
         return frozenset([json.dumps(network.get_config())])
-    texts = (json.dumps([type(layer).__name__, layer.get_config()]) for layer in network.layers)
+    texts = (json.dumps([type(layer).__name__, layer.get_config()], default=repr) for layer in network.layers)
     return frozenset(re.sub(r'"name": "[^"]*"|\d[\d.e-]*', "", text) for text in texts)
 
 
@@ -44,13 +44,21 @@ def refused(row: Row) -> Iterator[None]:
         raise
     except Exception as error:
         problem = str(error)
-        if not isinstance(error, UserError):
+        if isinstance(error, Warning):
+            problem = (
+                f"a library warns ({type(error).__name__}: {problem[:300]}), and this program makes errors of warnings."
+                "\nCall it within warnings.catch_warnings() and warnings.simplefilter('default'), or start it without "
+                "-W error."
+            )
+        elif not isinstance(error, UserError):
             cause = problem.rpartition("Exception encountered: ")[2]  # Keras puts whole configurations before it
+            cause = re.sub(r"\x1b\[\d+m|(?s:Arguments received by .*)", "", cause)  # and colours and tensors around it
             problem = " ".join(f"{type(error).__name__}: {cause}".split())[:500]
             problem = (
                 f"a trial, from building the model to loading it from a file, failed ({problem}).\nExpected a model "
-                "that Keras can save, and load without executing code from the file: give a layer of your own a "
-                "get_config and the decorator @keras.saving.register_keras_serializable(), instead of a Lambda."
+                "that Keras can build, train and save, and load without executing code from the file. A layer of your "
+                "own needs a get_config and the decorator @keras.saving.register_keras_serializable(); a Lambda cannot "
+                "be loaded."
             )
         raise UserError(f'Row "{row.name}": {problem}\nNothing was trained and no file was changed.') from (
             None if isinstance(error, UserError) else error
@@ -58,10 +66,25 @@ def refused(row: Row) -> Iterator[None]:
 
 
 def check_copy(model: keras.Model, dataset: cifar10.Dataset) -> None:
-    """Raises a `UserError` unless Keras's copy of `model`, with the same weights, computes the same."""
+    """Raises a `UserError` unless Keras's copy of `model` trains the same weights and, with them, computes the same.
+
+    The copy has new weights. This is right for those that are trained, but would lose those that are frozen, as of a
+    pretrained part, and the statistics of a `Normalization`.
+    """
     models.check_shapes(model)
     images = cifar10.scale(_few(dataset).images)
     copy = keras.models.clone_model(model)
+    lost = [
+        one.name
+        for one, other in zip(_layers(model), _layers(copy), strict=True)
+        if [w.trainable for w in one.weights] != [w.trainable for w in other.weights]
+        or not (one.trainable_weights or _same(one, other))
+    ]
+    if lost:
+        raise UserError(
+            f'a copy of model "{model.name}" does not keep what is frozen in: {", ".join(lost)}.\nPass a function that '
+            "builds the model, loads these weights and freezes them; it is called for each seed."
+        )
     copy.set_weights(model.get_weights())
     first, second = (np.asarray(network(images, training=False), "float32") for network in (model, copy))
     if not np.allclose(first, second, rtol=0.001, atol=0.0001):
@@ -69,14 +92,24 @@ def check_copy(model: keras.Model, dataset: cifar10.Dataset) -> None:
 
 
 def check_model(row: Row, build: Builder, dataset: cifar10.Dataset) -> None:
-    """Raises a `UserError` unless a row's model is new each time, has the row's precision, and ends in logits."""
+    """Raises a `UserError` unless a row's model is new each time, has the row's precision, and ends in logits.
+
+    It must also take floats, have weights to train, and compute as a graph.
+    """
     first, second = (fit.fresh(row, 0, build) for _ in range(2))
+    if "float" not in (dtype := keras.backend.standardize_dtype(first.inputs[0].dtype)):
+        raise UserError(
+            f'model "{first.name}" takes {dtype}, to which pixels between 0 and 1 would be rounded down.\nExpected an '
+            "input of floats in 0..1: leave out its dtype, and any layer that divides by 255."
+        )
     if {id(variable) for variable in first.trainable_variables} & {id(v) for v in second.trainable_variables}:
         raise UserError(
             f'model "{first.name}" shares weights with the one that was built before, so a second run would start from '
             "trained weights.\nMake the model and all its layers inside the function that builds it."
         )
-    if not all(np.array_equal(a, b) for a, b in zip(first.get_weights(), second.get_weights(), strict=True)):
+    if not first.trainable_weights:
+        raise UserError(f'model "{first.name}" has no weights to train.\nUnfreeze a layer (its attribute trainable).')
+    if not _same(first, second):
         raise UserError(
             f'model "{first.name}" has different weights each time it is built with the same seed, so a run could not '
             "be repeated.\nDraw random numbers with Keras, or from a generator with a fixed seed."
@@ -88,7 +121,12 @@ def check_model(row: Row, build: Builder, dataset: cifar10.Dataset) -> None:
             f"{', '.join(sorted(found))}.\nPass a function that builds the model, which is called in the row's "
             "precision, or change the row."
         )
-    _check_logits(second, _few(dataset).images)
+    images = _few(dataset).images
+    if keras.backend.backend() == "tensorflow":  # the rehearsal computes step by step, but a training as a graph
+        import tensorflow as tf
+
+        tf.function(second, autograph=False).get_concrete_function(cifar10.scale(images), training=True)
+    _check_logits(second, images)
 
 
 def rehearse(run: Run, work: Work, ornaments: Ornaments | None) -> list[str]:
@@ -124,6 +162,12 @@ def _few(dataset: cifar10.Dataset) -> cifar10.Dataset:
     """The first images of the training files, also in place of the test images."""
     images, labels = dataset.images[:IMAGES], dataset.labels[:IMAGES]
     return dataclasses.replace(dataset, images=images, labels=labels, _test=(images, labels))
+
+
+def _same(one: keras.layers.Layer, other: keras.layers.Layer) -> bool:
+    """Whether the weights are the same."""
+    pairs = zip(one.get_weights(), other.get_weights(), strict=True)
+    return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
 
 
 def _layers(network: keras.Model) -> Iterator[keras.layers.Layer]:

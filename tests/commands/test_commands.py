@@ -282,6 +282,7 @@ SURROUNDINGS = {
     "KERAS_MAX_EPOCHS": "1",
     "MPLBACKEND": "nonsense",
     "PYTHONIOENCODING": "cp1252",
+    "PYTHONWARNINGS": "error",
     "TF_USE_LEGACY_KERAS": "1",
 }
 ALL_WAYS = """
@@ -323,6 +324,15 @@ def test_a_users_surroundings_change_no_result(trained, shapes, tmp_path):
     assert "< best Valid_acc" in result.stdout
     for name in ("mine.md", "curves/mine-A.png", "cam/A-seed0-all.png", "index.html"):
         assert (tmp_path / "runs" / "report" / name).is_file(), name
+
+
+def test_files_in_the_working_folder_are_no_modules(process, tmp_path):
+    """Fails if a user's numpy.py is imported in place of NumPy, which ends in a traceback."""
+    for name in ("numpy", "keras", "json", "rich", "tensorflow"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a module of the user')")
+    result = ended(process("models", "model4", "--json", cwd=tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)[0]["model"] == "model4"
 
 
 @pytest.mark.slow

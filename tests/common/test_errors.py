@@ -38,6 +38,21 @@ def test_any_text_is_printed_in_any_encoding(encoding):
     assert told == (text[:-1] + "?" if encoding == "utf-8" else f"< + ?? - {'?' if encoding == 'ascii' else 'é'} ?")
 
 
+@pytest.mark.parametrize("actions", ["error", "error::DeprecationWarning", "ignore,e"])
+def test_a_librarys_warning_is_no_error_of_a_command(actions):
+    """PYTHONWARNINGS, as a user has it for other programs; a command's processes do not get it either."""
+    body = "import warnings; warnings.warn('x', DeprecationWarning); return 'PYTHONWARNINGS' in os.environ"
+    result = process(body, PYTHONWARNINGS=actions)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("columns", ["0", "", "wide"])
+def test_a_table_is_printed_also_where_there_are_no_columns(columns):
+    """COLUMNS=0, of a terminal without a size. Fails if Rich prints nothing, and the status is 0."""
+    body = "from kerascifar.common import terminal; terminal.console().print(70 * 'x'); return 0"
+    assert process(body, COLUMNS=columns).stdout.decode() == 70 * "x" + "\n"
+
+
 def test_an_output_that_is_closed_is_no_error_and_no_file_takes_its_place(tmp_path):
     """Fails if the file that is opened next becomes standard output, and holds what was printed."""
     body = "file = open(sys.argv[2], 'w'); print(sys.argv[1]); sys.stdout.isatty(); os.write(1, b'C'); return 0"

@@ -52,3 +52,11 @@ def test_time_left_is_told_however_long_a_part_takes(monkeypatch, capsys, minute
         for _ in range(3):
             tick("M6 seed 0, gradcam")
     assert "3 of 4 parts; about" in capsys.readouterr().err
+
+
+def test_a_wide_table_is_wide_also_where_colours_are_forced(monkeypatch):
+    """As on CircleCI. Fails if Rich takes the log for a dumb terminal of 80 columns, and cuts tables."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert (terminal.console().width, terminal.console(wide=True).width) == (160, 1000)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import io
+import warnings
 
 import keras
 import numpy as np
@@ -71,6 +72,51 @@ class NoConfiguration(layers.Layer):
         return self.function(x)
 
 
+@keras.saving.register_keras_serializable("test_gate")
+class Table(layers.Layer):
+    """Its configuration holds an array, which Keras can save, but JSON cannot."""
+
+    def __init__(self, factors, **options):
+        super().__init__(**options)
+        self.factors = np.asarray(factors, "float32")
+
+    def call(self, x):
+        return self.factors * x
+
+    def get_config(self):
+        return {**super().get_config(), "factors": self.factors}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.saving.deserialize_keras_object(config.pop("factors")), **config)
+
+
+class StepByStep(layers.Layer):
+    """Looks at numbers in training, which a graph does not have."""
+
+    def call(self, x, training=None):
+        return x * float(np.max(x)) if training else x
+
+
+def frozen(*layers_, whole=False):
+    made = network(*layers_)
+    for layer in made.layers if whole else made.layers[:1]:
+        layer.trainable = False
+    return made
+
+
+def frozen_kernel():
+    made = network()
+    made.layers[0].kernel.trainable = False
+    return made
+
+
+def adapted():
+    made = network(layers.Normalization(name="adapted"))
+    made.get_layer("adapted").set_weights([np.full(4, 0.5), np.full(4, 2.0), np.array(1)])
+    return made
+
+
 def unseeded():
     made = network()
     made.set_weights([RANDOM.normal(size=w.shape) for w in made.get_weights()])
@@ -95,6 +141,27 @@ REFUSED = {
     "a layer of an earlier model": (lambda: network(SHARED), "shares weights"),
     "weights by chance": (unseeded, "different weights each time"),
     "no model": (lambda: None, "returned None"),
+    "a name that no graph may have": (
+        lambda: keras.Sequential([keras.Input((32, 32, 3)), network()], name="模型"),
+        "not a valid root scope",
+    ),
+    "a layer's name that no graph may have": (
+        lambda: network(layers.ReLU(name="Größe")),
+        r"failed \(ValueError: .*'Größe' is not a valid scope name[^\x1b]*]\*\$\s*\)\.\n",
+    ),
+    "a layer that works outside a graph": (lambda: network(StepByStep()), "cannot be converted to a|symbolic"),
+    "whole numbers": (
+        lambda: keras.Sequential([keras.Input((32, 32, 3), dtype="uint8"), layers.Rescaling(1 / 255), network()]),
+        "takes uint8, to which pixels between 0 and 1 would be rounded",
+    ),
+    "nothing to train": (lambda: frozen(whole=True), "no weights to train"),
+    "a copy without pretrained weights": (frozen(), "does not keep what is frozen in: conv2d.*\nPass a function"),
+    "a copy that trains what is frozen": (frozen_kernel(), "does not keep what is frozen in: conv2d"),
+    "a copy without its statistics": (adapted(), "does not keep what is frozen in: adapted"),
+    "a warning that is an error": (
+        lambda: warnings.warn("odd", stacklevel=1),
+        "UserWarning: odd.*makes errors of warnings",
+    ),
 }
 
 
@@ -145,6 +212,23 @@ def test_text_that_the_output_cannot_encode_stops_no_training(dataset, tmp_path)
     (record,) = api.train(network, ROW, dataset, [0], tmp_path / "◀", console)
     console.file.flush()
     assert record.epochs_trained == 1 and b"/?; 0 of 1 finished already" in raw.getvalue()
+
+
+def test_a_layers_configuration_may_hold_what_json_cannot(dataset, tmp_path):
+    (record,) = api.train(lambda: network(Table([1, 2, 3, 4])), ROW, dataset, [0], tmp_path, Console(quiet=True))
+    assert records.load_model(record).layers[1].factors.tolist() == [1, 2, 3, 4]
+
+
+def test_a_function_may_freeze_a_part(dataset, tmp_path):
+    """Fails if its weights are not those that it loads, or are trained."""
+
+    def build():
+        made = frozen()
+        made.layers[0].kernel.assign(np.full((3, 3, 3, 4), 0.1))
+        return made
+
+    (record,) = api.train(build, ROW, dataset, [0], tmp_path, Console(quiet=True))
+    assert np.allclose(records.load_model(record).layers[0].kernel, 0.1)
 
 
 def tried(monkeypatch):
@@ -219,7 +303,16 @@ def test_a_mismatch_after_training_keeps_the_weights_and_writes_no_record(datase
     assert not records.finished(folder) and list(folder.glob("checkpoint-*"))
 
 
-@pytest.mark.parametrize("last", [{"kernel_initializer": "zeros"}, {"activation": "relu"}, {"dtype": "float32"}])
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"kernel_initializer": "zeros"},
+        {"activation": "relu"},
+        {"dtype": "float32"},
+        {"activation": "log_softmax"},  # its softmax is the softmax of what it was given
+        {"bias_initializer": keras.initializers.Constant(float("nan"))},  # training says so
+    ],
+)
 def test_logits_are_taken_for_logits(dataset, last):
     """Also where all are 0 before the training, or not negative."""
     gate.check_model(ROW, lambda name: network(head=layers.Dense(10, **last)), dataset)
