@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascifar.findings import metrics, statistics
-from kerascifar.focus import methods
+from kerascifar.focus import measuring, methods
 from kerascifar.images import cifar10
 from kerascifar.runs import measurements
 from kerascifar.runs.records import ORIGINALS, Record
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BETWEEN_MODELS = ("pointing", "background")  # these do not depend on where a layer's cells lie
-FAITHFUL = {"road": 1, "deletion": -1, "insertion": 1, "background": 1}  # -1: lower is better
+FAITHFUL = {measure: measuring.BETTER[measure] for measure in ("road", "deletion", "insertion", "background")}
 BY_CLASS = (
     "M6 against Model4: Grad-CAM's maps of the test images that both predict correctly, in percent. *pointing*: the "
     "share of a mosaic's evidence in the quarter that shows the image (few mosaics are themselves predicted as that "
@@ -39,7 +39,7 @@ def by_class(records: Sequence[Record], first: str = "M6", second: str = "Model4
     """
     import pandas as pd
 
-    firsts, seconds = ([r for r in _counted(records) if r.name == name] for name in (first, second))
+    firsts, seconds = ([r for r in counted(records) if r.name == name] for name in (first, second))
     lines: list[dict[str, Any]] = []
     for metric in BETWEEN_MODELS:
         differences = {
@@ -78,8 +78,8 @@ def against_centred(records: Sequence[Record], alike: bool = False) -> "pd.DataF
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    for name in dict.fromkeys(r.name for r in _counted(records)):
-        runs = {r.seed: measurements.read(r) for r in _counted(records) if r.name == name}
+    for name in dict.fromkeys(r.name for r in counted(records)):
+        runs = {r.seed: measurements.read(r) for r in counted(records) if r.name == name}
         kinds = [kind for kind in methods.METHODS if any(f"{kind}/road" in values for values in runs.values())]
         if alike:
             runs = {s: values for s, values in runs.items() if all(f"{kind}/road" in values for kind in kinds)}
@@ -127,6 +127,6 @@ def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
     return " ".join(sentences)
 
 
-def _counted(records: Sequence[Record]) -> list[Record]:
+def counted(records: Sequence[Record]) -> list[Record]:
     """The full runs of the original's experiments on CIFAR-10."""
     return [r for r in records if r.experiment in ORIGINALS and not r.shortened and not r.is_synthetic]

@@ -6,34 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerascifar.findings import statistics
+from kerascifar.findings import faithfulness, statistics
 from kerascifar.focus import measuring, methods
 from kerascifar.runs import measurements
-from kerascifar.runs.records import ORIGINALS, Record
+from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# 1: higher is better, -1: lower. `border` has no better side.
-BETTER = {
-    "road": 1,
-    "deletion": -1,
-    "insertion": 1,
-    "drop": -1,
-    "increase": 1,
-    "gain": 1,
-    "complexity": -1,
-    "sparseness": 1,
-    "coherency": 1,
-    "adcc": 1,
-    "arcc": 1,
-    "pointing": 1,
-    "background": 1,
-    "likeness": -1,
-    "smooth_likeness": -1,
-    "other_class": -1,
-    "sensitivity": -1,
-}
 FEWEST = 4  # kinds of map that a rank correlation needs
 NOTE = (
     "Mean ± half-width of the 95 % interval over seeds and test images (of one seed, from images alone), in the units "
@@ -61,7 +41,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
 
     lines: list[dict[str, Any]] = []
     for name, runs in _by_row(records).items():
-        for measure, sign in BETTER.items():
+        for measure, sign in measuring.BETTER.items():
             of_kind = {kind: values for kind in measuring.KINDS if (values := _values(runs, kind, measure))}
             if not of_kind:
                 continue
@@ -72,13 +52,13 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
                 estimate = statistics.of_seeds_and_images(_stacked(values, values))
                 means[kind] = sign * estimate.mean
                 factor = measuring.MEASURES[measure]
-                line |= {_title(kind): factor * estimate.mean}
-                line |= {f"{_title(kind)} ±": factor * (estimate.interval[1] - estimate.mean)}
+                line |= {measuring.title(kind): factor * estimate.mean}
+                line |= {f"{measuring.title(kind)} ±": factor * (estimate.interval[1] - estimate.mean)}
             first, *others = sorted(means, key=means.__getitem__, reverse=True)
             clear = bool(others) and _is_better(of_kind[first], of_kind[others[0]], sign)
-            line["best"] = _title(first) if clear else ""
+            line["best"] = measuring.title(first) if clear else ""
             spot, noise = (of_kind.get(kind, {}) for kind in ("centred", "random"))
-            of_model = {_title(kind): values for kind, values in of_kind.items() if kind in methods.METHODS}
+            of_model = {measuring.title(kind): values for kind, values in of_kind.items() if kind in methods.METHODS}
             beat = [title for title, values in of_model.items() if _is_better(values, spot, sign)]
             no_better = [title for title, values in of_model.items() if noise and not _is_better(values, noise, sign)]
             lines.append(line | {"beat the spot": ", ".join(beat), "no better than noise": ", ".join(no_better)})
@@ -113,9 +93,9 @@ def agreement(records: Sequence[Record]) -> "pd.DataFrame":
     for runs in _by_row(records).values():
         for seed in runs:
             of_kind = {
-                _title(kind): {
+                measuring.title(kind): {
                     measure: sign * float(np.nanmean(values[seed]))
-                    for measure, sign in BETTER.items()
+                    for measure, sign in measuring.BETTER.items()
                     if (values := _values({seed: runs[seed]}, kind, measure))
                 }
                 for kind in measuring.KINDS
@@ -125,7 +105,11 @@ def agreement(records: Sequence[Record]) -> "pd.DataFrame":
                 found.append(means.corr(method="spearman", min_periods=FEWEST))
     if not found:
         return pd.DataFrame()
-    names = [measure for measure in BETTER if any(measure in each and each[measure].notna().any() for each in found)]
+    names = [
+        measure
+        for measure in measuring.BETTER
+        if any(measure in each and each[measure].notna().any() for each in found)
+    ]
     mean = pd.DataFrame(
         np.nanmean([each.reindex(index=names, columns=names) for each in found], axis=0), index=names, columns=names
     )
@@ -154,15 +138,11 @@ def conclusion(records: Sequence[Record], correlations: "pd.DataFrame") -> str:
     )
 
 
-def _title(kind: str) -> str:
-    return methods.title(kind) if kind in methods.METHODS else kind
-
-
 def _by_row(records: Sequence[Record]) -> dict[str, dict[int, Mapping[str, np.ndarray]]]:
     """By row and seed, the measurements of the full runs of the original's experiments on CIFAR-10."""
     rows: dict[str, dict[int, Mapping[str, np.ndarray]]] = {}
-    for r in records:
-        if r.experiment in ORIGINALS and not (r.shortened or r.is_synthetic) and (measured := measurements.read(r)):
+    for r in faithfulness.counted(records):
+        if measured := measurements.read(r):
             rows.setdefault(r.name, {})[r.seed] = measured
     return rows
 

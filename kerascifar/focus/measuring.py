@@ -32,16 +32,41 @@ SIMPLICITY = {"complexity": 100, "sparseness": 100, "coherency": 100, "adcc": 10
 PLACE = {"border": 100, "pointing": 100, "background": 100}
 SANITY = {"likeness": 1, "smooth_likeness": 1, "other_class": 1, "sensitivity": 1}  # not of baselines
 MEASURES = FAITHFULNESS | SIMPLICITY | PLACE | SANITY
+# 1: higher is better, -1: lower. `border` has no better side.
+BETTER = {
+    "road": 1,
+    "deletion": -1,
+    "insertion": 1,
+    "drop": -1,
+    "increase": 1,
+    "gain": 1,
+    "complexity": -1,
+    "sparseness": 1,
+    "coherency": 1,
+    "adcc": 1,
+    "arcc": 1,
+    "pointing": 1,
+    "background": 1,
+    "likeness": -1,
+    "smooth_likeness": -1,
+    "other_class": -1,
+    "sensitivity": -1,
+}
 COPIES = 4  # noisy copies of each image
 RADIUS, SMOOTHING = 0.02, 0.2  # of the noise for sensitivity and for smooth likeness
 NOTE = (
-    "Means over the test images. `random` and `centred` are maps that know nothing of the model. Higher is better for"
-    " road (chance is 0), insertion, increase, gain, coherency, adcc, arcc, pointing (chance is 25) and background; "
-    "lower for deletion, drop, complexity, likeness (beyond what it is by chance), other_class and sensitivity. "
-    "Compare border between maps of one row, not between rows: Model4's last convolution has no cells at the image's "
-    "edges. n: the models measured; kinds of map with another n were measured on other models, too. docs/focus-"
-    "measures.md explains each measure."
+    "Means over the test images. `random` and `centred` are maps that know nothing of the model. Higher is better "
+    "for road (chance is 0), insertion, increase, gain, coherency, adcc, arcc, pointing (chance is 25) and "
+    "background; lower for deletion, drop, complexity, likeness (beyond what it is by chance), other_class and "
+    "sensitivity. Compare border between maps of one row, not between rows: Model4's last convolution has no cells "
+    "at the image's edges. n: the models measured; kinds of map with another n were measured on other models, too. "
+    "docs/focus-measures.md explains each measure."
 )
+
+
+def title(kind: str) -> str:
+    """A kind of map's name for people."""
+    return methods.title(kind) if kind in methods.METHODS else kind
 
 
 def missing(record: Record, kinds: Sequence[str], count: int) -> list[str]:
@@ -219,7 +244,7 @@ def table(trained: Sequence[Record]) -> "pd.DataFrame":
         count = min((len(run[f"{kind}/road"]) for run in runs for kind in kinds if f"{kind}/road" in run), default=0)
         for kind in kinds:
             measured = [run for run in runs if f"{kind}/road" in run]
-            line: dict[str, Any] = {"row": name, "map": methods.title(kind) if kind in methods.METHODS else kind}
+            line: dict[str, Any] = {"row": name, "map": title(kind)}
             line |= {"n": len(measured), "images": count}
             line |= {
                 measure: factor * _mean(measured, f"{kind}/{measure}", count) for measure, factor in MEASURES.items()

@@ -306,12 +306,9 @@ def cell(value: Any) -> str:
 def plain_markdown(table: "pd.DataFrame") -> str:
     """A table as Markdown; see `cell`. The half-width in a column "x ±" stands beside the value in column "x"."""
     text = table.map(cell)
-    for half in [f"{name} ±" for name in text if f"{name} ±" in text]:
-        name = half.removesuffix(" ±")
-        text[name] = [
-            f"{value} ± {width}" if width else value for value, width in zip(text[name], text[half], strict=True)
-        ]
-        del text[half]
+    for name in [name for name in text if f"{name} ±" in text]:
+        half = text.pop(f"{name} ±")
+        text[name] = text[name].where(half == "", text[name] + " ± " + half)
     return str(text.to_markdown(index=False, disable_numparse=True))
 
 
