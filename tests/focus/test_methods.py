@@ -278,6 +278,29 @@ def test_layer_cam_weighs_each_place_by_its_own_positive_gradient(model, images)
     np.testing.assert_allclose(methods.evidence(model, images, labels, method="layercam"), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("method", sorted(set(methods.METHODS) - set(methods.OF_PIXELS)))
+def test_no_gradient_is_computed_below_the_layer(method, images):
+    """It would decide nothing, and take longer than everything else."""
+    import keras
+    import tensorflow as tf
+
+    passed = []
+
+    class Watched(keras.layers.Layer):
+        def call(self, inputs):
+            @tf.custom_gradient
+            def watched(x):
+                return tf.identity(x), lambda gradient: passed.append(self.name) or gradient
+
+            return watched(inputs)
+
+    convolution, flat = keras.layers.Conv2D(4, 3, name="looked_at"), keras.layers.Flatten()
+    layers = [Watched(name="below"), convolution, Watched(name="above"), flat, keras.layers.Dense(10)]
+    model = keras.Sequential([keras.Input((32, 32, 3)), *layers])
+    methods.evidence(model, images, np.arange(6), method=method)
+    assert set(passed) == (set() if method == "scorecam" else {"above"})
+
+
 def test_score_cam_prints_no_progress(model, images, capfd):
     methods.evidence(model, images, np.arange(6), method="scorecam")
     assert capfd.readouterr() == ("", "")
