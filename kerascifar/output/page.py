@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +91,6 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         dataset: for the gallery of focus maps; without it, the page says how to get one.
     """
     import jinja2
-    import vl_convert
 
     shown, drawn = [*own] or [*published], _Charts()
     main = overview.main_rows(shown)
@@ -156,11 +156,19 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         made=_environment(shown),
         commands=_commands(shown),
         data={"charts": drawn, "curves": curves, "settling": statistics.SETTLING, "gallery": maps, "opacity": 60},
-        vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed").replace("</script", "<\\/script"),
+        vega=_vega(),
     )
     path = out / "index.html"
     files.write_text(path, page)
     return path
+
+
+@cache
+def _vega() -> str:
+    """The library that draws the charts in the browser, as a script."""
+    import vl_convert
+
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed")).replace("</script", "<\\/script")
 
 
 def _script(value: Any) -> str:

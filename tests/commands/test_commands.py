@@ -604,18 +604,27 @@ def test_a_damaged_record_hides_no_other_run(trained, tmp_path, monkeypatch):
     assert "bad/record.json has schema 99; this version of kerascifar reads 1 to 1" in result.stderr
 
 
-def test_two_commands_at_once_share_the_runs(tmp_path, shapes, process):
+def test_two_commands_at_once_share_the_runs(tmp_path, shapes):
     """Fails if both train the same run, or if one waits: each trains the next one that is free."""
-    rows = "".join(ROW.replace('"A"', f'"{name}"').replace("epochs = 3", "epochs = 12") for name in "ABCD")
-    (tmp_path / "mine.toml").write_text(rows, encoding="utf-8")
-    both = [process("run", "mine.toml", "--data", shapes, cwd=tmp_path) for _ in range(2)]
+    (tmp_path / "mine.toml").write_text(ROW + ROW.replace('"A"', '"B"'), encoding="utf-8")
+    # They start together, however long each takes to import TensorFlow.
+    source = (
+        "import sys; from kerascifar.__main__ import main; from kerascifar.common.load_keras import load_keras; "
+        "load_keras(); print('ready', flush=True); sys.stdin.readline(); sys.exit(main(sys.argv[1:]))"
+    )
+    words = [sys.executable, "-c", source, "run", "mine.toml", "--data", shapes]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    env = {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}
+    both = [subprocess.Popen(words, cwd=tmp_path, env=env, text=True, **pipes) for _ in range(2)]
+    assert [one.stdout.readline() for one in both] == ["ready\n"] * 2
+    for one in both:
+        one.stdin.write("now\n")
+        one.stdin.flush()
     results = [ended(one) for one in both]
-    assert [(result.returncode, result.stderr) for result in results] == [(0, ""), (0, "")]
-    printed = [result.stdout for result in results]
-    ends = sorted(re.findall(r"^(\w) seed 0: epoch limit after epoch 12", "".join(printed), re.M))
-    assert ends == ["A", "B", "C", "D"]
-    assert all("epoch limit" in out for out in printed)  # each has trained, none has waited for the other
-    assert len(records.list_records(tmp_path / "runs")) == 4
+    assert [result.returncode for result in results] == [0, 0], results
+    ends = [re.findall(r"^(\w) seed 0: epoch limit after epoch 3", result.stdout, re.M) for result in results]
+    assert sorted(ends) == [["A"], ["B"]]
+    assert len(records.list_records(tmp_path / "runs")) == 2
     assert not list((tmp_path / "runs").rglob("checkpoint-*")) and not list(tmp_path.rglob(".unfinished-*"))
 
 
