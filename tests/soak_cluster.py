@@ -115,7 +115,8 @@ def soak_cluster(kills: int, base: Path, seed: int = 0) -> soak.Count:
     assert len(expected) == 2
     n, began, chance = soak.Count(), time.monotonic(), random.Random(seed)
     kinds = [KINDS[i % len(KINDS)] for i in range(kills)]
-    os.environ["PYTHONPATH"] = str(soak.ROOT)  # of the nodes' workers
+    for_workers = {"PYTHONPATH": str(soak.ROOT), "RAY_worker_niceness": "0"}
+    os.environ |= for_workers
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
         nodes = [add_node(cluster) for _ in range(2)]
@@ -128,7 +129,8 @@ def soak_cluster(kills: int, base: Path, seed: int = 0) -> soak.Count:
             print(f"{time.monotonic() - began:5.0f} s: {n}", flush=True)
     finally:
         cluster.shutdown()
-        del os.environ["PYTHONPATH"]
+        for name in for_workers:
+            del os.environ[name]
     return n
 
 

@@ -79,15 +79,15 @@ def _row(label: str, network: "keras.Sequential", images: np.ndarray, labels: np
 def chosen(networks: "Sequence[keras.Sequential]", dataset: cifar10.Dataset) -> np.ndarray:
     """The official indices of the images to show, class by class."""
     validation = np.sort(cifar10.split(dataset.labels)[1])
-    indices = []
-    for label in range(10):
-        group = validation[dataset.labels[validation] == label][:SEARCHED]
-        places = np.arange(min(EACH, len(group)))
-        for network in networks:
-            guesses = np.asarray(network.predict(cifar10.scale(dataset.images[group]), verbose=0)).argmax(axis=1)
-            places = np.union1d(places, np.flatnonzero(guesses != label)[:1])
-        indices.append(group[places])
-    return np.concatenate(indices)
+    groups = [validation[dataset.labels[validation] == label][:SEARCHED] for label in range(10)]
+    searched = np.concatenate(groups)
+    picked = [np.concatenate([np.arange(len(group)) < EACH for group in groups])]
+    for network in networks:
+        guesses = np.asarray(network.predict(cifar10.scale(dataset.images[searched]), verbose=0)).argmax(axis=1)
+        wrong = searched[guesses != dataset.labels[searched]]
+        _, first_of_class = np.unique(dataset.labels[wrong], return_index=True)
+        picked.append(np.isin(searched, wrong[first_of_class]))
+    return searched[np.any(picked, axis=0)]
 
 
 def _inline(pixels: np.ndarray) -> str:

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("ray.cluster_utils")
 
 import factories
+import psutil
 import soak
 import soak_cluster
 
@@ -98,6 +99,8 @@ def test_interrupted_jobs_equal_an_undisturbed_local_training(folder, monkeypatc
         if end is not None:
             soak_cluster.progress(process, folder / "runs", 0)
             assert process.poll() is None, (folder / "log").read_text()
+            # Ray's own default gives way to any other program.
+            assert {child.nice() for child in soak_cluster.training(process.pid)} == {psutil.Process().nice()}
             process.send_signal(end)
         status = process.wait(factories.HANG)
         log = (folder / "log").read_text()
