@@ -223,6 +223,14 @@ def test_a_penalty_is_kept_apart_from_the_losses(dataset, tmp_path):
     assert train["loss"] == record.history["loss"][kept]
 
 
+def test_logits_that_half_precision_cannot_hold_are_its_largest_number(dataset, tmp_path):
+    """Fails if they are infinite, which no softmax can take, or if the end of a training is a warning."""
+    model = keras.Sequential([mine(), keras.layers.Rescaling(1e9)], name="mine")
+    (record,) = api.train(model, ROW, dataset, [0], tmp_path, Console(quiet=True))
+    logits = record.predictions["test_logits"]
+    assert np.abs(logits).max() == 65504 and np.isfinite(logits).all()
+
+
 def test_a_training_that_a_callback_stops_says_so(dataset, tmp_path):
     """Fails if it is recorded as having reached its last epoch."""
     row = dataclasses.replace(ROW, epochs=50)

@@ -5,6 +5,7 @@ import shutil
 from html.parser import HTMLParser
 
 import factories
+import keras
 import numpy as np
 import pytest
 
@@ -217,6 +218,24 @@ def test_a_model_that_is_damaged_or_diverged_is_left_out_of_the_gallery(runs, da
     diverged.save(tmp_path / "Model4" / records.MODEL)
     assert gallery.gallery([records.read(tmp_path / "M6"), records.read(tmp_path / "Model4")], dataset) is None
     assert capsys.readouterr().err.count("Left out of the gallery") == 2
+
+
+def test_a_run_in_half_precision_is_in_the_page_and_its_gallery(dataset, tmp_path, capsys):
+    """Fails if its weights are read as another type, or given to a method that multiplies them with float32."""
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        network = models.build("model4")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    where = {"name": "CIFAR-10", "class_names": list(dataset.class_names), **dataset.fingerprint}
+    row = {"name": "Model4", "model": "model4", "precision": "mixed_bfloat16"}
+    run = factories.run(tmp_path / "Model4", network, row=row, experiment="experiment2", dataset=where)
+    made = gallery.gallery([run], dataset)
+    assert [row["name"] for row in made["rows"]] == ["Model4 seed 0"] and capsys.readouterr().err == ""
+    assert [any(maps) for maps in made["rows"][0]["maps"]] == [True] * len(methods.METHODS)
+    text = page.write([run], [], dataset, tmp_path).read_text(encoding="utf-8")
+    assert 'id="gallery"' in text and "mixed_bfloat16" in text
 
 
 def test_the_verdicts_are_by_the_published_runs_where_there_are_some(runs, tmp_path):
