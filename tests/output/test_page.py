@@ -21,6 +21,7 @@ from kerascifar.training import models
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
+PATIENCE = 1000 * factories.HANG  # milliseconds, instead of Playwright's 30 seconds
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -275,7 +276,8 @@ def browser():
         pytest.skip("needs Chromium: apt-get install chromium")
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     with playwright.sync_playwright() as play:
-        started = play.chromium.launch(executable_path=CHROMIUM, args=[*flags, "--disable-sync", "--no-first-run"])
+        flags += ["--disable-sync", "--no-first-run"]
+        started = play.chromium.launch(executable_path=CHROMIUM, args=flags, timeout=PATIENCE)
         yield started
         started.close()
 
@@ -284,6 +286,7 @@ def browser():
 def opened(browser, written):
     """The page, opened from disk; the test fails on a console message, an error, or a request for anything else."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(PATIENCE)
     tab = context.new_page()
     faults = []
     tab.on("console", lambda message: faults.append(message.text))
@@ -323,7 +326,7 @@ def test_the_nearest_point_of_a_curve_says_what_it_is(opened):
     chart = opened.locator("[data-chart=curves] svg")
     chart.scroll_into_view_if_needed()
     box, tooltip = chart.bounding_box(), opened.locator("#vg-tooltip-element.visible")
-    for step in range(40):  # Vega draws anew after a choice, and what was pointed at may be gone
+    for step in range(4 * factories.HANG):  # Vega draws anew after a choice, and what was pointed at may be gone
         opened.mouse.move(box["x"] + box["width"] / 2 + step % 5, box["y"] + box["height"] / 2)
         if tooltip.count():
             break
@@ -413,6 +416,7 @@ def test_the_theme_can_be_chosen(opened):
 def test_what_is_drawn_without_javascript_can_be_read(browser, written):
     """The numbers, charts, and one focus map of each class and row."""
     context = browser.new_context(java_script_enabled=False)
+    context.set_default_timeout(PATIENCE)
     tab = context.new_page()
     tab.goto(written.as_uri())
     assert tab.locator("figure svg path").count() > 20 and "61.50 ± 0.71" in tab.locator("main").text_content()
@@ -430,6 +434,7 @@ def test_the_page_is_accessible_and_fits(browser, written, scheme, width):
     """
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    context.set_default_timeout(PATIENCE)
     tab = context.new_page()
     tab.goto(written.as_uri())
     tab.wait_for_selector("[data-chart=curves].vega-embed")
