@@ -10,7 +10,9 @@ Import it before Keras or TensorFlow: it then keeps TensorFlow's start-up messag
 """
 
 import contextlib
+import copy
 import dataclasses
+import numbers
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,11 +38,12 @@ from kerascifar.images import cifar10
 from kerascifar.images.cifar10 import Dataset, load
 from kerascifar.output import ornaments
 from kerascifar.runs import experiment, gate, program
+from kerascifar.runs.one_run import Callbacks
 from kerascifar.runs.records import OWN, Record
 from kerascifar.training import models
 from kerascifar.training.evaluate import Evaluation
 from kerascifar.training.evaluate import validation as _validation
-from kerascifar.training.rows import Experiment, Row
+from kerascifar.training.rows import Experiment, Row, Run
 
 __all__ = [
     "METHODS",
@@ -82,6 +85,26 @@ def _apart() -> Iterator[None]:
             vars(tensorflow).update(drawn)
 
 
+def _begun_anew(callbacks: "list[keras.callbacks.Callback]") -> Callbacks:
+    """Gives each run the callbacks with the attributes that they have now, so that no run depends on one before it."""
+
+    def copied(attributes: dict[str, Any]) -> dict[str, Any]:
+        kinds = (list, dict, set, np.ndarray)
+        return {name: copy.deepcopy(it) if isinstance(it, kinds) else it for name, it in attributes.items()}
+
+    given, used = [copied(vars(callback)) for callback in callbacks], False
+
+    def begun(run: Run, dataset: Dataset) -> "list[keras.callbacks.Callback]":
+        nonlocal used
+        for callback, attributes in zip(callbacks, given, strict=True) if used else ():
+            vars(callback).clear()
+            vars(callback).update(copied(attributes))
+        used = True
+        return callbacks
+
+    return begun
+
+
 @_apart()
 def train(
     model: "str | keras.Model | Callable[[], keras.Model]",
@@ -108,8 +131,8 @@ def train(
         seeds: one run per seed.
         runs: the folder for all runs.
         console: where to show progress; standard output by default.
-        callbacks: Keras callbacks, used for every seed. When a run resumes, their attributes that are numbers, or
-            lists or tables of these, are as they were.
+        callbacks: Keras callbacks, used for every seed; each begins with the attributes that they have now. When a run
+            resumes, their attributes that are numbers, or lists or tables of these, are as they were.
     Returns:
         One record per seed.
     Raises:
@@ -120,6 +143,11 @@ def train(
     512
     """
 
+    if not isinstance(row, Row):
+        raise UserError(f'row is {row!r}.\nExpected a Row, such as Row("Mine", "my_model", epochs=5).')
+    if isinstance(seeds, numbers.Number):
+        raise UserError(f"seeds is the number {seeds}.\nExpected whole numbers in a list, such as [0, 1, 2].")
+    callbacks = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks)
     own_model = not isinstance(model, str)
     if isinstance(model, keras.Model):
         with gate.refused(row):
@@ -143,7 +171,7 @@ def train(
         console or Console(),
         ["your program"],
         build=builder,
-        callbacks=lambda run, dataset: callbacks,
+        callbacks=_begun_anew(callbacks),
         ornaments=ornaments.left_out,
         program=program.source(*[model] * own_model, *callbacks),
     )

@@ -223,11 +223,45 @@ def test_a_penalty_is_kept_apart_from_the_losses(dataset, tmp_path):
     assert train["loss"] == record.history["loss"][kept]
 
 
+def test_logits_that_half_precision_cannot_hold_are_its_largest_number(dataset, tmp_path):
+    """Fails if they are infinite, which no softmax can take, or if the end of a training is a warning."""
+    model = keras.Sequential([mine(), keras.layers.Rescaling(1e9)], name="mine")
+    (record,) = api.train(model, ROW, dataset, [0], tmp_path, Console(quiet=True))
+    logits = record.predictions["test_logits"]
+    assert np.abs(logits).max() == 65504 and np.isfinite(logits).all()
+
+
 def test_a_training_that_a_callback_stops_says_so(dataset, tmp_path):
     """Fails if it is recorded as having reached its last epoch."""
     row = dataclasses.replace(ROW, epochs=50)
     (record,) = api.train(mine, row, dataset, [0], tmp_path, Console(quiet=True), [StopAt(1)])
     assert (record.stop, record.epochs_trained) == ("stopped by a callback", 1)
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Counts epochs, and never begins anew by itself."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs, self.seen, self.losses = epochs, 0, []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seen += 1
+        self.losses.append(logs["loss"])
+        self.model.stop_training = self.seen == self.epochs
+
+
+@pytest.mark.parametrize(
+    "given",
+    [lambda one: one, lambda one: [one], lambda one: (each for each in [one])],
+    ids=["one", "a list", "a generator"],
+)
+def test_callbacks_begin_anew_with_each_seed(dataset, tmp_path, given):
+    """Fails if a seed's result depends on the seeds before it, or if callbacks are recorded but not used."""
+    one = StopAfter(1)
+    found = api.train(mine, ROW, dataset, (0, 1), tmp_path, Console(quiet=True), given(one))
+    assert [(record.seed, record.epochs_trained) for record in found] == [(0, 1), (1, 1)]
+    assert one.losses == found[1].history["loss"]  # what it has seen can be read
 
 
 @pytest.mark.slow
@@ -257,6 +291,10 @@ def test_evaluation_is_the_records(trained, dataset):
 def test_a_named_model_and_mistakes(dataset, tmp_path):
     with pytest.raises(api.UserError, match='Model "mode4" is not known'):
         api.train("mode4", ROW, dataset, [0], tmp_path, Console(quiet=True))
+    with pytest.raises(api.UserError, match=r"seeds is the number 3.\nExpected .* in a list"):
+        api.train(mine, ROW, dataset, 3, tmp_path, Console(quiet=True))
+    with pytest.raises(api.UserError, match=r"row is \{'name': 'M'\}.\nExpected a Row"):
+        api.train(mine, {"name": "M"}, dataset, [0], tmp_path, Console(quiet=True))
     flat = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
     with pytest.raises(api.UserError, match="Nothing was trained"):
         api.train(flat, ROW, dataset, [0], tmp_path, Console(quiet=True))

@@ -25,7 +25,8 @@ def test_a_notebook_runs_from_top_to_bottom(path, real_data, monkeypatch):
     committed = copy.deepcopy(book)
     for cell in book.cells:  # what a notebook trains, it trains for fewer epochs here
         cell.source = re.sub(r"\bepochs=\d+", "epochs=1", cell.source)
-    nbclient.NotebookClient(book, timeout=factories.HANG, resources={"metadata": {"path": str(ROOT)}}).execute()
+    patience = {"timeout": factories.HANG, "startup_timeout": factories.HANG}
+    nbclient.NotebookClient(book, **patience, resources={"metadata": {"path": str(ROOT)}}).execute()
     assert texts(book) == texts(committed), (
         "records have changed: run the notebook again, and commit it with its outputs"
     )

@@ -169,7 +169,9 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
         lines.append(f"Not in float32 but in {' and '.join(precisions)}: {trained}.")
     if any(r.stop == "loss not finite" for r in shown):
         failed = ", ".join(r.label for r in shown if r.stop == "loss not finite")
-        lines.append(f"The loss became not finite, and training ended there: {failed}.")
+        lines.append(
+            f"The loss became not finite, and training ended there: {failed}. A smaller learning_rate may prevent it."
+        )
     if any(r.is_synthetic for r in shown):
         lines.insert(0, "SYNTHETIC DATA: drawn shapes. No figure below says anything about CIFAR-10.")
     return lines

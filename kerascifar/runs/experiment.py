@@ -157,7 +157,7 @@ def _examine(
         if device is not None:
             check_precision(run, device)
         network = fit.fresh(row, 0 if program else run.seed, build)
-        models.check_shapes(network)
+        gate.check_form(network)
         fit.compiled(network, row)
         parts = [dataset.fingerprint, network.get_config()]
         if program:  # the initial weights are those of seed 0, so that all seeds have the same basis

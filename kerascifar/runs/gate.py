@@ -24,6 +24,7 @@ from kerascifar.training import evaluate, fit, models
 from kerascifar.training.rows import Row, Run
 
 IMAGES = 8
+NAMED = 5  # layers in a message
 Ornaments = Callable[[keras.Model, Path], Iterable[str]]  # see `rehearse`
 
 
@@ -65,25 +66,38 @@ def refused(row: Row) -> Iterator[None]:
         )
 
 
+def check_form(model: keras.Model) -> None:
+    """Raises a `UserError` unless the model takes 32×32 RGB images and returns ten logits, one array each."""
+    if not hasattr(model, "outputs"):
+        raise UserError(
+            f'Keras does not know the shapes of model "{model.name}" before it is used.\nBegin a Sequential model with '
+            "keras.Input((32, 32, 3)). Of a model of your own class, make keras.Model(images, own(images)), with "
+            "images = keras.Input((32, 32, 3))."
+        )
+    in_a_dictionary = isinstance(getattr(model, "output", None), dict)
+    if len(model.inputs) != 1 or len(model.outputs) != 1 or in_a_dictionary:
+        raise UserError(
+            f'model "{model.name}" has inputs: {len(model.inputs)}, outputs: {len(model.outputs)}'
+            f"{' in a dictionary' * in_a_dictionary}.\nExpected one array of images in, and one of ten logits out. "
+            "Choose the output: keras.Model(model.inputs, model.outputs[0])."
+        )
+    models.check_shapes(model)
+
+
 def check_copy(model: keras.Model, dataset: cifar10.Dataset) -> None:
     """Raises a `UserError` unless Keras's copy of `model` trains the same weights and, with them, computes the same.
 
     The copy has new weights. This is right for those that are trained, but would lose those that are frozen, as of a
     pretrained part, and the statistics of a `Normalization`.
     """
-    models.check_shapes(model)
+    check_form(model)
     images = cifar10.scale(_few(dataset).images)
     copy = keras.models.clone_model(model)
-    lost = [
-        one.name
-        for one, other in zip(_layers(model), _layers(copy), strict=True)
-        if [w.trainable for w in one.weights] != [w.trainable for w in other.weights]
-        or not (one.trainable_weights or _same(one, other))
-    ]
-    if lost:
+    if lost := _lost(model, copy):
+        more = f" and {len(lost) - NAMED} more" * (len(lost) > NAMED)
         raise UserError(
-            f'a copy of model "{model.name}" does not keep what is frozen in: {", ".join(lost)}.\nPass a function that '
-            "builds the model, loads these weights and freezes them; it is called for each seed."
+            f'a copy of model "{model.name}" does not keep what is frozen in: {", ".join(lost[:NAMED])}{more}.\nPass a '
+            "function that builds the model, loads these weights and freezes them; it is called for each seed."
         )
     copy.set_weights(model.get_weights())
     first, second = (np.asarray(network(images, training=False), "float32") for network in (model, copy))
@@ -162,6 +176,27 @@ def _few(dataset: cifar10.Dataset) -> cifar10.Dataset:
     """The first images of the training files, also in place of the test images."""
     images, labels = dataset.images[:IMAGES], dataset.labels[:IMAGES]
     return dataclasses.replace(dataset, images=images, labels=labels, _test=(images, labels))
+
+
+def _lost(model: keras.Model, copy: keras.Model) -> list[str]:
+    """The layers of which a copy trains other weights, or has other values in those that are not trained.
+
+    By weight, as one layer may wrap others that are frozen. What a trained BatchNormalization has seen may begin anew.
+    """
+    trained = {id(weight) for network in (model, copy) for weight in network.trainable_weights}
+    learning = {_owner(weight) for weight in copy.trainable_weights}
+    lost = []
+    for weight, new in zip(model.weights, copy.weights, strict=True):
+        seen = weight.name.startswith("moving_") and _owner(new) in learning
+        is_kept = id(weight) in trained or seen or np.array_equal(weight, new, equal_nan=True)
+        if not is_kept or (id(weight) in trained) != (id(new) in trained):
+            lost.append(_owner(new).removeprefix(f"{copy.name}/"))
+    return list(dict.fromkeys(lost))
+
+
+def _owner(weight: keras.Variable) -> str:
+    """The path of the layer that a weight belongs to."""
+    return weight.path.rpartition("/")[0]
 
 
 def _same(one: keras.layers.Layer, other: keras.layers.Layer) -> bool:

@@ -146,12 +146,13 @@ def _record(
 def _predictions(
     dataset: cifar10.Dataset, validation: np.ndarray, on_validation: evaluate.Evaluation, on_test: evaluate.Evaluation
 ) -> dict[str, np.ndarray]:
-    """See `Record.predictions`."""
+    """See `Record.predictions`. A logit that half precision cannot hold becomes its largest number."""
+    largest = np.finfo("float16").max
     return {
         "validation_index": validation.astype("int32"),
         "validation_label": dataset.labels[validation].astype("uint8"),
         "validation_predicted": on_validation.logits.argmax(axis=1).astype("uint8"),
         "test_label": on_test.labels.astype("uint8"),
         "test_predicted": on_test.logits.argmax(axis=1).astype("uint8"),
-        "test_logits": on_test.logits.astype("float16"),
+        "test_logits": np.clip(on_test.logits, -largest, largest).astype("float16"),
     }

@@ -506,6 +506,18 @@ def test_a_precision_that_makes_no_sense_here_is_refused_and_another_is_recorded
     assert record.row.precision == "mixed_bfloat16"
 
 
+def test_a_loss_that_is_not_finite_ends_in_status_1_and_says_what_to_change(tmp_path, shapes):
+    """Also where the run is found again. Fails if a script takes it for a result, or has to search for the reason."""
+    (tmp_path / "mine.toml").write_text(f'{ROW}optimizer = "sgd"\nlearning_rate = 100.0\n', encoding="utf-8")
+    for _ in range(2):
+        result = command("run", "mine.toml", "--data", shapes, cwd=tmp_path)
+        assert result.returncode == 1, result.stderr
+        text = " ".join(result.stdout.split())
+        assert "training ended there: A seed 0. A smaller learning_rate may prevent it." in text
+    (record,) = records.list_records(tmp_path / "runs")
+    assert (record.stop, record.epochs_trained) == ("loss not finite", 1)
+
+
 def test_no_data_names_the_places_the_address_and_the_demo(tmp_path, process):
     env = {
         "KERASCIFAR_DATA": "",

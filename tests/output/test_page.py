@@ -5,6 +5,7 @@ import shutil
 from html.parser import HTMLParser
 
 import factories
+import keras
 import numpy as np
 import pytest
 
@@ -20,6 +21,7 @@ from kerascifar.training import models
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
+PATIENCE = 1000 * factories.HANG  # milliseconds, instead of Playwright's 30 seconds
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -222,6 +224,24 @@ def test_a_model_that_is_damaged_or_diverged_is_left_out_of_the_gallery(runs, da
     assert capsys.readouterr().err.count("Left out of the gallery") == 2
 
 
+def test_a_run_in_half_precision_is_in_the_page_and_its_gallery(dataset, tmp_path, capsys):
+    """Fails if its weights are read as another type, or given to a method that multiplies them with float32."""
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        network = models.build("model4")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    where = {"name": "CIFAR-10", "class_names": list(dataset.class_names), **dataset.fingerprint}
+    row = {"name": "Model4", "model": "model4", "precision": "mixed_bfloat16"}
+    run = factories.run(tmp_path / "Model4", network, row=row, experiment="experiment2", dataset=where)
+    made = gallery.gallery([run], dataset)
+    assert [row["name"] for row in made["rows"]] == ["Model4 seed 0"] and capsys.readouterr().err == ""
+    assert [any(maps) for maps in made["rows"][0]["maps"]] == [True] * len(methods.METHODS)
+    text = page.write([run], [], dataset, tmp_path).read_text(encoding="utf-8")
+    assert 'id="gallery"' in text and "mixed_bfloat16" in text
+
+
 def test_the_verdicts_are_by_the_published_runs_where_there_are_some(runs, tmp_path):
     """Fails if a trial run of one's own takes the answers away."""
     other = factories.record(row={"name": "M5"}, history=runs[0].history, predictions=runs[0].predictions)
@@ -259,7 +279,8 @@ def browser():
         pytest.skip("needs Chromium: apt-get install chromium")
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     with playwright.sync_playwright() as play:
-        started = play.chromium.launch(executable_path=CHROMIUM, args=[*flags, "--disable-sync", "--no-first-run"])
+        flags += ["--disable-sync", "--no-first-run"]
+        started = play.chromium.launch(executable_path=CHROMIUM, args=flags, timeout=PATIENCE)
         yield started
         started.close()
 
@@ -268,6 +289,7 @@ def browser():
 def opened(browser, written):
     """The page, opened from disk; the test fails on a console message, an error, or a request for anything else."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(PATIENCE)
     tab = context.new_page()
     faults = []
     tab.on("console", lambda message: faults.append(message.text))
@@ -307,7 +329,7 @@ def test_the_nearest_point_of_a_curve_says_what_it_is(opened):
     chart = opened.locator("[data-chart=curves] svg")
     chart.scroll_into_view_if_needed()
     box, tooltip = chart.bounding_box(), opened.locator("#vg-tooltip-element.visible")
-    for step in range(40):  # Vega draws anew after a choice, and what was pointed at may be gone
+    for step in range(4 * factories.HANG):  # Vega draws anew after a choice, and what was pointed at may be gone
         opened.mouse.move(box["x"] + box["width"] / 2 + step % 5, box["y"] + box["height"] / 2)
         if tooltip.count():
             break
@@ -397,6 +419,7 @@ def test_the_theme_can_be_chosen(opened):
 def test_what_is_drawn_without_javascript_can_be_read(browser, written):
     """The numbers, charts, and one focus map of each class and row."""
     context = browser.new_context(java_script_enabled=False)
+    context.set_default_timeout(PATIENCE)
     tab = context.new_page()
     tab.goto(written.as_uri())
     assert tab.locator("figure svg path").count() > 20 and "61.50 ± 0.71" in tab.locator("main").text_content()
@@ -414,6 +437,7 @@ def test_the_page_is_accessible_and_fits(browser, written, scheme, width):
     """
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    context.set_default_timeout(PATIENCE)
     tab = context.new_page()
     tab.goto(written.as_uri())
     tab.wait_for_selector("[data-chart=curves].vega-embed")

@@ -111,6 +111,52 @@ def frozen_kernel():
     return made
 
 
+@keras.saving.register_keras_serializable("test_gate")
+class Louder(layers.Wrapper):
+    """Trains a gain, whatever it wraps."""
+
+    def build(self, shape):
+        super().build(shape)
+        self.gain = self.add_weight(shape=(), initializer="ones", name="gain")
+
+    def call(self, x):
+        return self.gain * self.layer(x)
+
+
+def two_directions():
+    """The forward half is frozen, the backward half is trained."""
+    both = layers.Bidirectional(layers.GRU(2, return_sequences=True))
+    made = network(layers.MaxPooling2D(10), layers.Reshape((9, 4)), both, layers.Reshape((3, 3, 4)))
+    both.forward_layer.trainable = False
+    return made
+
+
+def in_a_wrapper(layer):
+    return network(Louder(layer, name="louder"))
+
+
+def normalizing():
+    made = layers.Normalization()
+    made.build((None, 30, 30, 4))
+    made.set_weights([np.full(4, 0.5), np.full(4, 2.0), np.array(1)])
+    return made
+
+
+def functional(outputs, also=()):
+    images = keras.Input((32, 32, 3))
+    seen = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(images))
+    return keras.Model([images, *also] if also else images, outputs(seen), name="functional")
+
+
+class OwnClass(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.inner = network()
+
+    def call(self, x):
+        return self.inner(x)
+
+
 def adapted():
     made = network(layers.Normalization(name="adapted"))
     made.get_layer("adapted").set_weights([np.full(4, 0.5), np.full(4, 2.0), np.array(1)])
@@ -158,6 +204,30 @@ REFUSED = {
     "a copy without pretrained weights": (frozen(), "does not keep what is frozen in: conv2d.*\nPass a function"),
     "a copy that trains what is frozen": (frozen_kernel(), "does not keep what is frozen in: conv2d"),
     "a copy without its statistics": (adapted(), "does not keep what is frozen in: adapted"),
+    "a copy of a wrapper without frozen weights": (
+        two_directions(),
+        "does not keep what is frozen in: forward_gru/gru_cell",
+    ),
+    "a copy of one's own wrapper": (in_a_wrapper(layers.Dense(4, trainable=False)), "frozen in: dense"),
+    "a copy of wrapped statistics": (in_a_wrapper(normalizing()), "frozen in: normalization"),
+    "a copy without what LoRA adapts": (
+        network(head=layers.Dense(10, lora_rank=2, name="adapted")),
+        "frozen in: adapted",
+    ),
+    "outputs in a dictionary": (
+        lambda: functional(lambda seen: {"logits": layers.Dense(10)(seen)}),
+        "inputs: 1, outputs: 1 in a dictionary.*\n.*Choose the output: keras.Model",
+    ),
+    "a list of outputs": (
+        lambda: functional(lambda seen: [layers.Dense(10)(seen), layers.Dense(3)(seen)]),
+        "inputs: 1, outputs: 2.\n.*Choose the output: keras.Model",
+    ),
+    "two inputs": (
+        lambda: functional(lambda seen: layers.Dense(10)(seen), also=[keras.Input((2,))]),
+        "inputs: 2, outputs: 1.\nExpected one array of images",
+    ),
+    "a model of one's own class": (OwnClass, r"does not know the shapes.*\n.*keras.Model\(images, own\(images\)\)"),
+    "no input": (lambda: keras.Sequential([layers.Dense(10)]), r"Begin a Sequential model with keras.Input"),
     "a warning that is an error": (
         lambda: warnings.warn("odd", stacklevel=1),
         "UserWarning: odd.*makes errors of warnings",
@@ -219,16 +289,43 @@ def test_a_layers_configuration_may_hold_what_json_cannot(dataset, tmp_path):
     assert records.load_model(record).layers[1].factors.tolist() == [1, 2, 3, 4]
 
 
-def test_a_function_may_freeze_a_part(dataset, tmp_path):
-    """Fails if its weights are not those that it loads, or are trained."""
+def test_a_copy_begins_with_new_statistics(dataset):
+    """A BatchNormalization that was trained; fails if such a model is refused."""
+    model = network(layers.BatchNormalization())
+    model.layers[1].moving_mean.assign(np.full(4, 0.5))
+    gate.check_copy(model, dataset)
+
+
+@pytest.mark.parametrize(
+    "make, part",
+    [
+        (frozen, lambda made: made.layers[0]),
+        (lambda: in_a_wrapper(layers.Dense(4, trainable=False)), lambda made: made.get_layer("louder").layer),
+    ],
+    ids=["a layer", "a wrapped layer"],
+)
+def test_a_function_may_freeze_a_part(dataset, tmp_path, monkeypatch, make, part):
+    """Fails if its weights are not those that it loads, or are trained, here or after a continuation or in a copy."""
 
     def build():
-        made = frozen()
-        made.layers[0].kernel.assign(np.full((3, 3, 3, 4), 0.1))
+        made = make()
+        part(made).kernel.assign(np.full(part(made).kernel.shape, 0.1))
         return made
 
-    (record,) = api.train(build, ROW, dataset, [0], tmp_path, Console(quiet=True))
-    assert np.allclose(records.load_model(record).layers[0].kernel, 0.1)
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    row = dataclasses.replace(ROW, epochs=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment._Progress, "epoch", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            api.train(build, row, dataset, [0], tmp_path, Console(quiet=True))
+    assert list(tmp_path.glob("own-*/checkpoint-000001.bin"))
+    (record,) = api.train(build, row, dataset, [0], tmp_path, Console(quiet=True))
+    loaded = records.load_model(record)
+    assert np.allclose(part(loaded).kernel, 0.1) and not part(loaded).trainable_weights
+    assert [w.shape for w in loaded.trainable_weights] == [w.shape for w in build().trainable_weights]
+    assert record.results["validation"]["loss"] == pytest.approx(api.evaluate(loaded, dataset).loss, rel=1e-6)
 
 
 def tried(monkeypatch):

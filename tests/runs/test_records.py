@@ -8,7 +8,7 @@ import re
 
 import factories
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kerascifar.common.errors import UserError
@@ -121,7 +121,7 @@ def written(tmp_path_factory):
     return factories.run(tmp_path_factory.mktemp("records") / "a").folder
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_record_with_any_other_value_is_refused_or_can_be_shown(written, data):
     """Fails on a traceback in the reader, or in a table or title made from what the reader let through."""
@@ -138,7 +138,7 @@ def test_a_record_with_any_other_value_is_refused_or_can_be_shown(written, data)
     check_reader(written, json.dumps(content).encode())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 2500), st.integers(0, 255)), min_size=1, max_size=3))
 def test_a_record_with_other_bytes_is_refused_or_means_the_same(written, changes):
     """Fails if one changed digit is taken for what was written."""

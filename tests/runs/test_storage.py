@@ -3,9 +3,9 @@
 import dataclasses
 import os
 import pickle
+import signal
 import subprocess
 import sys
-import time
 
 import factories
 import numpy as np
@@ -24,8 +24,17 @@ cloudpickle = pytest.importorskip("ray.cloudpickle")
 from kerascifar.runs.storage import Storage  # noqa: E402
 
 NODE = """
-import pickle, sys
+import os, pickle, signal, sys
 from kerascifar.runs import cluster
+from kerascifar.runs.storage import Storage
+whole, copies = Storage.push, 0
+def push(self, folder):
+    global copies
+    whole(self, folder)
+    copies += 1
+    if copies == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+Storage.push = push
 cluster.COPY_EVERY = 0
 cluster._train_one(*pickle.load(open(sys.argv[1], "rb")))
 """
@@ -54,7 +63,7 @@ def pulled(storage, folder):
 @pytest.mark.filterwarnings("ignore")
 def test_a_run_is_resumed_on_another_node_without_a_shared_folder(uri, tmp_path, shapes):
     small = {"filters": [4, 4, 4], "dense": [8, 8]}
-    row = rows.Row("A", "model1", model_options=small, batch_size=50, epochs=25, patience=25)
+    row = rows.Row("A", "model1", model_options=small, batch_size=50, epochs=5, patience=5)
     (run,) = rows.Experiment("mine", "", (row,)).runs()
     packed = []
 
@@ -71,20 +80,16 @@ def test_a_run_is_resumed_on_another_node_without_a_shared_folder(uri, tmp_path,
     (run,) = packed
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
-    def node(name):
-        words = [sys.executable, "-c", NODE, str(tmp_path / f"{name}.pkl")]
-        return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    def node(name, copies=0):
+        """Trains in a process, which is killed after so many copies to the storage; what it said."""
+        words = [sys.executable, "-c", NODE, str(tmp_path / f"{name}.pkl"), str(copies)]
+        ended = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=factories.HANG)
+        assert ended.returncode == (-signal.SIGKILL if copies else 0), ended.stderr
+        return ended.stdout
 
-    first, end = node("node"), time.monotonic() + 120
-    while len(before := pulled(Storage(uri), tmp_path / "seen" / run.id)) < 2:
-        assert first.poll() is None and time.monotonic() < end, first.communicate()
-        time.sleep(0.1)
-    first.kill()
-    assert "record.json" not in before
-    for name in ("node", "local"):
-        told = (process := node(name)).communicate(timeout=factories.HANG)[0]
-        assert process.returncode == 0, told
-        assert ("resuming after epoch" in told) == (name == "node")
+    node("node", copies=3)
+    assert pulled(Storage(uri), tmp_path / "seen" / run.id) == ["checkpoint-000001.bin", "checkpoint-000002.bin"]
+    assert "resuming after epoch 2" in node("node") and "resuming" not in node("local")
     assert not (tmp_path / "node").exists()
     assert pulled(Storage(uri), tmp_path / "back" / run.id) == sorted(
         path.name for path in (tmp_path / "local" / run.id).iterdir()

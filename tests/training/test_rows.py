@@ -120,7 +120,11 @@ PIECES = st.one_of(
 PLACES = st.integers(0, len(TEXT))
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=1000,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(st.lists(st.tuples(PLACES, st.integers(0, 12), PIECES), min_size=1, max_size=3))
 def test_a_mutated_experiment_is_refused_or_means_what_it_says(tmp_path, changes):
     """Fails on a traceback, or if a value that is accepted is not the one in the file."""
