@@ -10,20 +10,29 @@ from kerascifar.images import drawn
 
 # Begun first, longest first, so that no process is left alone with one of them.
 LONGEST = (
-    *("test_cluster.py", "test_soak.py", "test_notebooks.py", "test_commands.py"),
-    *("test_storage.py", "test_backends.py"),
+    *("test_cluster.py", "test_commands.py", "test_notebooks.py", "test_soak.py", "test_page.py", "test_api.py"),
+    *("test_wheel.py", "test_storage.py", "test_gate.py", "test_environment.py", "test_backends.py"),
 )
-# What `make quick` leaves out: these files, of the commands only those in processes of their own, and the browser.
+# What `make quick` leaves out, beside the commands in processes of their own, and the browser.
 SLOW = {
-    *LONGEST,
-    "test_tensorboard.py",
+    "test_backends.py",
+    "test_cluster.py",
+    "test_contributing.py",
     "test_environment.py",
+    "test_notebooks.py",
     "test_page.py",
     "test_readme.py",
+    "test_soak.py",
+    "test_storage.py",
+    "test_tensorboard.py",
     "test_wheel.py",
-    "test_contributing.py",
-} - {"test_commands.py"}
+}
 SLOW_FIXTURES = {"process", "browser"}
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: some tests wait for other processes."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items):

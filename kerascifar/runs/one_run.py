@@ -115,7 +115,6 @@ def _record(
     on_test: evaluate.Evaluation,
 ) -> records.Record:
     dataset, kept = work.dataset, trained.epoch_kept - 1
-    said = [environment["uncommitted"] for environment in trained.environments]
     splits = {"validation": on_validation, "test": on_test}
     return records.Record(
         schema=records.SCHEMA,
@@ -135,12 +134,17 @@ def _record(
         per_class={name: dict(zip(dataset.class_names, e.per_class, strict=True)) for name, e in splits.items()},
         environment={
             **work.made_with,
-            "uncommitted": True if True in said else None if None in said else False,
+            "uncommitted": worst([environment["uncommitted"] for environment in trained.environments]),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "earlier": [e for e in trained.environments if e != work.made_with],
         },
         folder=work.folder / run.id,
     )
+
+
+def worst(uncommitted: Sequence[bool | None]) -> bool | None:
+    """True if any part of a run had uncommitted code, otherwise None if git could not tell for one of them."""
+    return True if True in uncommitted else None if None in uncommitted else False
 
 
 def _predictions(

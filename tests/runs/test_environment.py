@@ -14,7 +14,7 @@ from rich.console import Console
 from kerascifar.commands import doctor
 from kerascifar.common.errors import UserError
 from kerascifar.images import cifar10
-from kerascifar.runs import environment, experiment, publish, records
+from kerascifar.runs import environment, experiment, one_run, publish, records
 from kerascifar.training.rows import PLAIN_TEXT, Row, Run
 
 DESCRIBE = """
@@ -99,10 +99,7 @@ def test_a_processor_with_an_odd_name_makes_no_record_unreadable(monkeypatch):
             assert PLAIN_TEXT.fullmatch(name)
 
 
-@pytest.mark.parametrize(
-    "parts, whole", [([False, None], None), ([None, True], True), ([False, False], False), ([False, True], True)]
-)
-def test_a_run_is_as_uncommitted_as_the_worst_of_its_parts(shapes, tmp_path, monkeypatch, parts, whole):
+def test_a_run_is_as_uncommitted_as_the_worst_of_its_parts(shapes, tmp_path, monkeypatch):
     """Each part is an epoch after which the run was stopped. Fails if "unknown" in one of them is lost."""
     dataset, console = cifar10.load(shapes), Console(quiet=True)
     described = environment.describe("CPU, 1 cores")
@@ -113,12 +110,18 @@ def test_a_run_is_as_uncommitted_as_the_worst_of_its_parts(shapes, tmp_path, mon
             if epoch == 1:
                 raise KeyboardInterrupt
 
-    for uncommitted, callbacks in zip(parts, ([Stop()], []), strict=True):
+    for uncommitted, callbacks in zip((False, None), ([Stop()], []), strict=True):
         monkeypatch.setattr(environment, "describe", lambda *_, u=uncommitted: {**described, "uncommitted": u})
         with contextlib.suppress(KeyboardInterrupt):
             experiment.train(runs, dataset, tmp_path, console, [], callbacks=lambda *_, c=callbacks: c)
     (record,) = records.list_records(tmp_path)
-    assert record.environment["uncommitted"] is whole
+    assert record.environment["uncommitted"] is None
+    assert [part["uncommitted"] for part in record.environment["earlier"]] == [False]
+
+
+@pytest.mark.parametrize("parts, whole", [([None, True], True), ([False, False], False), ([False, True], True)])
+def test_the_worst_of_several_answers_counts(parts, whole):
+    assert one_run.worst(parts) is whole
 
 
 def test_what_decides_a_result_is_recorded_and_folders_are_not():
