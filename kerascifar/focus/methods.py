@@ -243,9 +243,15 @@ def _score(labels: np.ndarray, against: np.ndarray | None = None) -> Any:
 
 def _strongest_other(model: "keras.Sequential", images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """For each image, the class with the highest logit besides its label, int64 (n,)."""
-    logits = np.array(model.predict(images, batch_size=BATCH, verbose=0))
-    np.put_along_axis(logits, labels[:, None].astype("int64"), -np.inf, axis=1)
-    return np.asarray(logits.argmax(axis=1))
+    others = logits(model, images)
+    np.put_along_axis(others, labels[:, None].astype("int64"), -np.inf, axis=1)
+    return np.asarray(others.argmax(axis=1))
+
+
+def logits(model: "keras.Sequential", images: np.ndarray) -> np.ndarray:
+    """The model's logits for images (n, 32, 32, 3), float32 (n, 10): a few images need no graph, as `predict` makes."""
+    parts = [model(images[i : i + BATCH], training=False) for i in range(0, len(images), BATCH)]
+    return np.concatenate([np.asarray(part, "float32") for part in parts])
 
 
 @contextlib.contextmanager

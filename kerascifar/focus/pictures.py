@@ -159,10 +159,7 @@ def way(model: "keras.Sequential", layer: str | None, method: str) -> str:
 
 def probabilities(model: "keras.Sequential", images: np.ndarray) -> np.ndarray:
     """Softmax of the logits, float64 (n, 10)."""
-    logits = [
-        np.asarray(model(images[i : i + methods.BATCH], training=False)) for i in range(0, len(images), methods.BATCH)
-    ]
-    scores = np.concatenate(logits).astype(np.float64)
+    scores = methods.logits(model, images).astype(np.float64)
     if not np.isfinite(scores).all():
         raise UserError(methods.not_finite(model))
     return np.asarray(special.softmax(scores, axis=1))

@@ -83,7 +83,7 @@ def chosen(networks: "Sequence[keras.Sequential]", dataset: cifar10.Dataset) -> 
     searched = np.concatenate(groups)
     picked = [np.concatenate([np.arange(len(group)) < EACH for group in groups])]
     for network in networks:
-        guesses = np.asarray(network.predict(cifar10.scale(dataset.images[searched]), verbose=0)).argmax(axis=1)
+        guesses = methods.logits(network, cifar10.scale(dataset.images[searched])).argmax(axis=1)
         wrong = searched[guesses != dataset.labels[searched]]
         _, first_of_class = np.unique(dataset.labels[wrong], return_index=True)
         picked.append(np.isin(searched, wrong[first_of_class]))
