@@ -131,11 +131,12 @@ def conclusion(records: Sequence[Record], correlations: "pd.DataFrame") -> str:
         return ""
     most, least = max(pairs, key=pairs.__getitem__), min(pairs, key=pairs.__getitem__)
     agreeing, opposed = (sum(way * value > limit for value in pairs.values()) for way, limit in ((1, 0.7), (-1, 0.0)))
-    return (
+    text = (
         f"Of {len(pairs)} pairs of measures, {agreeing} rank the maps alike (above 0.7) and {opposed} in opposite "
-        f"order (below 0). {most[0]} and {most[1]} agree most ({pairs[most]:.2f}), {least[0]} and {least[1]} least "
-        f"({pairs[least]:.2f})."
+        f"order (below 0). The pair that agrees most is {most[0]} and {most[1]} ({pairs[most]:.2f}); the one that "
+        f"agrees least is {least[0]} and {least[1]} ({pairs[least]:.2f})."
     )
+    return text.replace("(-", "(−").replace("road", "ROAD")
 
 
 def _by_row(records: Sequence[Record]) -> dict[str, dict[int, Mapping[str, np.ndarray]]]:

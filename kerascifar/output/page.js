@@ -181,7 +181,7 @@ const gallery = () => {
     methods.forEach((title, m) => {
       const button = make("button", "", { type: "button", onclick: () => { method = m; choose("method", title); show(); } });
       button.setAttribute("aria-pressed", m === method);
-      button.append(stack(place, row.maps[m][place], false), title);
+      button.append(stack(place, row.maps[m][place], false), title.replace(/([a-z])([A-Z])/g, "$1\u200b$2")); // may break here
       strip.append(button);
     });
     column.append(make("h3", row.name), words, view, strip, make("p", row.made[method], { className: "soft" }));

@@ -217,9 +217,8 @@ def _claims(judged: "pd.DataFrame", drawn: _Charts) -> list[dict[str, Any]]:
     lines = judged.assign(label=judged["comparison"].str.rpartition(", ")[0])
     for long, short in SHORT.items():
         lines["label"] = lines["label"].str.replace(long, short, regex=True)
-    lines["title"] = (
-        lines["metric"].map({name: metric.words for name, metric in METRICS.items()}) + ", " + lines["unit"]
-    )
+    words = lines["metric"].map({name: metric.words for name, metric in METRICS.items()})
+    lines["title"] = words + (", " + lines["unit"]).mask(lines["unit"] == "epochs", "")  # their metrics count epochs
     lines = lines.reindex(columns=[*lines.columns, *{"difference", "low", "high"}.difference(lines.columns)])
     # Differences in one unit share an axis, so that claims can be compared.
     of_looks = lines["metric"].isin(metrics.MEASURES)

@@ -68,5 +68,5 @@ def test_measures_agree_as_far_as_they_rank_the_maps_alike(tmp_path):
     expected = 1 - 6 * sum((a - b) ** 2 for a, b in zip(road, deletion, strict=True)) / (5 * 24)
     assert square.loc["road", "deletion"] == pytest.approx(expected)
     text = maps_compared.conclusion(made, square.reset_index())
-    assert text.startswith("Of 3 pairs of measures") and f"agree most ({expected:.2f})" in text
+    assert text.startswith("Of 3 pairs of measures") and f"({expected:.2f}); the one that agrees least" in text
     assert maps_compared.agreement(runs(tmp_path, seeds=[0], levels={"gradcam": (1, 1, 1), "random": (0, 0, 0)})).empty
