@@ -37,6 +37,7 @@ CONFIG: dict[str, Any] = {
         "titleFontSize": 12,
         "titleFontWeight": "normal",
         "labelLimit": 280,
+        "labelFlush": False,
         "tickCount": 7,
         "titleAnchor": "end",
     },
@@ -192,7 +193,7 @@ def sensitivity(table: "pd.DataFrame") -> Chart:
         high=table["test_accuracy high"],
     )
     tooltip = _tooltip("row:N changed:N like:N difference:Q low:Q high:Q n:Q")
-    base = alt.Chart(_inline(values)).encode(_labels(150, 330), tooltip=tooltip)
+    base = alt.Chart(_inline(values)).encode(_labels(150, 370), tooltip=tooltip)
     x = alt.X("difference:Q", title="difference in test accuracy to the unchanged row (points)")
     return alt.layer(
         base.mark_circle(color=HERE, size=80, opacity=1).encode(x),
