@@ -24,10 +24,10 @@ from kerascifar.images import drawn
 KINDS = ("worker", "node", "command")
 
 
-def command(folder: Path, runs: str, *words: str, threads: int = 1, **options: Any) -> subprocess.Popen[bytes]:
-    """The real command, which trains with `threads` threads, like a run with as many cores on the cluster."""
+def command(folder: Path, runs: str, *words: str, **options: Any) -> subprocess.Popen[bytes]:
+    """The real command, which trains with one thread, like a run with one core on the cluster."""
     words = ("run", "soak.toml", "--data", str(folder / "shapes"), "--runs", runs, *words)
-    env = {**os.environ, "PYTHONPATH": str(soak.ROOT), "TF_NUM_INTRAOP_THREADS": str(threads)}
+    env = {**os.environ, "PYTHONPATH": str(soak.ROOT), "TF_NUM_INTRAOP_THREADS": "1"}
     env.pop("TF_CPP_MIN_LOG_LEVEL", None)
     with open(folder / "log", "ab") as log:
         return subprocess.Popen(
@@ -105,19 +105,27 @@ def sweep(kinds: list[str], folder: Path, cluster: Cluster, nodes: list, n: soak
         n.differences.append(f"status {process.returncode}: {(folder / 'log').read_text()[-2000:]}")
 
 
-def soak_cluster(kills: int, base: Path, seed: int = 0) -> soak.Count:
-    """Kills `kills` times in all, the three kinds in turn, on a cluster of two nodes with one core each."""
+def train_locally(base: Path) -> dict[str, dict[str, object]]:
+    """Prepares a folder and trains its runs without a cluster, with one thread; what must be the same in each run."""
     drawn.write(base / "shapes", train=soak.IMAGES, test=100, seed=1)
     (base / "soak.toml").write_text(soak.ROWS, encoding="utf-8")
     if command(base, "local").wait():
         raise SystemExit((base / "log").read_text())
     expected = {path.name: soak.content(path) for path in (base / "local").glob("soak-*")}
     assert len(expected) == 2
+    return expected
+
+
+def soak_cluster(kills: int, base: Path, expected: dict, seed: int = 0) -> soak.Count:
+    """Kills `kills` times in all, the three kinds in turn, on a cluster of two nodes with one core each.
+
+    base: the folder that `train_locally` has prepared; expected: what it returned.
+    """
     n, began, chance = soak.Count(), time.monotonic(), random.Random(seed)
     kinds = [KINDS[i % len(KINDS)] for i in range(kills)]
     for_workers = {"PYTHONPATH": str(soak.ROOT), "RAY_worker_niceness": "0"}
     os.environ |= for_workers
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
         nodes = [add_node(cluster) for _ in range(2)]
         while kinds:
@@ -140,7 +148,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as base:
-        return soak.verdict(soak_cluster(arguments.kills, Path(base), arguments.seed), arguments.kills)
+        expected = train_locally(Path(base))
+        return soak.verdict(soak_cluster(arguments.kills, Path(base), expected, arguments.seed), arguments.kills)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
 """A real Ray cluster on this machine: kills and locks do not affect the results."""
 
+import contextlib
+import io
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -33,43 +37,67 @@ with files.locked(Path(sys.argv[1])) as mine:
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 
 
-def test_killing_workers_nodes_and_commands_changes_no_result(tmp_path):
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    """A folder with an experiment whose runs were trained without Ray, and what must be the same in each of them."""
+    base = tmp_path_factory.mktemp("cluster")
+    return base, soak_cluster.train_locally(base)
+
+
+@pytest.fixture
+def folder(local, tmp_path, monkeypatch):
+    """The same experiment in a folder of its own, which is the working folder."""
+    shutil.copy(local[0] / "soak.toml", tmp_path)
+    (tmp_path / "shapes").symlink_to(local[0] / "shapes")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def running():
+    """Ray in this process, which commands in this process join."""
+    import ray
+
+    cluster._join(None, 1)
+    yield
+    ray.shutdown()
+
+
+def test_killing_workers_nodes_and_commands_changes_no_result(local):
     """The same bits as with the local executor; `make soak` kills more often."""
-    count = soak_cluster.soak_cluster(3, tmp_path)
+    count = soak_cluster.soak_cluster(3, *local)
     print(count)
     assert count.kills == 3 and count.with_progress > 0 and count.runs >= 2
     assert count.differences == [] and count.lost == []
 
 
-@pytest.fixture
-def folder(tmp_path, shapes):
-    (tmp_path / "soak.toml").write_text(soak.ROWS, encoding="utf-8")
-    (tmp_path / "shapes").symlink_to(shapes)
-    return tmp_path
-
-
-def test_a_run_that_is_locked_for_a_while_is_tried_again(folder, monkeypatch):
-    words = ("--rows", "B", "--epochs", "1")
-    monkeypatch.chdir(folder)
-    assert main(["run", "soak.toml", "--data", "shapes", "--runs", "local", *words]) == 0
-    (record,) = records.list_records(folder / "local")
-    lock = folder / "runs" / experiment.LOCKS / f"{record.folder.name}.lock"
-    pipe = subprocess.PIPE
+def test_a_run_that_is_locked_for_a_while_is_tried_again(local, folder, running):
+    name = next(path.name for path in (local[0] / "local").glob("soak-B-*"))
+    lock = folder / "runs" / experiment.LOCKS / f"{name}.lock"
+    lock.parent.mkdir(parents=True)
+    pipe, said = subprocess.PIPE, io.StringIO()
     with subprocess.Popen([sys.executable, "-c", HOLDER, str(lock)], stdin=pipe, stdout=pipe, text=True) as holder:
         assert holder.stdout.readline() == "True\n"
-        process = soak_cluster.command(folder, "runs", *words, "--executor", "ray")
-        while "tried again" not in (folder / "log").read_text() and process.poll() is None:
-            time.sleep(0.1)
-        assert process.poll() is None, (folder / "log").read_text()
-        holder.stdin.close()
-        assert process.wait(factories.HANG) == 0, (folder / "log").read_text()
-    assert len(records.list_records(folder / "runs")) == 1
+
+        def release():
+            end = time.monotonic() + factories.HANG
+            while "tried again" not in said.getvalue() and time.monotonic() < end:
+                time.sleep(0.1)
+            holder.stdin.close()
+
+        watcher = threading.Thread(target=release)
+        watcher.start()
+        with contextlib.redirect_stdout(said):
+            status = main(["run", "soak.toml", "--data", "shapes", "--rows", "B", "--executor", "ray"])
+        watcher.join()
+    assert status == 0 and "tried again" in said.getvalue()
+    assert [record.folder.name for record in records.list_records(folder / "runs")] == [name]
 
 
-def test_asking_for_more_than_this_machine_has_is_an_error(folder):
-    process = soak_cluster.command(folder, "runs", "--executor", "ray", "--gpus-per-run", "100")
-    assert process.wait(factories.HANG) == 2
-    assert "does not have 1 cores and 100 GPUs" in (folder / "log").read_text()
+def test_asking_for_more_than_this_machine_has_is_an_error(folder, running, capsys):
+    words = ["run", "soak.toml", "--data", "shapes", "--executor", "ray", "--gpus-per-run", "100"]
+    assert main(words) == 2
+    assert "does not have 1 cores and 100 GPUs" in capsys.readouterr().err
 
 
 def test_a_wrong_address_is_reported_without_a_traceback(folder):
@@ -81,13 +109,12 @@ def test_a_wrong_address_is_reported_without_a_traceback(folder):
 
 
 @pytest.mark.skipif(machine.cores() < 2, reason="needs two cores")
-def test_interrupted_jobs_equal_an_undisturbed_local_training(folder, monkeypatch):
+def test_interrupted_jobs_equal_an_undisturbed_local_training(local, folder, monkeypatch):
     """The same bits with the same number of threads, after Ctrl-C. `soak_cluster` has the commands that are killed.
 
     The temporary folder's path is too long for Ray's sockets.
     """
-    threads = machine.cores() // 2
-    assert soak_cluster.command(folder, "local", threads=threads).wait(factories.HANG) == 0
+    jobs = machine.cores()  # so that each has one thread, as the local runs had
     temporary = folder / ("t" * 100)
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
@@ -95,7 +122,7 @@ def test_interrupted_jobs_equal_an_undisturbed_local_training(folder, monkeypatc
     listening = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     for end in (signal.SIGINT, None):
         (folder / "log").write_bytes(b"")
-        process = soak_cluster.command(folder, "runs", "--jobs", "2", **listening)
+        process = soak_cluster.command(folder, "runs", "--jobs", str(jobs), **listening)
         if end is not None:
             soak_cluster.progress(process, folder / "runs", 0)
             assert process.poll() is None, (folder / "log").read_text()
@@ -108,13 +135,11 @@ def test_interrupted_jobs_equal_an_undisturbed_local_training(folder, monkeypatc
         assert not end or "to go on, repeat the command:" in log
     assert "Traceback" not in log and "pid=" not in log
     assert re.search(r"^[AB] seed 0 epoch \d+: loss .* left about \d+ s$", log, re.M)
-    assert "runs at once: 2" in log and re.search(r"^(\d) of \1 runs done; left about 0 s$", log, re.M)
-    expected = {path.name: soak.content(path) for path in (folder / "local").glob("soak-*")}
-    assert len(expected) == 2
-    for name, content in expected.items():
+    assert f"runs at once: {jobs}" in log and re.search(r"^(\d) of \1 runs done; left about 0 s$", log, re.M)
+    for name, content in local[1].items():
         assert soak.content(folder / "runs" / name) == content
         variables = json.loads((folder / "runs" / name / "record.json").read_text())["environment"]["variables"]
-        assert variables["TF_NUM_INTRAOP_THREADS"] == str(threads)
+        assert variables["TF_NUM_INTRAOP_THREADS"] == "1"
 
 
 def test_a_slow_start_of_ray_is_killed_and_tried_again(monkeypatch, capsys):
