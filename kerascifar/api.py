@@ -86,7 +86,7 @@ def _apart() -> Iterator[None]:
 
 
 def _begun_anew(callbacks: "list[keras.callbacks.Callback]") -> Callbacks:
-    """Gives each run the callbacks with the attributes that they have now, so that no run depends on one before it."""
+    """Gives each run the callbacks with the attributes that they have now: no run depends on an earlier one."""
 
     def copied(attributes: dict[str, Any]) -> dict[str, Any]:
         kinds = (list, dict, set, np.ndarray)
@@ -131,7 +131,7 @@ def train(
         seeds: one run per seed.
         runs: the folder for all runs.
         console: where to show progress; standard output by default.
-        callbacks: Keras callbacks, used for every seed; each begins with the attributes that they have now. When a run
+        callbacks: Keras callbacks. Each seed starts with the attributes that they have at this call. When a run
             resumes, their attributes that are numbers, or lists or tables of these, are as they were.
     Returns:
         One record per seed.
