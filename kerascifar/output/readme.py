@@ -12,7 +12,7 @@ from kerascifar.common import drawing, files
 from kerascifar.common.paths import CHECKOUT, EXPERIMENTS
 from kerascifar.findings import agreement, analyses, claims, compare, faithfulness
 from kerascifar.focus import methods
-from kerascifar.output import report, tables
+from kerascifar.output import overview, report, tables
 from kerascifar.runs import original, records
 from kerascifar.training.rows import read as read_experiment
 
@@ -29,7 +29,7 @@ EFFECTS = (
     ("M7", "M6", "Adam instead of RMSprop"),
     ("M8", "M6", "Adam instead of SGD"),
     ("M4", "M1", "a learning rate of 0.001 instead of 0.01"),
-    ("M6", "Model4", "Model4 instead of Model1"),
+    ("M6", "Model4", "Model4 instead of M6"),
     ("Model2", "Model3", "removing all BatchNormalization"),
     ("Model4", "Model5", "removing Dropout"),
 )
@@ -65,8 +65,8 @@ def findings(published: Sequence[records.Record]) -> str:
     return (
         "\n".join(f"- {bullet}" for bullet in bullets if bullet)
         + "\n\n![Test accuracy of each row, original and here](docs/results/accuracy.png)\n\n"
-        + f"*Test accuracy of each row: {len(runs)} runs here, {hours:.0f} hours in all; one run of each row in the "
-        + "original.*\n"
+        + f"*{overview.conclusion(overview.table(runs))} {len(runs)} runs here, {hours:.0f} hours in all; one run of "
+        + "each row in the original.*\n"
     )
 
 
@@ -79,8 +79,8 @@ def _agreement(runs: Sequence[records.Record]) -> str:
     differing = ", ".join(f"{row} ({d:+.1f} points)" for row, d in zip(other["row"], other["difference"], strict=True))
     unknown = [row for row in table["row"].unique() if row not in set(known["row"])]
     return (
-        f"**{agreeing} of {len(accuracy)} rows agree with the original**: its test accuracy is what one would expect "
-        "of another run here. "
+        f"**{agreeing} of {len(accuracy)} rows with enough runs agree with the original**: its test accuracy lies in "
+        "the range expected of one more run here. "
         + (f"Different: {differing}. " if differing else "")
         + (f"Too few runs to say: {', '.join(unknown)}. " if unknown else "")
         + f"Its training accuracy agrees in {others[0]} of {len(training)} rows, its number of epochs in {others[1]}."
@@ -99,10 +99,25 @@ def _best(runs: Sequence[records.Record]) -> str:
         return f"{line['Test_acc']:.2f}{spread} % (n = {line['n']:.0f})"
 
     text = f"**The original's best model is {theirs['row']}, with {float(theirs['test_acc']):.2f} % test accuracy.** "
+    near = ""
+    if len(others := here[here["row"] != ours["row"]]):
+        second = others.loc[others["Valid_acc"].idxmax()]
+        line = _compared(runs, second["row"], ours["row"])
+        if line is None or line["pairs"] < claims.FEWEST or line["low"] <= 0 <= line["high"]:
+            near = f", though {second['row']}, with {accuracy(second)}, is too close to tell apart"
     if ours["row"] == theirs["row"]:
-        return text + f"It is the best here, too, with {accuracy(ours)}."
-    other = f"; {theirs['row']} has {accuracy(same.iloc[0])}" if len(same) else ""
-    return text + f"Here, the best is {ours['row']} with {accuracy(ours)}{other}."
+        return text + f"It is the best here, too, with {accuracy(ours)}{near}."
+    other = f"; {theirs['row']} has {accuracy(same.iloc[0])}" if len(same) and not near else ""
+    return text + f"Here, the best is {ours['row']} with {accuracy(ours)}{near}{other}."
+
+
+def _compared(runs: Sequence[records.Record], base: str, changed: str) -> "pd.Series | None":
+    """How a row's test accuracy differs from another's, in points; None unless they have a seed in common."""
+    groups = {name: [r for r in runs if r.name == name] for name in (base, changed)}
+    if not all(groups.values()):
+        return None
+    line = compare.table(groups).iloc[1]
+    return None if math.isnan(line["difference"]) else line
 
 
 def _effects(runs: Sequence[records.Record]) -> str:
@@ -111,16 +126,14 @@ def _effects(runs: Sequence[records.Record]) -> str:
     opposite: list[str] = []
     unclear: list[str] = []
     for base, changed, words in EFFECTS:
-        groups = {name: [r for r in runs if r.name == name] for name in (base, changed)}
-        if not all(groups.values()):
+        line = _compared(runs, base, changed)
+        if line is None:
             continue
-        line = compare.table(groups).iloc[1]
         effect, half, pairs = line["difference"], line["high"] - line["difference"], line["pairs"]
         reported = float(original.rows()[changed]["test_acc"]) - float(original.rows()[base]["test_acc"])
-        if math.isnan(effect):  # no seed is common to both rows
-            continue
         if pairs < claims.FEWEST:
-            unclear.append(f"{words} {effect:+.1f}, n = {pairs:.0f} ({reported:+.1f})")
+            sign = ", the opposite sign" if effect * reported < 0 else ""
+            unclear.append(f"{words} {effect:+.1f}, n = {pairs:.0f} ({reported:+.1f}{sign})")
             continue
         kind = unclear if abs(effect) <= half else same if effect * reported > 0 else opposite
         kind.append(f"{words} {effect:+.1f} ± {half:.1f} ({reported:+.1f})")
@@ -156,10 +169,10 @@ def _focus(published: Sequence[records.Record]) -> str:
     counts = []
     for line in table[table["map"] == methods.title("gradcam")].to_dict("records"):
         better, _ = faithfulness.compared_with_spot(line)
-        counts.append(f"{line['row']}'s by {len(better)} of {len(faithfulness.FAITHFUL)} measures")
+        counts.append(f"{line['row']}'s beat the spot on {len(better)} of {len(faithfulness.FAITHFUL)} measures")
     return (
         "**Are Grad-CAM's maps more faithful than a spot in the middle of every image, which knows nothing of the "
-        f"model?** {' and '.join(counts)}. Do not trust a map that fails this test "
+        f"model?** {', '.join(counts)}. Do not trust a map that fails this test "
         "([when to trust one](docs/gradcam.md))."
     )
 
@@ -182,7 +195,7 @@ def subset(published: Sequence[records.Record]) -> str:
         )
     return (
         f'```sh\nmake experiment1 ROWS="{" ".join(SUBSET)}"\n```\n\n'
-        f"downloads CIFAR-10 (170 MB) once and trains two rows that differ only in their learning rate{expected}. "
+        f"This downloads CIFAR-10 (170 MB) once and trains two rows that differ only in their learning rate{expected}. "
         "If you stop it, the same command resumes it.\n"
     )
 

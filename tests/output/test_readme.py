@@ -112,7 +112,10 @@ def test_the_bullets_say_what_the_records_say():
     ]
     text = readme.findings([*without, *of_row("M5", (0.80, 0.81, 0.82), augment=True)])
     first, best, effects, *_ = text.splitlines()
-    assert first.startswith("- **1 of 2 rows agree with the original**") and "Different: M5 (+10.3 points)." in first
+    assert (
+        first.startswith("- **1 of 2 rows with enough runs agree with the original**")
+        and "Different: M5 (+10.3 points)." in first
+    )
     assert first.endswith("Its training accuracy agrees in 1 of 2 rows, its number of epochs in 0.")
     assert best.endswith("test accuracy.** Here, the best is M5 with 81.00 ± 1.00 % (n = 3).")
     assert (
