@@ -99,15 +99,16 @@ def _best(runs: Sequence[records.Record]) -> str:
         return f"{line['Test_acc']:.2f}{spread} % (n = {line['n']:.0f})"
 
     text = f"**The original's best model is {theirs['row']}, with {float(theirs['test_acc']):.2f} % test accuracy.** "
-    near = ""
+    near, named = "", {ours["row"]}
     if len(others := here[here["row"] != ours["row"]]):
         second = others.loc[others["Valid_acc"].idxmax()]
         line = _compared(runs, second["row"], ours["row"])
         if line is None or line["pairs"] < claims.FEWEST or line["low"] <= 0 <= line["high"]:
             near = f", though {second['row']}, with {accuracy(second)}, is too close to tell apart"
+            named.add(second["row"])
     if ours["row"] == theirs["row"]:
         return text + f"It is the best here, too, with {accuracy(ours)}{near}."
-    other = f"; {theirs['row']} has {accuracy(same.iloc[0])}" if len(same) and not near else ""
+    other = f"; {theirs['row']} has {accuracy(same.iloc[0])}" if len(same) and theirs["row"] not in named else ""
     return text + f"Here, the best is {ours['row']} with {accuracy(ours)}{near}{other}."
 
 

@@ -616,6 +616,7 @@ def test_a_damaged_record_hides_no_other_run(trained, tmp_path, monkeypatch):
     assert "bad/record.json has schema 99; this version of kerascifar reads 1 to 1" in result.stderr
 
 
+@pytest.mark.slow
 def test_two_commands_at_once_share_the_runs(tmp_path, shapes):
     """Fails if both train the same run, or if one waits: each trains the next one that is free."""
     (tmp_path / "mine.toml").write_text(ROW + ROW.replace('"A"', '"B"'), encoding="utf-8")

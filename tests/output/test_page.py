@@ -243,7 +243,7 @@ def test_a_run_in_half_precision_is_in_the_page_and_its_gallery(dataset, tmp_pat
 
 
 def test_the_verdicts_are_by_the_published_runs_where_there_are_some(runs, tmp_path):
-    """Fails if a trial run of one's own takes the answers away."""
+    """Fails if a user's trial run takes the answers away."""
     other = factories.record(row={"name": "M5"}, history=runs[0].history, predictions=runs[0].predictions)
     text = page.write(runs[:1], [other], None, tmp_path).read_text(encoding="utf-8")
     assert "the published runs leave" in text

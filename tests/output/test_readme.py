@@ -125,6 +125,9 @@ def test_the_bullets_say_what_the_records_say():
     assert worse.startswith("- **0 of 1 choices clearly") and "**The opposite effect:** augmentation -17.0 ± " in worse
     once = readme.findings([*without[:1], *of_row("M5", (0.8,), augment=True)])
     assert "Not clear yet: augmentation +13.0, n = 1 (+2.8)." in once
+    assert "the best is M5 with 80.00 % (n = 1), though M1, with 67.00 % (n = 1), is too close to tell apart." in once
+    three = [*without[:1], *of_row("M5", (0.8,), augment=True), *of_row("Model4", (0.6,), "experiment2")]
+    assert "is too close to tell apart; Model4 has 60.00 % (n = 1)." in readme.findings(three)
     later = [dataclasses.replace(run, seed=9) for run in of_row("M5", (0.8,), augment=True)]
     assert "augmentation" not in readme.findings([*without, *later]).partition("Verdicts")[0]  # no common seed
     assert readme.findings([]) == ""

@@ -208,7 +208,10 @@ REFUSED = {
         two_directions(),
         "does not keep what is frozen in: forward_gru/gru_cell",
     ),
-    "a copy of one's own wrapper": (in_a_wrapper(layers.Dense(4, trainable=False)), "frozen in: dense"),
+    "a copy of a user's wrapper without frozen weights": (
+        in_a_wrapper(layers.Dense(4, trainable=False)),
+        "frozen in: dense",
+    ),
     "a copy of wrapped statistics": (in_a_wrapper(normalizing()), "frozen in: normalization"),
     "a copy without what LoRA adapts": (
         network(head=layers.Dense(10, lora_rank=2, name="adapted")),
@@ -226,7 +229,7 @@ REFUSED = {
         lambda: functional(lambda seen: layers.Dense(10)(seen), also=[keras.Input((2,))]),
         "inputs: 2, outputs: 1.\nExpected one array of images",
     ),
-    "a model of one's own class": (OwnClass, r"does not know the shapes.*\n.*keras.Model\(images, own\(images\)\)"),
+    "a model of a user's class": (OwnClass, r"does not know the shapes.*\n.*keras.Model\(images, own\(images\)\)"),
     "no input": (lambda: keras.Sequential([layers.Dense(10)]), r"Begin a Sequential model with keras.Input"),
     "a warning that is an error": (
         lambda: warnings.warn("odd", stacklevel=1),
