@@ -114,9 +114,9 @@ def _plain(name: str) -> str:
 @cache
 def _versions() -> dict[str, str]:
     """Versions of Python, this package and all numerical packages, including NVIDIA's libraries."""
-    installed = {
-        d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions() if d.metadata["Name"]
-    }
+    # Each access to a distribution's metadata, its version included, reads and parses a file.
+    read = [distribution.metadata for distribution in importlib.metadata.distributions()]
+    installed = {m["Name"].lower(): m["Version"] for m in read if m["Name"]}
     wanted = [*PACKAGES, *sorted(name for name in installed if name.startswith("nvidia-"))]
     versions = {name: installed[name] for name in wanted if name in installed}
     return {"python": platform.python_version(), "kerascifar": kerascifar.__version__, **versions}
