@@ -28,7 +28,8 @@ COMMANDS = (
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m kerascifar",
+        prog="kerascifar",
+        allow_abbrev=False,
         description="Reproduces a student report on small CNNs for CIFAR-10, and judges its claims.",
         epilog="Exit status: 0 done; 1 a run's loss was not finite, or a "
         "published run was not reproduced, or doctor found a problem; 2 a mistake that the message explains; "
@@ -38,13 +39,14 @@ def _parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         module = importlib.import_module(f"kerascifar.commands.{name}")
-        examples = (f"  python -m kerascifar {line}" for line in module.EXAMPLES.strip().splitlines())
+        examples = (f"  kerascifar {line}" for line in module.EXAMPLES.strip().splitlines())
         command = subparsers.add_parser(
             name,
             help=module.HELP,
             description=getattr(module, "NOTE", None),
             epilog="\n".join(["examples:", *examples]),
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
         module.add_arguments(command)
         command.set_defaults(run=module.run)
@@ -58,7 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser().parse_args(words)
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        raise errors.UserError(f'"{words[0]}" is not a command.\n{errors.suggest(words[0], COMMANDS)}')
+    arguments = _parser().parse_args(words or ["--help"])
     run: Callable[[argparse.Namespace, Sequence[str]], int] = arguments.run
     # The command line that resumes an interrupted training.
     return run(arguments, [sys.executable, "-m", "kerascifar", *words])

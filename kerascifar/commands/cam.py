@@ -39,7 +39,9 @@ NOTE = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command `python -m kerascifar.cam`."""
-    parser = argparse.ArgumentParser(prog="python -m kerascifar.cam", description=f"{HELP.capitalize()}. {NOTE}")
+    parser = argparse.ArgumentParser(
+        prog="python -m kerascifar.cam", allow_abbrev=False, description=f"{HELP.capitalize()}. {NOTE}"
+    )
     add_arguments(parser)
     return run(parser.parse_args(argv), [])
 
@@ -120,7 +122,7 @@ def _check_arguments(arguments: argparse.Namespace) -> None:
         raise UserError("--image names a photo, --index an image of CIFAR-10.\nUse only one of them.")
     if not arguments.all and arguments.class_ is None and arguments.image is None and arguments.index is None:
         raise UserError(
-            "Choose what to draw.\nExpected one of: --class NAME (such as airplane), --all, --index K, --image "
+            "Choose what to draw with one of: --class NAME (such as airplane), --all, --index K, --image "
             "FILE. `kerascifar cam --help` shows examples."
         )
     if arguments.out is not None:
@@ -214,10 +216,11 @@ def _choose(
             best = min(groups, key=lambda group: (group[0].shortened, -accuracy(group), group[0].label))
             record = next(r for r in fitting if r in best)  # a pool is sorted by seed
             whose = "the published runs" if selection.is_published(record) else "your runs"
-            why = f"of {whose}" if row or len(groups) == 1 else f"best validation accuracy of {whose}"
             epochs = f"{record.epochs_trained} epoch{'s' * (record.epochs_trained > 1)}"
             trial = f"; a shortened trial of {epochs}, not a result" * record.shortened
-            return record, f"{record.name}, seed {record.seed} ({why}: {accuracy(best):.2%}{trial})"
+            is_only = row or len(groups) == 1
+            what = "mean validation accuracy of the row" if is_only else "best mean validation accuracy of a row"
+            return record, f"{record.name}, seed {record.seed} of {whose} ({what}: {accuracy(best):.2%}{trial})"
     trained = [r for pool in pools for r in pool if records.has_weights(r)]
     if not trained:
         raise UserError(

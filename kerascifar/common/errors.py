@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 INTERRUPTED = 130
 UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
 USER_ERROR = 2
+LISTED = 20  # names in a message
 # Printed instead of these where the output's encoding lacks them; "?" stands for any other.
 PLAIN = dict(zip("◀✓✗·×±−–—…’", "<+-|x~---.'", strict=True))
 
@@ -29,11 +30,17 @@ class UserError(Exception):
 
 
 def suggest(wrong: str, known: Iterable[str]) -> str:
-    """Lists the known names and suggests the closest: `Expected one of: adam, sgd. Did you mean "adam"?`."""
-    names = sorted(known)
+    """Lists the known names and suggests the closest: `Expected one of: adam, sgd. Did you mean "adam"?`.
+
+    A set is sorted; of more than `LISTED` names, only the first are listed.
+    """
+    names = sorted(known) if isinstance(known, set) else list(dict.fromkeys(known))
+    folded = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(wrong, names, n=1)
+    close = close or [folded[name] for name in difflib.get_close_matches(wrong.casefold(), folded, n=1)]
     hint = f' Did you mean "{close[0]}"?' if close else ""
-    return f"Expected one of: {', '.join(names)}.{hint}"
+    more = f" and {len(names) - LISTED} others" if len(names) > LISTED else ""
+    return f"Expected one of: {', '.join(names[:LISTED])}{more}.{hint}"
 
 
 def printable(text: str) -> str:

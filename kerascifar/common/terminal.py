@@ -44,8 +44,13 @@ def files_written(paths: Iterable[Path]) -> str:
     kinds = {"tables": {".md", ".csv"}, "figures": {".png", ".svg"}, "pages": {".html"}}
     paths = list(paths)
     counts = {kind: len({p.with_suffix("") for p in paths if p.suffix in suffixes}) for kind, suffixes in kinds.items()}
-    listed = [f"{count} {kind if count > 1 else kind[:-1]}" for kind, count in counts.items() if count]
-    return f"{' and '.join(listed)} in {os.path.commonpath([p.parent for p in paths])}"
+    counted = [f"{count} {kind if count > 1 else kind[:-1]}" for kind, count in counts.items() if count]
+    return f"{listed(counted)} in {os.path.commonpath([p.parent for p in paths])}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def note(console: rich.console.Console, text: str) -> None:

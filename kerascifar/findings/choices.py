@@ -1,4 +1,4 @@
-"""What did the original most probably do? Candidates for the choices it leaves open, scored by its own figures.
+"""What did the original most likely do? Candidates for the choices it leaves open, scored by its own figures.
 
 `experiments/choices.toml` asks questions. Each has candidates, which are trained like rows of the original. A
 candidate's score is the log-likelihood of the original's training and validation figures for those rows: the logarithm
@@ -39,12 +39,12 @@ from kerascifar.training.rows import read as read_experiment
 if TYPE_CHECKING:
     import pandas as pd
 
-TITLE = "Open choices: what did the original most probably do?"
+TITLE = "Open choices: what did the original most likely do?"
 NOTE = (
     "Figures: means over seeds, as the original's table would have given them by the most probable reading. Weight: "
     "the probability of a candidate, were one of them right and all equally likely at first "
     "(kerascifar/findings/choices.py); also with half and twice the assumed difference between the original's images "
-    "and ours. No test figure enters."
+    "and ours. No test figures are used."
 )
 READINGS_NOTE = (
     "The probability that the original's table shows the kept or the last epoch's figures, and that EarlyStopping "

@@ -339,7 +339,7 @@ def _sentence(judged: _Judged, verdict: str, family: int) -> str:
         if not there:
             return "Not all of its rows have been trained and measured yet."
         have = "has" if there == 1 else "have"
-        return f"{there} of {judged.needed} seeds {have} been trained and measured; the verdict follows when all have."
+        return f"{there} of the {judged.needed} seeds that a verdict needs {have} been trained and measured."
     place = judged.telling(verdict)
     comparison, d = comparisons[place], judged.differences[place]
     assert d is not None  # or the verdict would be pending
@@ -356,10 +356,14 @@ def _sentence(judged: _Judged, verdict: str, family: int) -> str:
 def _in_words(comparison: Comparison, d: Difference) -> str:
     metric, mean, (low, high) = METRICS[comparison.metric], d.estimate.mean, d.estimate.interval
     of = f"For {comparison.of} images, " if comparison.of else ""
-    second = "for those of other classes" if comparison.second_of == OTHERS else f"{comparison.second}’s"
-    text = (
-        f"{of}{comparison.first}’s {metric.words} is {abs(mean):.{metric.digits}f} {metric.unit} "
-        f"{'lower' if mean < 0 else 'higher'} than {second}"
+    text = of + metric.compared.format(
+        first=comparison.first,
+        words=metric.words,
+        size=f"{abs(mean):.{metric.digits}f}",
+        unit=metric.unit,
+        way=metric.ways[mean >= 0],
+        second=comparison.second,
+        other="for those of other classes" if comparison.second_of == OTHERS else f"{comparison.second}’s",
     )
     if not math.isnan(low):
         text += f" (95 % interval {low:+.{metric.digits}f} … {high:+.{metric.digits}f}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerascifar.common import terminal
 from kerascifar.findings import metrics, statistics
 from kerascifar.focus import measuring, methods
 from kerascifar.images import cifar10
@@ -28,7 +29,8 @@ BY_CLASS = (
 AGAINST_CENTRED = (
     "Each kind of map minus a spot in the middle of every image, which knows nothing of the model, on the same test "
     "images: road, and in points deletion (lower is better), insertion and background. ± is the half-width of the 95 % "
-    "interval by Student's t over seeds and images, of one seed from images alone, each for itself."
+    "interval by Student's t over seeds and images, or for one seed from the images alone; intervals are not "
+    "adjusted for the number of comparisons."
 )
 
 
@@ -70,19 +72,14 @@ def by_class(records: Sequence[Record], first: str = "M6", second: str = "Model4
     return pd.DataFrame(lines)
 
 
-def against_centred(records: Sequence[Record], alike: bool = False) -> "pd.DataFrame":
-    """For each row and method of `focus/methods.py`: its maps against the centred spot; see `AGAINST_CENTRED`.
-
-    alike: use only a row's runs on which all its methods were measured.
-    """
+def against_centred(records: Sequence[Record]) -> "pd.DataFrame":
+    """For each row and method of `focus/methods.py`: its maps against the centred spot; see `AGAINST_CENTRED`."""
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
     for name in dict.fromkeys(r.name for r in counted(records)):
         runs = {r.seed: measurements.read(r) for r in counted(records) if r.name == name}
         kinds = [kind for kind in methods.METHODS if any(f"{kind}/road" in values for values in runs.values())]
-        if alike:
-            runs = {s: values for s, values in runs.items() if all(f"{kind}/road" in values for kind in kinds)}
         for kind in kinds:
             both = (f"{kind}/road", "centred/road")
             measured = {seed: values for seed, values in runs.items() if all(value in values for value in both)}
@@ -110,20 +107,17 @@ def compared_with_spot(line: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
-    """Says of `against_centred` where Grad-CAM is more faithful than the spot, and which method is most so."""
-    sentences, alike = [], against_centred(records, alike=True)
-    for name, group in table.groupby("row", sort=False) if len(table) else ():
-        of_gradcam = group[group["map"] == methods.title("gradcam")]
-        if not len(of_gradcam):
-            continue
-        (line,) = of_gradcam.to_dict("records")
-        more, less = (", ".join(measures) or "none of the four" for measures in compared_with_spot(line))
-        sentence = f"{name}: Grad-CAM is more faithful than a spot in the middle by {more}, and less by {less}"
-        if len(alike) and len(same := alike[alike["row"] == name]):
-            best = (f"{same.loc[(sign * same[m]).idxmax(), 'map']} by {m}" for m, sign in FAITHFUL.items())
-            sentence += f"; of {len(same)} maps of the same models (n = {same['n'].min()}) the best is "
-            sentence += ", ".join(best)
-        sentences.append(f"{sentence}.")
+    """Says of `against_centred` where Grad-CAM is more faithful than the spot, and where less."""
+    sentences = []
+    for line in table[table["map"] == methods.title("gradcam")].to_dict("records"):
+        more, less = (
+            terminal.listed(measures).replace("road", "ROAD") or "none of the four measures"
+            for measures in compared_with_spot(line)
+        )
+        sentences.append(
+            f"{line['row']}: Grad-CAM is more faithful than a spot in the middle by {more}, and less faithful by "
+            f"{less}."
+        )
     return " ".join(sentences)
 
 

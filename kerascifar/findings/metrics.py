@@ -49,6 +49,8 @@ class Metric:
         reported: computes it from a line of `reported.csv`; None if the original does not report it.
         unit: of a difference.
         digits: after the decimal point of a difference.
+        compared: a sentence on a difference, without its end. `other` is the second row with the words that it needs.
+        ways: the words for a difference below and above zero.
     """
 
     words: str
@@ -57,6 +59,8 @@ class Metric:
     reported: Callable[[Mapping[str, str]], float] | None = None
     unit: str = "points"
     digits: int = 1
+    compared: str = "{first}’s {words} is {size} {unit} {way} than {other}"
+    ways: tuple[str, str] = ("lower", "higher")
 
 
 METRICS = {
@@ -75,8 +79,16 @@ METRICS = {
         reported=lambda line: float(line["epochs"]),
         unit="epochs",
         digits=0,
+        compared="{first} trains {size} epochs {way} than {second}",
+        ways=("less", "longer"),
     ),
-    "epochs_to_65": Metric("number of epochs to 65 % validation accuracy", epochs_to_65, unit="epochs"),
+    "epochs_to_65": Metric(
+        "number of epochs to 65 % validation accuracy",
+        epochs_to_65,
+        unit="epochs",
+        compared="{first} reaches 65 % validation accuracy {size} epochs {way} than {second}",
+        ways=("earlier", "later"),
+    ),
     "variation": Metric("variation of the validation loss", variation, unit="nats", digits=3),
     # Measures of focus/measuring.py: means over the correctly predicted test images
     "border": Metric("share of the evidence at the border"),

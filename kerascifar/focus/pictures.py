@@ -133,7 +133,7 @@ def sheet(focuses: Sequence[Focus], record: records.Record, made_by: str) -> Fig
         tiles += axes
     figure.colorbar(heat, ax=tiles, ticks=TICKS, fraction=0.025, pad=0.02, aspect=40).ax.tick_params(labelsize=9)
     if wrong := sum(focus.is_wrong for focus in focuses):
-        text = f"{wrong} of {len(focuses)} {'image is' if wrong == 1 else 'images are'} predicted wrong, framed in red."
+        text = f"{wrong} of {len(focuses)} images {'is' if wrong == 1 else 'are'} misclassified (framed in red)."
         figure.supxlabel(text, fontsize=10)
     title = f"{record.heading} · {made_by}\nfor each class: image | focus map | map over the image"
     figure.suptitle(errors.printable(title), fontsize=12)

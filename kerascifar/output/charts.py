@@ -194,7 +194,7 @@ def sensitivity(table: "pd.DataFrame") -> Chart:
     )
     tooltip = _tooltip("row:N changed:N like:N difference:Q low:Q high:Q n:Q")
     base = alt.Chart(_inline(values)).encode(_labels(150, 370), tooltip=tooltip)
-    x = alt.X("difference:Q", title="difference in test accuracy to the unchanged row (points)")
+    x = alt.X("difference:Q", title="difference in test accuracy from the unchanged row (points)")
     return alt.layer(
         base.mark_circle(color=HERE, size=80, opacity=1).encode(x),
         base.mark_rule(color=HERE, strokeWidth=2).encode(alt.X("low:Q"), x2="high"),

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     import keras
 
 EACH = 4  # validation images of each class: the first in the official order
-SEARCHED = 50  # validation images of each class, to find one that is predicted wrong
+SEARCHED = 50  # validation images of each class, to find one that is misclassified
 
 
 def gallery(shown: Sequence[records.Record], dataset: cifar10.Dataset) -> dict[str, Any] | None:
     """Images, and for each explained row its predictions and maps of them. None if no run has weights.
 
-    The images are the first of each class, and the first that each row predicts wrong.
+    The images are the first of each class, and the first that each row misclassifies.
 
     Returns:
         `classes`; `methods`, their titles; `images`, each with `source`, `label` and `picture`; and `rows`, each with

@@ -197,7 +197,7 @@ const gallery = () => {
       const mistaken = rows.some(row => wrong(row, other));
       const button = make("button", "", { type: "button", className: mistaken ? "is-wrong" : "", onclick: () => go(other) });
       button.setAttribute("aria-current", other === place);
-      button.append(make("img", "", { src: image.picture, alt: image.source + (mistaken ? ", predicted wrong" : "") }));
+      button.append(make("img", "", { src: image.picture, alt: image.source + (mistaken ? ", misclassified" : "") }));
       return [button];
     }));
   };

@@ -6,7 +6,7 @@ readers without JavaScript, and in the browser, with tooltips and controls, as w
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 
 from kerascifar.common import files
 from kerascifar.common.paths import CHECKOUT
+from kerascifar.common.terminal import listed
 from kerascifar.findings import agreement, analyses, claims, metrics, sensitivity, statistics
 from kerascifar.findings.faithfulness import FAITHFUL, compared_with_spot
 from kerascifar.findings.metrics import METRICS
@@ -138,7 +139,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         first_shown=first_shown,
         lengths=_lengths(main),
         gallery=maps,
-        faithful=_faithful(found.get("centred"), found.get("measures-agree"), drawn),
+        faithful=_faithful(found, drawn),
         models=_models(main),
         sensitivity=_sensitivity(found.get("sensitivity-compared"), drawn),
         results=[
@@ -187,10 +188,6 @@ def _terms(glossary: str) -> dict[str, str]:
     """Each term's meaning as plain text."""
     lines = re.findall(r"^\| (.+?) \| (.+?)(?: \*Not:\*.*)? \|$", glossary, re.MULTILINE)
     return {term: re.sub(r"[*`]| \(\[.*?\)\)", "", meaning) for term, meaning in lines}
-
-
-def _and(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def _cells(table: "pd.DataFrame") -> list[list[tuple[str, bool]]]:
@@ -277,23 +274,23 @@ def _lengths(main: Sequence[Record]) -> str:
     )
 
 
-def _faithful(
-    result: analyses.Result | None, agreeing: analyses.Result | None, drawn: _Charts
-) -> dict[str, Any] | None:
+def _faithful(found: Mapping[str, analyses.Result], drawn: _Charts) -> dict[str, Any] | None:
     """Charts of the kinds of map against the centred spot, one for each measure, and of how the measures agree."""
-    if result is None:
+    result, compared, agreeing = (found.get(name) for name in ("centred", "maps-compared", "measures-agree"))
+    if result is None or compared is None:
         return None
     figures = []
-    for measure, sign in FAITHFUL.items():
+    for measure in FAITHFUL:
         title = measure.upper() if measure in charts.NO_UNIT else measure.capitalize()
         figure = drawn.add(f"faithful-{measure}", title, charts.faithful(result.table, measure), 360)
-        best = result.table.loc[(sign * result.table[measure]).groupby(result.table["row"], sort=False).idxmax()]
-        of_rows = [f"{kind} for {row}" for kind, row in zip(best["map"], best["row"], strict=True)]
-        figures.append((figure, f"{IN_WORDS[measure]} Best: {_and(of_rows)}."))
+        of_rows = []
+        for line in compared.table[compared.table["measure"].str.startswith(f"{measure} ")].to_dict("records"):
+            of_rows.append(f"{line['best'] or 'no map'} for {line['row']}")
+        figures.append((figure, f"{IN_WORDS[measure]} Clearly the best: {listed(of_rows)}."))
     sentences = []
     for line in result.table.groupby("row", sort=False).first().reset_index().to_dict("records"):
         better, worse = (
-            _and(measures).replace("road", "ROAD") or "no measure" for measures in compared_with_spot(line)
+            listed(measures).replace("road", "ROAD") or "no measure" for measures in compared_with_spot(line)
         )
         sentences.append(
             f"{line['row']}’s {line['map']} maps are more faithful than a spot in the middle of the image by {better}, "
@@ -314,7 +311,7 @@ def _sensitivity(result: analyses.Result | None, drawn: _Charts) -> dict[str, An
     moved, known = int((clear == sensitivity.CLEAR).sum()), int((clear != sensitivity.UNKNOWN).sum())
     conclusion = f"{moved} of {known} changed assumptions clearly change test accuracy. " if known else ""
     if rest := len(clear) - known:
-        conclusion += f"{rest} of {len(clear)} changed assumptions {'was' if rest == 1 else 'were'} trained with one "
+        conclusion += f"{rest} of {len(clear)} changed assumptions {'was' if rest == 1 else 'were'} tested with one "
         conclusion += "seed only, too few to tell an effect from chance."
     figure = drawn.add("sensitivity", "One assumption changed", charts.sensitivity(result.table))
     return {"figure": figure, "conclusion": conclusion, "note": result.note}
@@ -351,7 +348,7 @@ def _models(shown: Sequence[Record]) -> dict[str, Any]:
         alike.setdefault(str([one for one in layers if one["kind"] not in overview.TRAINING_ONLY]), []).append(
             column["name"]
         )
-    same = [_and(names) for names in alike.values() if len(names) > 1]
+    same = [listed(names) for names in alike.values() if len(names) > 1]
     conclusion = " ".join(f"{names} differ only in their BatchNormalization and Dropout layers." for names in same)
     return {"columns": columns, "depth": max((len(c["blocks"]) for c in columns), default=0), "conclusion": conclusion}
 

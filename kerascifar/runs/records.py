@@ -362,8 +362,8 @@ def current(all_records: Iterable[Record]) -> list[Record]:
 
 
 def in_order(unsorted: Iterable[Record]) -> list[Record]:
-    """Sorts records by experiment, row in natural order, and seed."""
-    return sorted(unsorted, key=lambda r: (r.experiment, _natural(r.name), r.seed))
+    """Sorts records by experiment, candidates last, row in natural order, and seed."""
+    return sorted(unsorted, key=lambda r: (r.experiment == CHOICES, r.experiment, _natural(r.name), r.seed))
 
 
 def by_row(unsorted: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:

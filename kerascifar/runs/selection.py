@@ -66,8 +66,8 @@ def find(name: str, runs: Path, published_only: bool = False) -> list[Record]:
     for pool in searched:
         if found := [r for r in pool if r.name == row and seed in (None, r.seed)]:
             return found
-    everything = [r for pool in searched for r in pool]
-    known = {short_name(r) for r in everything if r.name == row} or {r.name for r in everything}
+    everything = records.in_order(r for pool in searched for r in pool)
+    known = [short_name(r) for r in everything if r.name == row] or [r.name for r in everything]
     where = "the published runs" if published_only else f"{runs} or among the published runs"
     raise UserError(
         f'"{errors.printable(name)}" is neither the folder of a finished run nor a row in {where}.\n'

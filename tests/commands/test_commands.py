@@ -447,6 +447,7 @@ def test_adding_a_model_is_one_function_and_adding_a_row_one_block(tmp_path, sha
         (["run", "name.toml"], 'optimizer "adm" is not known'),
         (["run", "broken.toml"], "not valid TOML"),
         (["run", "."], "folder"),
+        (["comapre", "M6"], 'Did you mean "compare"'),
         (["models", "modell4"], 'Did you mean "model4"'),
         (["compare", "M6-seed99"], '"M6-seed99" is neither'),
         (["publish", "nowhere"], "holds no record.json"),
@@ -465,6 +466,13 @@ def test_a_mistake_is_told_in_a_paragraph(tmp_path, shapes, words, answer, monke
     result = command(*words, cwd=tmp_path)
     assert_told(result, answer)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_option_is_not_abbreviated(capsys):
+    """Fails if `--publish` is taken for `--published`."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["compare", "M6", "--publish"])
+    assert "unrecognized arguments: --publish" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

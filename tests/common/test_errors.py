@@ -17,6 +17,13 @@ PRINT = "print(sys.argv[1]); print(sys.argv[1], file=sys.stderr); return 0"
 READER_GONE = "import select; output = select.poll(); output.register(1, 0); output.poll()"  # waits for it
 
 
+def test_the_closest_name_is_suggested_whatever_its_case_among_the_first_of_many():
+    assert errors.suggest("ADAMM", ["sgd", "adam"]) == 'Expected one of: sgd, adam. Did you mean "adam"?'
+    assert errors.suggest("x", {"sgd", "adam"}) == "Expected one of: adam, sgd."
+    many = errors.suggest("m30", [f"M{number}" for number in range(50)])
+    assert "M19 and 30 others." in many and "M20" not in many and many.endswith('Did you mean "M30"?')
+
+
 def process(body, *words, redirect="", **variables):
     """Runs a command whose body is Python code; `redirect` is the shell's."""
     code = f"import os, sys, time\nfrom kerascifar.common import errors\ndef command(argv):\n    {body}\n"

@@ -133,7 +133,7 @@ def test_no_verdict_before_all_declared_seeds_are_trained():
     shares = {"A": 0.75, "B": 0.65}
     early, late = (judge(runs(shares, range(10, end)), claim, seeds=seeds).loc["X"] for end in (13, 14))
     assert early["verdict"] == PENDING
-    assert early["sentence"] == "3 of 4 seeds have been trained and measured; the verdict follows when all have."
+    assert early["sentence"] == "3 of the 4 seeds that a verdict needs have been trained and measured."
     assert late["verdict"] == CONFIRMED and late["seeds"] == "4"
     assert judge(runs(shares, range(2)), claim).loc["X", "verdict"] == PENDING  # fewer than three
     assert "have been trained" in judge([], claim).loc["X", "sentence"]
@@ -188,6 +188,7 @@ def test_an_undecided_claim_says_what_would_decide_it():
     line = judge(found, Claim("X", "w", (better(metric="epochs", margin=5.0),), note="but")).loc["X"]
     assert line["verdict"] == UNDECIDED and line["sentence"].endswith("seeds would decide it.")
     assert line["evidence"].endswith(", n = 6; but")
+    assert line["sentence"].startswith("A trains 8 epochs longer than B (95 % interval ")
 
 
 def test_the_declared_claims_name_rows_of_the_original_or_ours():

@@ -246,7 +246,7 @@ def test_the_verdicts_are_by_the_published_runs_where_there_are_some(runs, tmp_p
     """Fails if a user's trial run takes the answers away."""
     other = factories.record(row={"name": "M5"}, history=runs[0].history, predictions=runs[0].predictions)
     text = page.write(runs[:1], [other], None, tmp_path).read_text(encoding="utf-8")
-    assert "the published runs leave" in text
+    assert "judged by the published runs" in text
 
 
 def test_markup_in_a_record_stays_text(runs, tmp_path):

@@ -261,9 +261,10 @@ def test_a_damaged_record_is_left_out_and_told(tmp_path, capsys):
     assert re.fullmatch(r"Skipped: .*bad/record.json is damaged: it is not JSON. Move.*\n", capsys.readouterr().err)
 
 
-def test_rows_are_listed_as_people_count(tmp_path):
+def test_rows_are_listed_as_people_count_and_candidates_last(tmp_path):
     runs = [factories.run(tmp_path / name, row={"name": name}) for name in ("M10", "M9", "M2")]
-    assert [r.name for r in records.current(runs)] == ["M2", "M9", "M10"]
+    runs.append(factories.run(tmp_path / "candidate", row={"name": "M1"}, experiment="choices"))
+    assert [r.name for r in records.current(runs)] == ["M2", "M9", "M10", "M1"]
 
 
 def test_synthetic_runs_never_stand_beside_real_ones(tmp_path):
