@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kerascifar.commands import options
 from kerascifar.common import errors, terminal
+from kerascifar.common.errors import UserError
 from kerascifar.runs import records, selection
 from kerascifar.runs.records import Record
 
@@ -19,6 +20,7 @@ HELP = "list finished runs, yours and the published ones, with their short names
 EXAMPLES = """
 runs                                      one line per row
 runs --wide                               one line per run, with its folder
+runs M1 M2 --wide                         one line per run of these rows
 """
 NOTE = (
     "Other commands take a row (M6: all its seeds), a row with a seed (M6-seed0) or a run's folder. A name means your "
@@ -27,6 +29,7 @@ NOTE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="only these rows (default: all)")
     options.add(parser, "--published", "--runs", "--wide", "--json")
 
 
@@ -34,8 +37,13 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.output import tables
 
     found = [run for pool in selection.pools(arguments.runs, arguments.published) for run in pool]
+    for row in arguments.rows:
+        if row not in {run.name for run in found}:
+            raise UserError(f'There is no run of row "{row}".\n{errors.suggest(row, [run.name for run in found])}')
+    found = [run for run in found if not arguments.rows or run.name in arguments.rows]
     whole = arguments.wide or arguments.json
-    shown = found if whole else [run for run in found if run.experiment != records.CHOICES]
+    everything = whole or arguments.rows
+    shown = found if everything else [run for run in found if run.experiment != records.CHOICES]
     table = _each(found) if whole else _by_row(shown)
     if arguments.json:
         print(options.as_json(table))

@@ -76,8 +76,8 @@ def agreement(table: "pd.DataFrame", title: str) -> Chart:
     tooltip = _tooltip("row:N settings:N original:Q here:Q low:Q high:Q n:Q")
     low = alt.X("low:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(format="d"))
     return alt.layer(
-        base.mark_bar(height=9, opacity=0.22, color=HERE, cornerRadius=4).encode(low, x2="high"),
-        base.transform_flatten(["seeds"]).mark_tick(color=HERE, opacity=0.55, height=9).encode(alt.X("seeds:Q")),
+        base.mark_bar(height=9, opacity=0.35, color=HERE, cornerRadius=4).encode(low, x2="high"),
+        base.transform_flatten(["seeds"]).mark_tick(color=HERE, opacity=0.75, height=9).encode(alt.X("seeds:Q")),
         base.mark_circle(color=HERE, size=80, opacity=1).encode(alt.X("here:Q"), tooltip=tooltip),
         base.mark_point(color=ORIGINAL, shape="diamond", size=80, strokeWidth=2.2, opacity=1).encode(
             alt.X("original:Q"), tooltip=tooltip

@@ -134,14 +134,15 @@ def _effects(runs: Sequence[records.Record]) -> str:
         reported = float(original.rows()[changed]["test_acc"]) - float(original.rows()[base]["test_acc"])
         if pairs < claims.FEWEST:
             sign = ", the opposite sign" if effect * reported < 0 else ""
-            unclear.append(f"{words} {effect:+.1f}, n = {pairs:.0f} ({reported:+.1f}{sign})")
+            seeds = "1 seed" if pairs == 1 else f"{pairs:.0f} seeds"
+            unclear.append(f"{words} {effect:+.1f} with {seeds} ({reported:+.1f}{sign})")
             continue
         kind = unclear if abs(effect) <= half else same if effect * reported > 0 else opposite
         kind.append(f"{words} {effect:+.1f} ± {half:.1f} ({reported:+.1f})")
     if not same + opposite + unclear:
         return ""
     return (
-        f"**{len(same)} of {len(same + opposite + unclear)} choices clearly change test accuracy in the same "
+        f"**{len(same)} of {len(same + opposite + unclear)} changes clearly move test accuracy in the same "
         "direction as in the original**, in points of test accuracy with a 95 % interval (the original's in brackets): "
         + "; ".join(same or ["none"])
         + (f". **The opposite effect:** {'; '.join(opposite)}" if opposite else "")
@@ -159,7 +160,7 @@ def _verdicts(published: Sequence[records.Record]) -> str:
     text = f"**Verdicts on the original's {len(verdict_of)} claims**, {rule}: {counts}."
     if claims.PENDING in groups:
         plan = "[the plan, and the verdicts of the first study](docs/second-study.md)"
-        text += f" Pending claims wait for seeds that are still to be trained: see {plan}."
+        text += f" The pending claims need more seeds than these runs have: see {plan}."
     return text
 
 
@@ -170,7 +171,10 @@ def _focus(published: Sequence[records.Record]) -> str:
     counts = []
     for line in table[table["map"] == methods.title("gradcam")].to_dict("records"):
         better, _ = faithfulness.compared_with_spot(line)
-        counts.append(f"{line['row']}'s beat the spot on {len(better)} of {len(faithfulness.FAITHFUL)} measures")
+        counts.append(
+            f"{line['row']}'s beat the spot on {len(better)} of {len(faithfulness.FAITHFUL)} measures "
+            f"(models: {line['n']})"
+        )
     return (
         "**Are Grad-CAM's maps more faithful than a spot in the middle of every image, which knows nothing of the "
         f"model?** {', '.join(counts)}. Do not trust a map that fails this test "

@@ -119,12 +119,12 @@ def test_the_bullets_say_what_the_records_say():
     assert first.endswith("Its training accuracy agrees in 1 of 2 rows, its number of epochs in 0.")
     assert best.endswith("test accuracy.** Here, the best is M5 with 81.00 ± 1.00 % (n = 3).")
     assert (
-        effects.startswith("- **1 of 1 choices clearly") and "augmentation +13.0 ± " in effects and "(+2.8)" in effects
+        effects.startswith("- **1 of 1 changes clearly") and "augmentation +13.0 ± " in effects and "(+2.8)" in effects
     )
     worse = readme.findings([*without, *of_row("M5", (0.50, 0.51, 0.52), augment=True)]).splitlines()[2]
-    assert worse.startswith("- **0 of 1 choices clearly") and "**The opposite effect:** augmentation -17.0 ± " in worse
+    assert worse.startswith("- **0 of 1 changes clearly") and "**The opposite effect:** augmentation -17.0 ± " in worse
     once = readme.findings([*without[:1], *of_row("M5", (0.8,), augment=True)])
-    assert "Not clear yet: augmentation +13.0, n = 1 (+2.8)." in once
+    assert "Not clear yet: augmentation +13.0 with 1 seed (+2.8)." in once
     assert "the best is M5 with 80.00 % (n = 1), though M1, with 67.00 % (n = 1), is too close to tell apart." in once
     three = [*without[:1], *of_row("M5", (0.8,), augment=True), *of_row("Model4", (0.6,), "experiment2")]
     assert "is too close to tell apart; Model4 has 60.00 % (n = 1)." in readme.findings(three)
