@@ -368,7 +368,8 @@ def _in_words(comparison: Comparison, d: Difference) -> str:
     if not math.isnan(low):
         text += f" (95 % interval {low:+.{metric.digits}f} … {high:+.{metric.digits}f}"
         reported = _reported(comparison)
-        text += ")" if math.isnan(reported) else f"; original {reported:+z.{metric.digits}f})"
+        sign = ", the opposite sign" * (mean * reported < 0)
+        text += ")" if math.isnan(reported) else f"; original {reported:+z.{metric.digits}f}{sign})"
     return f"{text}."
 
 

@@ -278,3 +278,13 @@ def test_findings_without_a_run_says_what_to_do(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(records, "PUBLISHED", tmp_path)
     assert main(["findings", "--runs", str(tmp_path)]) == 2
     assert "no claim can be decided" in capsys.readouterr().err
+
+
+def test_a_sentence_says_that_the_originals_own_figures_have_the_opposite_sign():
+    """In the original, M5 trained for 5 epochs less than M1, although it says that augmentation takes longer."""
+    found = [factories.answering("M5", s, epochs=58 + s % 2) for s in range(6)]
+    found += [factories.answering("M1", s, epochs=30) for s in range(6)]
+    longer = better("M5", "M1", metric="epochs", margin=5.0)
+    assert judge(found, Claim("X", "w", (longer,))).loc["X", "sentence"].endswith("; original -5, the opposite sign).")
+    shorter = [factories.answering("M5", s, epochs=10 + s % 2) for s in range(6)] + found[6:]
+    assert judge(shorter, Claim("X", "w", (longer,))).loc["X", "sentence"].endswith("; original -5).")
