@@ -76,7 +76,7 @@ help:
 	@echo 'make test          check lint, format, types and imports; run tests    $(TAKES_test)'
 	@echo 'make quick         the same without slow tests, in a minute or two     $(TAKES_quick)'
 	@echo 'make test-lowest   run the tests with the oldest supported packages    $(TAKES_test-lowest)'
-	@echo 'make test-all      run the optional tests: PyTorch, grad-cam, MLflow, S3 $(TAKES_test-all)'
+	@echo 'make test-all      run the optional tests: grad-cam, quantus, MLflow, S3 $(TAKES_test-all)'
 	@echo 'make soak          kill local runs 500 times, cluster runs 60 times    $(TAKES_soak)'
 	@echo 'make bench         compare speed with plain Keras and PyTorch, 15 min  $(TAKES_bench)'
 	@echo 'make docs          build the API documentation in site/'
@@ -138,12 +138,12 @@ test-lowest: $(READY)
 
 # The tests that need packages which nothing else needs. The second line fails if one is missing, so that none is skipped.
 # TORCH=cpu takes PyTorch from its own index, without 3 GB of CUDA; TORCH is uv's --torch-backend.
-OPTIONAL := test_methods_against_grad_cam.py test_mlflow.py test_storage.py test_backends.py
+OPTIONAL := test_against_grad_cam.py test_against_quantus.py test_mlflow.py test_storage.py test_backends.py
 test-all: $(READY)
 	$(PY) -m uv venv --quiet --clear --python $(PY) $(VENV)-all
 	$(PY) -m uv pip install --quiet --python $(VENV)-all $(if $(TORCH),--torch-backend $(TORCH)) \
 	-e '.[dev,cluster,dashboard,notebooks,optional-tests]'
-	$(VENV)-all/bin/python -c 'import torch, torchvision, pytorch_grad_cam, mlflow, moto.server, pyarrow, ray, jax'
+	$(VENV)-all/bin/python -c 'import torch, torchvision, pytorch_grad_cam, quantus, mlflow, moto.server, pyarrow, ray, jax'
 	$(VENV)-all/bin/python -m pytest $(wildcard $(addprefix tests/*/,$(OPTIONAL)))
 
 soak: $(READY)

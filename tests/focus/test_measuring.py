@@ -7,7 +7,7 @@ from pathlib import Path
 import factories
 import numpy as np
 import pytest
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from kerascifar.common.errors import UserError
 from kerascifar.focus import measures, measuring, methods
@@ -28,7 +28,7 @@ def known():
 def on_cells(found):
     """The planted model's cells are pixels: means of 4×4, then linear between their centres."""
     at = np.meshgrid(*[(np.arange(32) - 1.5) / 4] * 2, indexing="ij")
-    blocks = found.reshape(30, 8, 4, 8, 4).mean(axis=(2, 4))
+    blocks = found.reshape(-1, 8, 4, 8, 4).mean(axis=(2, 4))
     return np.array([ndimage.map_coordinates(b, at, order=1, mode="nearest") for b in blocks])
 
 
@@ -79,6 +79,37 @@ def test_every_measure_is_that_of_focus_on_maps_of_one_grid(measured):
     assert one["gradcam/background"] == 1.0  # the patch stays
     assert "random/likeness" not in found and np.isfinite(found["saliency/likeness"][LABELS == 1]).all()
     assert found["mosaic_right"].shape == (30,)
+
+
+@pytest.mark.filterwarnings("ignore:An input array is constant")  # an empty map: NaN
+def test_sanity_checks_are_of_other_weights_and_of_noise(measured):
+    """Fails if a map, the noise's radius or the average over noisy copies is another. Only the first part has noise."""
+    images, labels = pictures()[:16], LABELS[:16]
+    trained, fresh = known(), measuring._with_random_weights(known())
+
+    def shown(network, pictures=images, labels=labels):
+        return on_cells(methods.evidence(network, pictures, labels, method="saliency"))
+
+    def copies(network, radius):
+        return np.array([shown(network, measures.noisy(images, radius, seed)) for seed in range(4)])
+
+    def ranked(a, b):
+        return [stats.spearmanr(x.ravel(), y.ravel()).statistic for x, y in zip(a, b, strict=True)]
+
+    maps = shown(trained)
+    length = np.sqrt((maps**2).sum(axis=(1, 2)))
+    length[length == 0] = np.nan  # an empty map
+    change = np.sqrt(((copies(trained, 0.02) - maps) ** 2).sum(axis=(2, 3)))
+    expected = {
+        "likeness": ranked(maps, shown(fresh)),
+        "smooth_likeness": ranked(copies(trained, 0.2).mean(axis=0), copies(fresh, 0.2).mean(axis=0)),
+        "sensitivity": change.max(axis=0) / length,
+    }
+    found = measurements.read(measured)
+    for name, values in expected.items():
+        assert np.ptp(np.nan_to_num(values)) > 0.01, name
+        np.testing.assert_allclose(found[f"saliency/{name}"][:16], values, atol=2e-3, err_msg=name)
+    assert np.isnan(found["saliency/sensitivity"][16:]).all()
 
 
 def test_nothing_is_measured_twice_and_more_is_added(measured, monkeypatch, tmp_path):

@@ -1,4 +1,4 @@
-"""Grad-CAM and ROAD agree with the grad-cam package (PyTorch) on the same weights; `make test-all` runs it."""
+"""Grad-CAM and measures agree with the grad-cam package (PyTorch) on the same weights; `make test-all` runs it."""
 
 import pytest
 
@@ -15,6 +15,8 @@ from kerascifar.focus import measures, methods
 from kerascifar.training import models
 
 LABELS = np.arange(12) % 10
+SHOWN = np.random.default_rng(2).random((12, 32, 32)).astype("float32")
+SHOWN /= SHOWN.max(axis=(1, 2), keepdims=True)  # the package takes the maps as they are
 
 
 def images():
@@ -84,21 +86,67 @@ def test_grad_cam_is_theirs(network, twin):
     np.testing.assert_allclose(theirs, methods._stretched(methods.evidence(network, images(), LABELS)), atol=1e-4)
 
 
-@pytest.mark.filterwarnings("ignore:__array_wrap__ must accept context:DeprecationWarning")  # within that package
-def test_road_is_theirs(network, twin):
-    """But for the noise that both add; fails if an order, a share or the weights are others."""
-    from pytorch_grad_cam.metrics.road import ROADCombined
+@pytest.fixture
+def predict(network):
+    return lambda pictures: network.predict(pictures, verbose=0)
+
+
+@pytest.fixture
+def explain(network):
+    return lambda pictures: methods.on_image(network, methods.evidence(network, pictures, LABELS))
+
+
+@pytest.fixture
+def without_noise(monkeypatch):
+    """ROAD without the noise that the package and we add to filled-in pixels."""
+    monkeypatch.setattr(measures, "NOISE", 0)
+    monkeypatch.setattr(torch, "randn_like", torch.zeros_like)
+
+
+def score(metric, twin, **given):
+    """What a metric of the package finds for `SHOWN`, of the label's probability."""
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputSoftmaxTarget
 
-    shown = np.random.default_rng(2).random((12, 32, 32)).astype("float32")
     targets = [ClassifierOutputSoftmaxTarget(int(label)) for label in LABELS]
-    x = torch.tensor(images().transpose(0, 3, 1, 2))
-    torch.manual_seed(0)  # of their noise, which makes up to 0.01 in all
-    theirs = ROADCombined(percentiles=[20, 40, 60, 80])(x, shown, targets, twin)
+    return metric(torch.tensor(images().transpose(0, 3, 1, 2)), SHOWN, targets, twin, **given)
 
-    def predict(pictures):
-        return network.predict(pictures, verbose=0)
 
-    ours = measures.road(predict, images(), LABELS, shown)
-    assert np.ptp(ours) > 0.1 and np.corrcoef(ours, theirs)[0, 1] > 0.99
-    np.testing.assert_allclose(ours, theirs, atol=0.01)
+@pytest.mark.filterwarnings("ignore:__array_wrap__ must accept context:DeprecationWarning")  # within that package
+def test_road_is_theirs(predict, twin, without_noise):
+    """Fails if an order, a share or the weights are others."""
+    from pytorch_grad_cam.metrics.road import ROADCombined
+
+    theirs = score(ROADCombined(percentiles=[20, 40, 60, 80]), twin)
+    assert np.ptp(theirs) > 0.1
+    np.testing.assert_allclose(measures.road(predict, images(), LABELS, SHOWN), theirs, atol=1e-4)
+
+
+def test_drop_and_increase_are_theirs(predict, twin):
+    """Their drop is a difference of probabilities, ours a share of the whole image's."""
+    from pytorch_grad_cam.metrics.cam_mult_image import DropInConfidence, IncreaseInConfidence
+
+    drop, increase, _ = measures.drop_increase_gain(predict, images(), LABELS, SHOWN)
+    whole = measures.probability(predict, images(), LABELS)
+    assert 0 < increase.sum() < 12 and np.ptp(drop) > 0.1
+    np.testing.assert_allclose(drop * whole, score(DropInConfidence(), twin), atol=1e-4)
+    np.testing.assert_array_equal(increase, score(IncreaseInConfidence(), twin))
+
+
+@pytest.mark.filterwarnings("ignore:__array_wrap__ must accept context:DeprecationWarning")
+def test_arcc_and_its_parts_are_theirs(predict, explain, twin, without_noise):
+    """But for an empty map, whose coherency is 0.5 there and NaN here."""
+    from pytorch_grad_cam.metrics import arcc
+
+    def explain_tensor(input_tensor, targets):
+        return explain(input_tensor.numpy().transpose(0, 2, 3, 1))
+
+    complexity = measures.complexity(SHOWN)
+    np.testing.assert_allclose(complexity, arcc.Complexity()(SHOWN), atol=1e-6)
+    coherency = np.nan_to_num(measures.coherency(SHOWN, explain(measures.masked(images(), SHOWN))), nan=0.5)
+    theirs = score(arcc.Coherency(), twin, base_method=explain_tensor)
+    assert np.ptp(theirs) > 0.01
+    np.testing.assert_allclose(coherency, theirs, atol=1e-4)
+    together = measures.arcc(coherency, complexity, measures.road(predict, images(), LABELS, SHOWN))
+    theirs = score(arcc.ARCC(explain_tensor), twin)
+    assert (theirs > 0.1).any() and (theirs < 1e-6).any()
+    np.testing.assert_allclose(together, theirs, atol=1e-4)
