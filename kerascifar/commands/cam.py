@@ -232,6 +232,6 @@ def _choose(
     what = f"--seed {seed}" if of_row else f"--row {row}"
     known = {f"{r.seed}" for r in of_row} or {r.name for r in trained}
     raise UserError(
-        f"{what}: no trained model was found.\n{errors.suggest(row or '', known)}\n"
+        f"{what}: no run with saved weights was found.\n{errors.suggest(row or '', known)}\n"
         f"To train another: `make experiment1 ROWS={row or 'M6'} SEEDS={seed or 0}`.\nNothing was written."
     )

@@ -71,9 +71,9 @@ def table(groups: dict[str, list[Record]]) -> "pd.DataFrame":
 
 
 def unpaired(groups: dict[str, list[Record]], compared: "pd.DataFrame") -> list[str]:
-    """For each group that shares no seed with the first, by their `table`, a sentence that says so and what to do."""
+    """For each group that cannot be compared with the first, by their `table`, a sentence that says what to do."""
     (base_name, base), *others = groups.items()
-    sentences = []
+    sentences = [] if others else [f"Name another row or run to see how it differs from {base_name}."]
     for (name, runs), pairs in zip(others, compared["pairs"].iloc[1:], strict=True):
         if math.isnan(pairs):
             mine, theirs = (", ".join(str(run.seed) for run in group) for group in (runs, base))

@@ -120,7 +120,7 @@ def test_full_runs_come_before_shortened_diverged_and_weightless_ones(stored, ch
     chosen, why = choose("M1", None)
     assert chosen.name == "M1" and "a shortened trial of 2 epochs, not a result" in why
     for row in ("M2", "M4", "M5"):
-        with pytest.raises(UserError, match=f"--row {row}: no trained model"):
+        with pytest.raises(UserError, match=f"--row {row}: no run with saved weights"):
             choose(row, None)
 
 
@@ -286,7 +286,7 @@ def test_synthetic_runs_never_mix_with_cifar(place, figures, monkeypatch, model,
         assert run(*argv) == 0
         assert figures.pop().get_suptitle().splitlines()[1].startswith("M6 · seed 0 · CIFAR-10 ·")
     assert run("--class", "cat", "--row", "Demo1") == 2
-    assert "--row Demo1: no trained model was found" in capsys.readouterr().err
+    assert "--row Demo1: no run with saved weights was found" in capsys.readouterr().err
     monkeypatch.setattr(cifar10, "load", lambda path: drawn_dataset("f" * 64))
     for argv in (["--class", "cat"], ["--image", "a.png", "--data", "shapes"]):
         assert run(*argv) == 0
@@ -311,7 +311,7 @@ def test_synthetic_runs_never_mix_with_cifar(place, figures, monkeypatch, model,
         (["--all", "--class", "cat"], "--all draws every class, but --class only one."),
         (["--image", "a.png", "--index", "1"], "--image names a photo, --index an image of CIFAR-10."),
         (["--image", "nowhere.png"], "nowhere.png: does not exist."),
-        (["--class", "cat", "--seed", "4"], "--seed 4: no trained model was found."),
+        (["--class", "cat", "--seed", "4"], "--seed 4: no run with saved weights was found."),
         (["--class", "cat", "--layer", "pool"], '--layer "pool" is not a Conv2D layer of model "tiny".'),
         (["--class", "cat", "--out", "a.jpeg"], "a.jpeg: cannot write a picture with the suffix .jpeg."),
         (["--class", "cat", "--out", "runs"], "--out runs is a folder."),

@@ -52,6 +52,8 @@ def test_rows_without_a_common_seed_have_no_difference(runs):
     assert told.startswith("No difference is shown for B: its seeds (1) are not among those of A (0, 0).")
     both = compare.find(["A", "B"], runs)
     assert compare.unpaired(both, compare.table(both)) == []
+    alone = compare.find(["A"], runs)
+    assert compare.unpaired(alone, compare.table(alone)) == ["Name another row or run to see how it differs from A."]
 
 
 def test_a_folder_names_one_run_and_two_seeds_make_a_pair(runs):
