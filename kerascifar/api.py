@@ -105,6 +105,11 @@ def _begun_anew(callbacks: "list[keras.callbacks.Callback]") -> Callbacks:
     return begun
 
 
+def _check_dataset(dataset: Dataset) -> None:
+    if not isinstance(dataset, Dataset):
+        raise UserError(f"dataset is a {type(dataset).__name__}.\nExpected the result of load().")
+
+
 @_apart()
 def train(
     model: "str | keras.Model | Callable[[], keras.Model]",
@@ -147,6 +152,13 @@ def train(
         raise UserError(f'row is {row!r}.\nExpected a Row, such as Row("Mine", "my_model", epochs=5).')
     if isinstance(seeds, numbers.Number):
         raise UserError(f"seeds is the number {seeds}.\nExpected whole numbers in a list, such as [0, 1, 2].")
+    _check_dataset(dataset)
+    if not isinstance(model, str | keras.Model) and not callable(model):
+        raise UserError(
+            f"model is {model!r}.\nExpected a Keras model, a function that builds one, or a builder's name."
+        )
+    if not (seeds := list(seeds)):
+        raise UserError("seeds is empty.\nExpected at least one whole number, such as [0].")
     callbacks = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks)
     own_model = not isinstance(model, str)
     if isinstance(model, keras.Model):
@@ -169,7 +181,7 @@ def train(
         dataset,
         Path(runs),
         console or Console(),
-        ["your program"],
+        [],
         build=builder,
         callbacks=_begun_anew(callbacks),
         ornaments=ornaments.left_out,
@@ -178,8 +190,16 @@ def train(
 
 
 @_apart()
-def evaluate(model: keras.Sequential, dataset: Dataset) -> Evaluation:
-    """Loss, accuracy and logits on the 10,000 validation images. Only `train` reads the test images, once per run."""
+def evaluate(model: keras.Model, dataset: Dataset) -> Evaluation:
+    """Loss, accuracy and logits on the 10,000 validation images. Only `train` reads the test images, once per run.
+
+    Raises:
+        UserError: the model does not take 32×32 RGB images, or does not return ten logits.
+    """
+    _check_dataset(dataset)
+    if not isinstance(model, keras.Model):
+        raise UserError(f"model is {model!r}.\nExpected a Keras model, such as keras.models.load_model(path).")
+    gate.check_form(model)
     return _validation(model, dataset, cifar10.split(dataset.labels)[1])
 
 

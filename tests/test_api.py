@@ -15,7 +15,8 @@ from rich.console import Console
 
 from kerascifar import api
 from kerascifar.findings import compare
-from kerascifar.runs import environment, publish, records
+from kerascifar.runs import environment, experiment, publish, records
+from kerascifar.training import rows
 
 ROW = api.Row("Mine", "mine", epochs=2, batch_size=100)
 NAMED = "dd97f823"  # the end of the folder's name of model1 trained as ROW says, seed 0, since the first version
@@ -295,10 +296,27 @@ def test_a_named_model_and_mistakes(dataset, tmp_path):
         api.train(mine, ROW, dataset, 3, tmp_path, Console(quiet=True))
     with pytest.raises(api.UserError, match=r"row is \{'name': 'M'\}.\nExpected a Row"):
         api.train(mine, {"name": "M"}, dataset, [0], tmp_path, Console(quiet=True))
+    with pytest.raises(api.UserError, match=r"seeds is empty.\nExpected at least one"):
+        api.train(mine, ROW, dataset, [], tmp_path, Console(quiet=True))
+    with pytest.raises(api.UserError, match=r"model is 5.\nExpected a Keras model, a function"):
+        api.train(5, ROW, dataset, [0], tmp_path, Console(quiet=True))
+    with pytest.raises(api.UserError, match=r"dataset is a NoneType.\nExpected the result of load"):
+        api.train(mine, ROW, None, [0], tmp_path, Console(quiet=True))
     flat = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
     with pytest.raises(api.UserError, match="Nothing was trained"):
         api.train(flat, ROW, dataset, [0], tmp_path, Console(quiet=True))
     assert not list(tmp_path.glob("own-*"))
+    with pytest.raises(api.UserError, match="32"):
+        api.evaluate(flat, dataset)
+    with pytest.raises(api.UserError, match="model is 'model1'.\nExpected a Keras model"):
+        api.evaluate("model1", dataset)
+
+
+def test_the_time_left_counts_the_epochs_before_an_interruption():
+    """Four epochs were trained before; the fifth of six took 2 s."""
+    run = rows.Run("own", rows.Row("Mine", "model1", epochs=6), 0)
+    clock = experiment.Clock({run.id: 1.0}, [run])
+    assert clock.left(run, [2.0], epoch=5, wait=0) == (2.0, 2.0)
 
 
 def test_maps_are_there_too(dataset):

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from kerascifar.commands import options
+from kerascifar.common.errors import UserError
 from kerascifar.common.load_keras import load_keras
 from kerascifar.common.terminal import Console
 from kerascifar.images import cifar10
@@ -33,6 +34,11 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     spread = selection.find(theirs.name, arguments.runs, published_only=True)
     print(selection.described([theirs]), flush=True)
     dataset = cifar10.load(arguments.data)
+    if theirs.dataset != theirs.dataset | dataset.fingerprint:
+        raise UserError(
+            f"{theirs.label} was trained on other images than {dataset.name} in {dataset.source}.\n"
+            "Name the images that it was trained on (--data)."
+        )
     run = Run(theirs.experiment, theirs.row, theirs.seed)
     trained = experiment.train([run], dataset, arguments.runs / "verify", Console(), command)
     if not trained:  # another process is training it

@@ -83,7 +83,7 @@ def chosen_layer(model: "keras.Sequential", layer: str | None = None) -> str:
     if layer not in names:
         known = layer in [other.name for other in model.layers]
         what = "is not a Conv2D layer" if known else "is not a layer"
-        raise UserError(f'--layer "{layer}" {what} of model "{model.name}".\n{errors.suggest(layer, names)}')
+        raise UserError(f'layer "{layer}" {what} of model "{model.name}".\n{errors.suggest(layer, names)}')
     return layer
 
 
@@ -101,6 +101,7 @@ def focus_maps(
         float32 (n, 32, 32), 0..1, each map stretched to its own range: compare places within one image, never two
         images. All zero if there is no evidence for the class, or the same evidence everywhere.
     """
+    images, labels = np.asarray(images), np.asarray(labels)
     # Stretched before as well: a map that is constant on the layer's grid becomes a patch once it is on the image.
     grids = _stretched(evidence(model, images, labels, layer, method, against))
     return _stretched(on_image(model, grids, layer, method))
@@ -271,29 +272,40 @@ def cells(model: "keras.Sequential", layer: str, axis: int = 0) -> tuple[float, 
     axis: 0 for rows, 1 for columns.
 
     Model4's last convolution has cells at 5.5, 9.5 … 25.5: with "valid" padding, none lie at the image's edges. The
-    grid is traced through convolutions and pooling. If another layer changes it, it is taken to cover the image evenly.
+    grid is traced through convolutions and pooling; where branches meet, their cells may lie beside each other, and the
+    mean is taken. If another layer changes the grid, or branches have different ones, it is taken to cover the image
+    evenly.
     """
     import keras
 
     sliding = keras.layers.Conv2D | keras.layers.MaxPooling2D | keras.layers.AveragePooling2D
-    start, pitch, size = 0.0, 1, 32
+    last = id(model.inputs[0])
+    places: dict[int, tuple[float, float] | None] = {last: (0.0, 1.0)}  # of the cells of each tensor
     for step in model.layers:
-        shape = step.output.shape
-        grid = shape[1 + axis] if len(shape) == 4 else size
-        if isinstance(step, sliding):
+        if isinstance(step, keras.layers.InputLayer):
+            continue
+        before = step.input if isinstance(step.input, list) else [step.input]
+        # A Sequential model that was loaded has called its layers twice: their first tensors are not connected.
+        tensors = [last] if isinstance(model, keras.Sequential) else [id(tensor) for tensor in before]
+        known = [place for tensor in tensors if (place := places.get(tensor))]
+        place = (float(np.mean([start for start, _ in known])), known[0][1]) if known else None
+        if len(known) < len(tensors) or len({pitch for _, pitch in known}) > 1:
+            place = None
+        size, grid = (shape[1 + axis] if len(shape) == 4 else 0 for shape in (before[0].shape, step.output.shape))
+        if place and isinstance(step, sliding):
             kernel = (step.kernel_size if isinstance(step, keras.layers.Conv2D) else step.pool_size)[axis]
             kernel = (kernel - 1) * getattr(step, "dilation_rate", (1, 1))[axis] + 1
             stride = step.strides[axis]
             padded = max((grid - 1) * stride + kernel - size, 0) // 2 if step.padding == "same" else 0
-            start += ((kernel - 1) / 2 - padded) * pitch
-            pitch *= stride
+            place = (place[0] + ((kernel - 1) / 2 - padded) * place[1], place[1] * stride)
         elif grid != size:
-            grid = model.get_layer(layer).output.shape[1 + axis]
-            return (32 / grid - 1) / 2, 32 / grid
-        size = grid
+            place = None
+        last = id(step.output)
+        places[last] = place
         if step.name == layer:
             break
-    return start, float(pitch)
+    grid = model.get_layer(layer).output.shape[1 + axis]
+    return places.get(id(model.get_layer(layer).output)) or ((32 / grid - 1) / 2, 32 / grid)
 
 
 def placed(grids: np.ndarray, rows: tuple[float, float], columns: tuple[float, float]) -> np.ndarray:
@@ -328,20 +340,23 @@ def _stretched(maps: np.ndarray) -> np.ndarray:
 
 def _check_images(images: np.ndarray) -> None:
     if images.ndim != 4 or images.shape[1:] != (32, 32, 3):
-        raise ValueError(f"images: expected shape (n, 32, 32, 3), got {images.shape}")
+        raise UserError(f"images have shape {images.shape}.\nExpected (n, 32, 32, 3); of one image, images[None].")
     if images.dtype != np.float32:
-        raise ValueError(f"images: expected float32 scaled to 0..1, got {images.dtype}")
+        raise UserError(f"images are {images.dtype}.\nExpected float32 in 0..1: images.astype('float32') / 255.")
     if images.size and not (images.min() >= 0 and images.max() <= 1):  # written so that NaN fails too
-        raise ValueError(f"images: expected pixels in 0..1, got {images.min()} … {images.max()}")
+        raise UserError(f"images have pixels in {images.min()} … {images.max()}.\nExpected 0..1: divide by 255.")
 
 
 def _check_labels(labels: np.ndarray, count: int) -> None:
     if labels.shape != (count,):
-        raise ValueError(f"labels: expected one for each of {count} images, shape ({count},), got {labels.shape}")
+        raise UserError(
+            f"labels have shape {labels.shape}.\nExpected one class for each of {count} images, ({count},); of one-hot "
+            "labels, labels.argmax(axis=1)."
+        )
     if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"labels: expected integers, got {labels.dtype}")
+        raise UserError(f"labels are {labels.dtype}.\nExpected whole numbers, such as labels.astype('int64').")
     if labels.size and not (labels.min() >= 0 and labels.max() <= 9):
-        raise ValueError(f"labels: expected 0..9, got {labels.min()} … {labels.max()}")
+        raise UserError(f"labels are {labels.min()} … {labels.max()}.\nExpected classes from 0 to 9.")
 
 
 def not_finite(model: "keras.Sequential") -> str:

@@ -57,7 +57,7 @@ def train(
         dataset: the verified images.
         folder: of all runs; created if missing.
         console: shows progress.
-        command: continues the training after an interruption.
+        command: continues the training after an interruption; empty if a program calls this.
         deterministic: see `device.prepare`.
         build: makes a row's model, new each time, from its name and options.
         callbacks: makes a run's Keras callbacks. They must not affect training, unless `program` contains them.
@@ -104,7 +104,8 @@ def train(
         _try_out([(run, parts) for run, _, parts in examined if run in waiting], work, ornaments)
         elsewhere = (execute or here)(work)
     except KeyboardInterrupt:
-        text = f"Stopped. Every finished epoch is kept; to go on, repeat the command:\n  {shlex.join(command)}"
+        how = f"repeat the command:\n  {shlex.join(command)}" if command else "run your program again."
+        text = f"Stopped. Every finished epoch is kept; to go on, {how}"
         raise KeyboardInterrupt(text) from None
     if elsewhere:
         say(f"Skipped, as another process is training them: {', '.join(elsewhere)}.")
@@ -216,13 +217,19 @@ class Clock:
         """Multiply-adds per training image until the guessed end: how long a run takes compared with others."""
         return self.guess[run.id] * self.costs[run.id]
 
-    def left(self, run: Run, seconds: Sequence[float], wait: int) -> tuple[float, float]:
-        """Seconds left for this run and for all; wait: epochs since the best one."""
+    def left(self, run: Run, seconds: Sequence[float], epoch: int, wait: int) -> tuple[float, float]:
+        """Seconds left for this run and for all.
+
+        Args:
+            seconds: of the epochs since the run was started or resumed.
+            epoch: the number of the last one, from 1.
+            wait: epochs since the best one.
+        """
         steady = seconds[1:] or seconds  # the first epoch includes the compilation
         per_epoch = sum(steady) / len(steady)
         rate = per_epoch / self.costs[run.id]  # seconds per epoch and multiply-add
-        least = min(run.row.patience - wait, run.row.epochs - len(seconds))
-        epochs = max(self.guess[run.id] - len(seconds), least, 0)
+        least = min(run.row.patience - wait, run.row.epochs - epoch)
+        epochs = max(self.guess[run.id] - epoch, least, 0)
         others = sum(self.expected(other) * rate for other in self.waiting if other is not run)
         return epochs * per_epoch, epochs * per_epoch + others
 
@@ -247,7 +254,7 @@ class _Progress:
 
     def epoch(self, values: dict[str, float], epoch: int, seconds: float, wait: int) -> None:
         self.seconds.append(seconds)
-        run_left, all_left = self.clock.left(self.run, self.seconds, wait)
+        run_left, all_left = self.clock.left(self.run, self.seconds, epoch, wait)
         left = f"left about {terminal.duration(run_left)}"
         if self.clock.total > 1:
             left += f" for the run, {terminal.duration(all_left)} for everything"

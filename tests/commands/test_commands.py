@@ -452,6 +452,7 @@ def test_adding_a_model_is_one_function_and_adding_a_row_one_block(tmp_path, sha
         (["models", "modell4"], 'Did you mean "model4"'),
         (["runs", "M66"], 'Did you mean "M6"'),
         (["compare", "M6-seed99"], '"M6-seed99" is neither'),
+        (["verify", "M3"], "was trained on other images than synthetic shapes"),
         (["publish", "nowhere"], "holds no record.json"),
         (["data", "--data", "nowhere"], "nowhere"),
     ],

@@ -133,20 +133,25 @@ def test_a_level_map_is_zero():
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda x, y: (x[:5], y), r"labels: expected one for each of 5 images, shape \(5,\), got \(6,\)"),
-        (lambda x, y: (x[0], y), r"images: expected shape \(n, 32, 32, 3\), got \(32, 32, 3\)"),
-        (lambda x, y: (x[:, :16], y), r"images: expected shape \(n, 32, 32, 3\), got \(6, 16, 32, 3\)"),
-        (lambda x, y: (np.uint8(x), y), "images: expected float32 scaled to 0..1, got uint8"),
-        (lambda x, y: (x * 2, y), r"images: expected pixels in 0..1, got \S+ … 1\.\d+"),
-        (lambda x, y: (x - 0.5, y), r"images: expected pixels in 0..1, got -0\.\d+ …"),
-        (lambda x, y: (x * np.float32("nan"), y), "images: expected pixels in 0..1, got nan"),
-        (lambda x, y: (x, y + 5), r"labels: expected 0\.\.9, got 5 … 10"),
-        (lambda x, y: (x, y - 1), r"labels: expected 0\.\.9, got -1 … 4"),
-        (lambda x, y: (x, y / 1.0), "labels: expected integers, got float64"),
+        (lambda x, y: (x[:5], y), r"labels have shape \(6,\)\.\nExpected one class for each of 5 images"),
+        (
+            lambda x, y: (x[0], y),
+            r"images have shape \(32, 32, 3\)\.\nExpected \(n, 32, 32, 3\); of one image, images\[None\]",
+        ),
+        (lambda x, y: (x[:, :16], y), r"images have shape \(6, 16, 32, 3\)"),
+        (lambda x, y: ([1, 2], y), r"images have shape \(2,\)"),
+        (lambda x, y: (x, np.eye(10)[y]), r"labels.argmax"),
+        (lambda x, y: (np.uint8(x), y), "images are uint8"),
+        (lambda x, y: (x * 2, y), r"images have pixels in \S+ … 1\.\d+\.\nExpected 0..1: divide by 255"),
+        (lambda x, y: (x - 0.5, y), r"images have pixels in -0\.\d+ …"),
+        (lambda x, y: (x * np.float32("nan"), y), "images have pixels in nan"),
+        (lambda x, y: (x, y + 5), r"labels are 5 … 10\.\nExpected classes from 0 to 9"),
+        (lambda x, y: (x, y - 1), "labels are -1 … 4"),
+        (lambda x, y: (x, y / 1.0), "labels are float64"),
     ],
 )
 def test_wrong_arrays_are_named(model, images, change, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         methods.focus_maps(model, *change(images, np.arange(6)))
 
 
@@ -174,7 +179,7 @@ def test_a_model_without_convolution_or_of_another_shape_is_refused(images):
 @pytest.mark.parametrize(
     "layer, message",
     [
-        ("pool", '--layer "pool" is not a Conv2D layer of model "tiny".\nExpected one of: first, second.'),
+        ("pool", 'layer "pool" is not a Conv2D layer of model "tiny".\nExpected one of: first, second.'),
         ("secnd", '"secnd" is not a layer of model "tiny".\nExpected one of: first, second. Did you mean "second"?'),
     ],
 )
@@ -347,6 +352,23 @@ def test_cells_of_other_layers_cover_the_image_evenly():
         [keras.Input((32, 32, 3)), layers.Resizing(16, 16), layers.Conv2D(2, 3, padding="same", name="c")]
     )
     assert methods.cells(network, "c") == (0.5, 2)
+
+
+@pytest.mark.parametrize("strides", [(2, 2), (2, 1)])
+def test_cells_of_branches_lie_where_both_have_theirs(strides):
+    """Fails if the layers of a branch are taken for a chain: the pitch would double, and maps end up at the edge."""
+    import keras
+
+    layers = keras.layers
+    images = keras.Input((32, 32, 3))
+    wide = layers.Conv2D(2, 3, strides=strides[0], padding="same")(images)
+    narrow = layers.AveragePooling2D(2, strides=2)(layers.Conv2D(2, 1, strides=strides[1])(images))
+    narrow = narrow if strides[1] == 1 else layers.UpSampling2D(2)(narrow)
+    last = layers.Conv2D(2, 3, padding="same", name="last")(layers.Add()([wide, narrow]))
+    network = keras.Model(images, layers.Dense(10)(layers.GlobalAveragePooling2D()(last)))
+    # 3 × 3, padded only below: pixels 0 to 2, so 1; means of pixels 0 and 1: 0.5. Unknown grids cover the image evenly.
+    for same in (network, keras.models.clone_model(network)):
+        assert methods.cells(same, "last") == ((0.75, 2) if strides[1] == 1 else (0.5, 2))
 
 
 def test_maps_are_placed_on_the_pixels_of_their_cells():
