@@ -187,7 +187,7 @@ def differing(row: Row, base: Row) -> str:
         "augment": "augmented" if row.augment else "not augmented",
     }
     chosen = [text for key, text in words.items() if row is base or getattr(row, key) != getattr(base, key)]
-    for key in ("model_options", "optimizer_options", "augmentation", "monitor", "patience", "precision"):
+    for key in ("model_options", "optimizer_options", "augmentation", "schedule", "monitor", "patience", "precision"):
         value, like = getattr(row, key), getattr(base, key)
         if key == "model_options" and row.model != base.model:
             continue
