@@ -17,7 +17,7 @@ from factories import ROOT
 from kerascifar.__main__ import main
 from kerascifar.findings import claims
 from kerascifar.runs import records
-from kerascifar.training import models
+from kerascifar.training import models, rows
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
@@ -106,6 +106,15 @@ def test_the_row_is_trained_and_compared(compared, folder):
     assert row.model_options == trained(folder, "M1").row.model_options
     assert re.search(r"^ M1 .*\n( .*\n)* M9 +lr 0\.0005 .* shortened", compared, re.M)
     assert "M1, M9 (yours, a shortened trial)" in compared
+
+
+def test_the_row_with_every_option_is_read(tmp_path):
+    """Fails if an option in the text is not one, or is not explained where the text says."""
+    path = tmp_path / "mine.toml"
+    path.write_text(blocks("A row", "toml")[1].replace("[[row]]", '[[row]]\nmodel = "model4"'), encoding="utf-8")
+    (row,) = rows.read(path).rows
+    for key in ("weight_decay", "ema_momentum", "warmup", "crop", "mixup"):
+        assert key in rows.Row.__doc__ and any(key in table for table in vars(row).values() if isinstance(table, dict))
 
 
 def test_the_model_is_listed_and_trained(folder, monkeypatch):

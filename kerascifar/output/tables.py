@@ -187,13 +187,16 @@ def differing(row: Row, base: Row) -> str:
         "augment": "augmented" if row.augment else "not augmented",
     }
     chosen = [text for key, text in words.items() if row is base or getattr(row, key) != getattr(base, key)]
-    for key in ("model_options", "optimizer_options", "augmentation", "monitor", "patience", "precision"):
+    keys = ("model_options", "optimizer_options", "augmentation", "schedule", "monitor", "patience", "precision")
+    for key in (*keys, *["epochs"] * bool(row.schedule)):  # the schedule's length; otherwise only a limit
         value, like = getattr(row, key), getattr(base, key)
         if key == "model_options" and row.model != base.model:
             continue
         options = value if isinstance(value, Mapping) else {key: value}
         others = like if isinstance(like, Mapping) else {key: like}
         chosen += [f"{k.replace('_', ' ')} {v}" for k, v in options.items() if others.get(k) != v]
+        if key != "optimizer_options" or row.optimizer == base.optimizer:
+            chosen += [f"no {k.replace('_', ' ')}" for k in others if k not in options]
     return ", ".join(chosen) or "nothing"
 
 

@@ -177,7 +177,8 @@ def _try_out(waiting: Sequence[tuple[Run, frozenset[str]]], work: Work, ornament
     rehearsed: list[tuple[Any, frozenset[str]]] = []
     for run, parts in sorted(waiting, key=lambda pair: -len(pair[1])):
         row, lines = run.row, []
-        how = row.precision, row.optimizer, json.dumps(row.optimizer_options, sort_keys=True)
+        options = row.optimizer_options, row.schedule, row.mixes
+        how = row.precision, row.optimizer, json.dumps(options, sort_keys=True)
         known = [other for other, of_other in rehearsed if parts <= of_other]
         with gate.refused(row):
             if (row.model, row.precision, parts) not in checked:

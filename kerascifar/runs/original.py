@@ -8,7 +8,7 @@ from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.runs.records import Record
 from kerascifar.training.rows import Row
 
-OPTIMIZERS = {"adam": "Adam", "rmsprop": "RMSp", "sgd": "SGD"}  # the original's names
+OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSp", "sgd": "SGD"}  # the original's names, and AdamW
 
 
 @cache

@@ -185,7 +185,8 @@ def write(
     files.write_text(folder / HISTORY, table.getvalue())
     files.write(folder / PREDICTIONS, lambda path: np.savez_compressed(path, **predictions))  # type: ignore[arg-type]
     files.write(folder / MODEL, network.save)
-    content = _finite({key: value for key, value in dataclasses.asdict(record).items() if key != "folder"})
+    content = dataclasses.asdict(record) | {"row": record.row.table()}
+    content = {key: _finite(value) for key, value in content.items() if key != "folder"}
     content["sha256"] = _checksum(content)
     files.write_text(folder / RECORD, json.dumps(content, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
 

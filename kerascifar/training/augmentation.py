@@ -1,8 +1,9 @@
-"""Rotation and mirroring: Keras's `ImageDataGenerator`, applied to whole batches.
+"""Rotation and mirroring: Keras's `ImageDataGenerator`, applied to whole batches; cropping and mixup.
 
-The arguments, random draws and geometry are Keras's. Keras transforms one image at a time; this module computes the
-source of each output pixel for the whole batch, then looks up the pixels with OpenCV or, on a GPU, with Keras
-operations.
+The arguments, random draws and geometry are Keras's, except for `crop` and `mixup`: Keras's layers for these draw
+numbers that depend on all earlier batches, so that a run could not be resumed exactly. Keras transforms one image at a
+time; this module computes the source of each output pixel for the whole batch, then looks up the pixels with OpenCV or,
+on a GPU, with Keras operations.
 """
 
 import functools
@@ -19,7 +20,8 @@ from kerascifar.training.rows import AUGMENTATION, FILL_MODES
 
 STACKED = 8  # images per OpenCV call
 
-Parameters = dict[str, np.ndarray]  # the keys of ImageDataGenerator.get_random_transform, with one value per image
+# The keys of ImageDataGenerator.get_random_transform, and perhaps "mixup", with one value per image.
+Parameters = dict[str, np.ndarray]
 
 
 class BatchAugmenter(ImageDataGenerator):
@@ -27,11 +29,13 @@ class BatchAugmenter(ImageDataGenerator):
 
     Args:
         on_gpu: look up pixels with Keras operations, on Keras's device. On a CPU, OpenCV is several times faster.
+        crop: the largest shift, in whole pixels.
+        mixup: both parameters of the Beta distribution, or 0.
     Raises:
         ValueError: an unsupported argument (e.g. `brightness_range`) or fill mode.
     """
 
-    def __init__(self, on_gpu: bool = False, **arguments: Any) -> None:
+    def __init__(self, on_gpu: bool = False, crop: int = 0, mixup: float = 0, **arguments: Any) -> None:
         if unknown := sorted(set(arguments) - set(AUGMENTATION)):
             raise ValueError(f"BatchAugmenter does not apply {', '.join(unknown)}.")
         super().__init__(**arguments)
@@ -41,12 +45,13 @@ class BatchAugmenter(ImageDataGenerator):
             raise ValueError(f"interpolation_order {self.interpolation_order!r} is not 0 or 1.")
         if np.ndim(self.width_shift_range) or np.ndim(self.height_shift_range):
             raise ValueError("BatchAugmenter takes one number for a shift, not a list of choices.")
-        self.on_gpu = on_gpu
+        self.on_gpu, self.crop, self.mixup = on_gpu, crop, mixup
 
     def draw(self, count: int, shape: tuple[int, int, int], seed: np.random.SeedSequence) -> Parameters:
         """Draws parameters for all images at once, bit-identical to `count` calls of `get_random_transform(shape)`.
 
-        Depends only on `seed`. Keras draws from NumPy's global generator; this method does not touch it.
+        Depends only on `seed`. Keras draws from NumPy's global generator; this method does not touch it. What `crop`
+        and `mixup` need is drawn afterwards, so that the rest does not depend on them.
         """
         zoomed = list(self.zoom_range) != [1, 1]
         # The range of each parameter, or None if it is not drawn. Keras's order decides which random number each gets.
@@ -61,7 +66,8 @@ class BatchAugmenter(ImageDataGenerator):
             "flip_vertical": (0, 1),
         }
         drawn = [name for name, end in ends.items() if end is not None]
-        numbers = np.random.RandomState(seed.generate_state(8)).random_sample((count, len(drawn)))
+        random = np.random.RandomState(seed.generate_state(8))
+        numbers = random.random_sample((count, len(drawn)))
         parameters = {name: np.full(count, float(name in ("zx", "zy"))) for name in ends}
         for name, column in zip(drawn, numbers.T, strict=True):
             low, high = ends[name] or (0, 1)
@@ -71,6 +77,11 @@ class BatchAugmenter(ImageDataGenerator):
                 parameters[name] = parameters[name] * size
         for name, wanted in (("flip_horizontal", self.horizontal_flip), ("flip_vertical", self.vertical_flip)):
             parameters[name] = (parameters[name] < 0.5) & wanted
+        if self.crop:
+            for name in ("tx", "ty"):
+                parameters[name] = parameters[name] + random.randint(-self.crop, self.crop + 1, count)
+        if self.mixup:
+            parameters["mixup"] = random.beta(self.mixup, self.mixup, count)
         return parameters
 
     def apply_transforms(self, images: np.ndarray, parameters: Parameters) -> Any:
@@ -108,6 +119,25 @@ class BatchAugmenter(ImageDataGenerator):
         if outside is not None:
             result[outside] = self.cval
         return result
+
+    def mix(self, images: Any, labels: np.ndarray, parameters: Parameters) -> tuple[Any, np.ndarray]:
+        """Blends each image with the one before it, which is random, as the batch is in random order.
+
+        Source: Zhang et al., "mixup", arXiv:1710.09412, eq. 1, with a share for each image, as in Keras's `MixUp`.
+
+        Args:
+            images: from `apply_transforms`.
+            labels: float32 (n, classes), one-hot.
+            parameters: from `draw`; "mixup" is the share that an image keeps.
+        Returns:
+            Images and labels, as blended.
+        """
+        other = (1 - parameters["mixup"]).astype("float32")
+        shares, roll = other[:, None, None, None], np.roll
+        if self.on_gpu:
+            shares, roll = keras.ops.convert_to_tensor(shares), keras.ops.roll
+        labels = labels + other[:, None] * (np.roll(labels, 1, axis=0) - labels)
+        return images + shares * (roll(images, 1, axis=0) - images), labels
 
 
 def _fetched(images: np.ndarray, y: np.ndarray, x: np.ndarray) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 from kerascifar.images import cifar10
 from kerascifar.training.augmentation import BatchAugmenter
+from kerascifar.training.models import CLASSES
 
 # Each use of randomness draws from its own stream of the run's seed.
 ORDER, AUGMENTATION, DROPOUT = range(3)
@@ -30,6 +31,7 @@ class Batches(keras.utils.PyDataset):
         seed: a run's seed, which shuffles each epoch differently. None, for validation: no shuffling or augmentation.
         augmentation: arguments of ImageDataGenerator, or None.
         on_gpu: transform the images on the GPU.
+        one_hot: labels are float32 (n, 10), as mixup needs them, instead of int32 (n,).
 
     Set `epoch` before each epoch.
     """
@@ -43,9 +45,11 @@ class Batches(keras.utils.PyDataset):
         seed: int | None = None,
         augmentation: Mapping[str, Any] | None = None,
         on_gpu: bool = False,
+        one_hot: bool = False,
     ) -> None:
         super().__init__()
-        self.images, self.labels, self.indices, self.batch_size, self.seed = images, labels, indices, batch_size, seed
+        self.images, self.indices, self.batch_size, self.seed = images, indices, batch_size, seed
+        self.labels = np.eye(CLASSES, dtype="float32")[labels] if one_hot else labels.astype("int32")
         self.augmenter = BatchAugmenter(on_gpu, **augmentation) if augmentation is not None else None
         self.epoch = 0
 
@@ -64,12 +68,13 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, number: int) -> tuple[Any, np.ndarray]:
         chosen = self._order[number * self.batch_size : (number + 1) * self.batch_size]
-        images, labels = cifar10.scale(self.images[chosen]), self.labels[chosen].astype("int32")
+        images, labels = cifar10.scale(self.images[chosen]), self.labels[chosen]
         if self.augmenter is None or self.seed is None:
             return images, labels
         stream = random_stream(self.seed, AUGMENTATION, self.epoch, number)
         parameters = self.augmenter.draw(len(images), images.shape[1:], stream)
-        return self.augmenter.apply_transforms(images, parameters), labels
+        transformed = self.augmenter.apply_transforms(images, parameters)
+        return self.augmenter.mix(transformed, labels, parameters) if self.augmenter.mixup else (transformed, labels)
 
     def feed(self) -> Any:
         """The input for `fit`: a `tf.data.Dataset` on TensorFlow, this object on other backends.
@@ -81,8 +86,8 @@ class Batches(keras.utils.PyDataset):
             return self
         import tensorflow as tf
 
-        height, width, channels = self.images.shape[1:]
-        signature = (tf.TensorSpec((None, height, width, channels), "float32"), tf.TensorSpec((None,), "int32"))
+        labels = tf.TensorSpec((None, *self.labels.shape[1:]), self.labels.dtype)
+        signature = (tf.TensorSpec((None, *self.images.shape[1:]), "float32"), labels)
         dataset = tf.data.Dataset.from_generator(
             lambda: map(self.__getitem__, range(len(self))), output_signature=signature
         )

@@ -26,8 +26,8 @@ class Checkpoint:
     Attributes:
         history: for each metric, one value per finished epoch.
         seconds: duration of each finished epoch.
-        weights: the model's weights, in Keras's order.
-        optimizer: the optimizer's variables, in Keras's order.
+        weights: the model's weights, in Keras's order; if the optimizer averages them, the averages.
+        optimizer: the optimizer's variables, in Keras's order; in place of averages, the weights that are trained.
         best_weights: the weights that EarlyStopping would restore.
         environments: the distinct environments of the epochs so far, in order.
         callbacks: for each of the caller's callbacks, the attributes that are numbers, or lists or tables of these.

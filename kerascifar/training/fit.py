@@ -23,7 +23,12 @@ from kerascifar.training.batches import DROPOUT, Batches, random_stream
 from kerascifar.training.rows import Row
 
 VALIDATION_BATCH = 500  # divides 10,000, so that no smaller last batch needs a second graph
-OPTIMIZERS = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}
+OPTIMIZERS = {
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": keras.optimizers.SGD,
+}
 
 UNPENALISED = "crossentropy"  # name of the metric that is the loss without penalties
 LOSSES = ("loss", "val_loss", "penalised_loss", "val_penalised_loss")
@@ -93,19 +98,42 @@ def fresh(row: Row, seed: int, build: Callable[..., keras.Sequential], free_memo
         keras.config.set_dtype_policy(before)
 
 
-def compiled(network: keras.Sequential, row: Row, eager: bool = False) -> keras.Sequential:
-    """Compiles `network` with the row's optimizer, loss and metrics, and returns it."""
+def compiled(network: keras.Sequential, row: Row, steps: int = 1, eager: bool = False) -> keras.Sequential:
+    """Compiles `network` with the row's optimizer, loss and metrics, and returns it.
+
+    Args:
+        steps: of the whole training, over which the learning rate follows the row's schedule.
+    """
     metrics: list[Any] = ["accuracy"]
     network(np.zeros((1, *network.input_shape[1:]), "float32"), training=False)
+    crossentropy = "CategoricalCrossentropy" if row.mixes else "SparseCategoricalCrossentropy"
     if network.losses:  # Keras adds these penalties to its loss: the loss without them becomes a metric
-        metrics.append(keras.metrics.SparseCategoricalCrossentropy(from_logits=True, name=UNPENALISED))
+        metrics.append(getattr(keras.metrics, crossentropy)(from_logits=True, name=UNPENALISED))
+    averaging = {"use_ema": True} if _averages(row) else {}
+    optimizer = OPTIMIZERS[row.optimizer](_learning_rate(row, steps), **row.optimizer_options, **averaging)
+    if optimizer.weight_decay is not None:
+        optimizer.exclude_from_weight_decay([v for v in network.trainable_variables if "kernel" not in v.name])
     network.compile(
-        optimizer=OPTIMIZERS[row.optimizer](row.learning_rate, **row.optimizer_options),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        optimizer=optimizer,
+        loss=getattr(keras.losses, crossentropy)(from_logits=True),
         metrics=metrics,
         run_eagerly=eager,
     )
     return network
+
+
+def _averages(row: Row) -> bool:
+    """Whether the optimizer averages the weights."""
+    return "ema_momentum" in row.optimizer_options
+
+
+def _learning_rate(row: Row, steps: int) -> "float | keras.optimizers.schedules.LearningRateSchedule":
+    if not row.schedule:
+        return row.learning_rate
+    warmup, end = round(row.schedule.get("warmup", 0) * steps), row.schedule.get("end", 0.0)
+    first, target = (0.0, row.learning_rate) if warmup else (row.learning_rate, None)
+    decay = keras.optimizers.schedules.CosineDecay
+    return decay(first, max(steps - warmup, 1), alpha=end, warmup_target=target, warmup_steps=warmup)
 
 
 def _losses_apart(logs: Mapping[str, Any]) -> dict[str, float]:
@@ -272,11 +300,11 @@ def train(
     Returns:
         The model with the weights of the kept epoch, and its history.
     """
-    compiled(network, row, eager=trial and keras.backend.backend() != "jax")
+    on_gpu, augmentation = not device.prepare().is_cpu, row.augmentation if row.augment else None
+    batches = Batches(images, labels, split[0], row.batch_size, seed, augmentation, on_gpu, row.mixes)
+    validation = Batches(images, labels, split[1], VALIDATION_BATCH, one_hot=row.mixes)
+    compiled(network, row, row.epochs * len(batches), eager=trial and keras.backend.backend() != "jax")
     network.optimizer.build(network.trainable_variables)
-    on_gpu = not device.prepare().is_cpu
-    batches = Batches(images, labels, split[0], row.batch_size, seed, row.augmentation if row.augment else None, on_gpu)
-    validation = Batches(images, labels, split[1], VALIDATION_BATCH)
     stopping = keras.callbacks.EarlyStopping(
         monitor=row.monitor,
         mode="min" if row.monitor == "val_loss" else "max",  # explicit: Keras's "auto" needs built metrics
@@ -289,9 +317,11 @@ def train(
         _set(network.weights, start.weights)
         _set(network.optimizer.variables, start.optimizer)
         say(f"resuming after epoch {start.epoch}.")
-        if others := [key for key, value in environment.items() if start.environments[-1].get(key) != value]:
-            say(f"started in a different environment ({', '.join(others)}); results may differ. The record lists both.")
-    keep = _Keep(stopping, callbacks, folder, start, environment, tell)
+        if other := [key for key, value in environment.items() if start.environments[-1].get(key) != value]:
+            say(f"started in a different environment ({', '.join(other)}); results may differ. The record lists both.")
+    # First, so that all others see the averages. Whether these are in the model is part of its state.
+    others = [*[keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] * _averages(row), *callbacks]
+    keep = _Keep(stopping, others, folder, start, environment, tell)
     over = start is not None and (_replay(stopping, start) or start.epoch >= row.epochs)
     if over:
         network.set_weights(stopping.best_weights)
@@ -304,7 +334,7 @@ def train(
                 validation_data=validation.feed(),
                 initial_epoch=start.epoch if start else 0,
                 epochs=row.epochs,
-                callbacks=[_EpochStart(batches, seed), *callbacks, stopping, keep],
+                callbacks=[_EpochStart(batches, seed), *others, stopping, keep],
                 shuffle=False,  # Batches has its own order
                 verbose=0,
             )

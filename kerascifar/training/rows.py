@@ -39,15 +39,24 @@ def _numbers(expected: str, low: float, below: float = math.inf, at_most: float 
 
 
 _FLAG = _Range("true or false", lambda value: isinstance(value, bool))
-_DECAY, _EPSILON = _numbers("at least 0 and less than 1", 0, below=1), _numbers("a non-negative number", 0)
+_DECAY, _AMOUNT = _numbers("at least 0 and less than 1", 0, below=1), _numbers("a non-negative number", 0)
+_ANY = {"weight_decay": _AMOUNT, "global_clipnorm": _AMOUNT, "ema_momentum": _DECAY}
+_ADAM = {"beta_1": _DECAY, "beta_2": _DECAY, "epsilon": _AMOUNT, "amsgrad": _FLAG} | _ANY
 # The optimizer options that a row may set besides the learning rate: arguments of the Keras classes.
 OPTIMIZERS: dict[str, dict[str, _Range]] = {
-    "adam": {"beta_1": _DECAY, "beta_2": _DECAY, "epsilon": _EPSILON, "amsgrad": _FLAG},
-    "rmsprop": {"rho": _DECAY, "momentum": _DECAY, "epsilon": _EPSILON, "centered": _FLAG},
-    "sgd": {"momentum": _DECAY, "nesterov": _FLAG},
+    "adam": _ADAM,
+    "adamw": _ADAM,
+    "rmsprop": {"rho": _DECAY, "momentum": _DECAY, "epsilon": _AMOUNT, "centered": _FLAG} | _ANY,
+    "sgd": {"momentum": _DECAY, "nesterov": _FLAG} | _ANY,
 }
 _SHARE, _DEGREES = _numbers("a share, from 0 up to 1", 0, below=1), _numbers("degrees, from 0 to 180", 0, at_most=180)
-# The arguments of ImageDataGenerator that kerascifar.training.augmentation applies to whole batches.
+# How the learning rate changes with the steps: Keras's CosineDecay.
+SCHEDULE: dict[str, _Range] = {
+    "decay": _Range('"cosine"', lambda value: value == "cosine"),
+    "warmup": _SHARE,  # of all steps; the learning rate rises from 0
+    "end": _numbers("a share, from 0 to 1", 0, at_most=1),  # of the learning rate, reached at the last step
+}
+# What kerascifar.training.augmentation applies to whole batches: arguments of ImageDataGenerator, then two more.
 AUGMENTATION: dict[str, _Range] = {
     "rotation_range": _DEGREES,  # drawn from -x .. x
     "width_shift_range": _SHARE,  # of the width
@@ -61,6 +70,10 @@ AUGMENTATION: dict[str, _Range] = {
     "cval": _numbers("a pixel value, from 0 to 1", 0, at_most=1),
     "interpolation_order": _Range(
         "0 (nearest pixel, torchvision's default) or 1 (linear)", lambda value: type(value) is int and value in (0, 1)
+    ),
+    "crop": _Range("a whole number of pixels, from 0 to 31", lambda value: type(value) is int and 0 <= value <= 31),
+    "mixup": _Range(
+        "0 or a number from 0.01 to 100", lambda value: _is_number(value) and (value == 0 or 0.01 <= value <= 100), True
     ),
 }
 # Text that may appear in tables, pictures and pages: without markup, formulas or control characters.
@@ -76,13 +89,23 @@ class Row:
         name: letters, digits and `_`; appears in tables and folder names.
         model: name of a builder in `kerascifar.training.models`.
         model_options: the builder's own keyword arguments, e.g. `{dropout = 0.3}`.
-        augment: whether to rotate and mirror training images (the original's "aug").
-        augmentation: arguments of Keras's `ImageDataGenerator`, used if `augment` is true.
+        augment: whether to change training images at random (the original's "aug": rotate and mirror).
+        augmentation: used if `augment` is true: arguments of Keras's `ImageDataGenerator`, and two of our own. `crop`
+            shifts by a random whole number of pixels of at most this many along each axis; with `fill_mode =
+            "constant"`, this equals padding with zeros and cropping. `mixup` blends each image and its label with
+            another of the batch, by a share from Beta(mixup, mixup) (arXiv:1710.09412). Its training accuracy counts
+            the label with the larger share.
         loss: "crossentropy", on logits (the original's "ce").
-        optimizer: "adam", "rmsprop" or "sgd".
-        optimizer_options: arguments of the Keras optimizer besides its learning rate.
+        optimizer: "adam", "adamw", "rmsprop" or "sgd".
+        optimizer_options: arguments of the Keras optimizer besides its learning rate. `weight_decay` (0.004 for
+            "adamw", none otherwise) acts only on the kernels of layers, not on biases and normalisation.
+            `ema_momentum`, e.g. 0.999, averages the weights over the steps (Keras's `use_ema`): validation,
+            EarlyStopping and the result use the averages, the training figures and the next step do not.
+            BatchNormalization's moving statistics are not averaged again.
         batch_size: images per training step.
-        learning_rate: constant, greater than 0.
+        learning_rate: greater than 0. Constant, or the highest one of a schedule.
+        schedule: empty, or e.g. `{decay = "cosine", warmup = 0.05, end = 0.01}`: the learning rate rises linearly from
+            0 in the first 5 % of all steps of `epochs`, then falls along half a cosine to 1 % of itself.
         epochs: maximum number of epochs.
         monitor: the value that EarlyStopping watches: "val_loss" or "val_accuracy".
         patience: number of epochs without improvement after which training stops.
@@ -99,6 +122,7 @@ class Row:
     optimizer_options: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int = 512
     learning_rate: float = 0.001
+    schedule: Mapping[str, Any] = field(default_factory=dict)
     epochs: int = 500
     monitor: str = "val_loss"
     patience: int = 10
@@ -110,12 +134,21 @@ class Row:
         for problem in _problems(self):
             raise UserError(problem)
         # 1 and 1.0 are one value, and so one identity. Keras takes only the second as a learning rate.
-        for name, kinds in {"optimizer_options": OPTIMIZERS[self.optimizer], "augmentation": AUGMENTATION}.items():
+        for name, kinds in _tables(self).items():
             floats = {key for key, kind in kinds.items() if kind.is_float}
             object.__setattr__(self, name, _with_floats(getattr(self, name), floats))
         options = {key for key, p in _model_parameters(self.model).items() if "float" in str(p.annotation)}
         object.__setattr__(self, "model_options", _with_floats(self.model_options, options))
         object.__setattr__(self, "learning_rate", float(self.learning_rate))
+
+    @property
+    def mixes(self) -> bool:
+        """Whether mixup blends the images, so that labels are shares of classes."""
+        return bool(self.augment and self.augmentation.get("mixup"))
+
+    def table(self) -> dict[str, Any]:
+        """The fields as a record holds them. Without an empty `schedule`, which older runs do not have in their id."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if key != "schedule" or value}
 
 
 @dataclass(frozen=True)
@@ -139,7 +172,7 @@ class Run:
     @property
     def id(self) -> str:
         """The folder's name: experiment, row, seed, and a hash of the whole configuration so that names are unique."""
-        parts = [self.experiment, dataclasses.asdict(self.row), self.seed, self.shortened, self.basis]
+        parts = [self.experiment, self.row.table(), self.seed, self.shortened, self.basis]
         text = json.dumps(parts, sort_keys=True)
         return f"{self.experiment}-{self.row.name}-seed{self.seed}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
@@ -311,18 +344,21 @@ def _problems(row: Row) -> Iterable[str]:
 
 def _option_problems(row: Row) -> Iterable[str]:
     yield from _model_problems(row)
-    for key, value in row.optimizer_options.items():
-        known = OPTIMIZERS[row.optimizer]
-        if key not in known:
-            yield f'optimizer_options: {row.optimizer} has no option "{key}". {suggest(key, known)}'
-        elif not known[key].right(value):
-            yield f"optimizer_options: {key} must be {known[key].expected}, not {value!r}."
-    for key, value in row.augmentation.items():
-        if key not in AUGMENTATION:
-            yield f'augmentation: "{key}" is not supported. {suggest(key, AUGMENTATION)}'
-        elif not AUGMENTATION[key].right(value):
-            hint = f" {suggest(str(value), FILL_MODES)}" if key == "fill_mode" else ""
-            yield f"augmentation: {key} must be {AUGMENTATION[key].expected}, not {value!r}.{hint}"
+    for name, known in _tables(row).items():
+        for key, value in getattr(row, name).items():
+            if key not in known:
+                of = f" of {row.optimizer}" if name == "optimizer_options" else ""
+                yield f'{name}: "{key}" is not an option{of}. {suggest(key, known)}'
+            elif not known[key].right(value):
+                hint = f" {suggest(str(value), FILL_MODES)}" if key == "fill_mode" else ""
+                yield f"{name}: {key} must be {known[key].expected}, not {value!r}.{hint}"
+    if row.schedule and "decay" not in row.schedule:
+        yield 'schedule: decay is missing. Expected decay = "cosine".'
+
+
+def _tables(row: Row) -> dict[str, dict[str, _Range]]:
+    """The fields with options that do not depend on the model, and the options of each."""
+    return {"optimizer_options": OPTIMIZERS[row.optimizer], "augmentation": AUGMENTATION, "schedule": SCHEDULE}
 
 
 def _model_problems(row: Row) -> Iterable[str]:

@@ -354,6 +354,25 @@ def test_what_one_model_has_shown_is_not_tried_again(dataset, tmp_path, monkeypa
     assert seen == {"check_model": ["B", "A"], "rehearse": ["B", "C"]}
 
 
+def test_rows_with_every_option_are_tried_and_trained(dataset, tmp_path, monkeypatch):
+    """Fails if a row is taken for known by its model although its loss, schedule or average is new, or if one fails."""
+    plain = Row("Plain", "model2", epochs=1, batch_size=100)
+    every = {
+        "Mixes": {"augmentation": {"crop": 4, "mixup": 0.2}},
+        "Cosine": {"schedule": {"decay": "cosine", "warmup": 0.5, "end": 0.1}},
+        "Average": {"optimizer_options": {"weight_decay": 0.01, "ema_momentum": 0.5, "global_clipnorm": 1.0}},
+        "All": {"optimizer": "adamw"},
+    }
+    every["All"] |= every["Mixes"] | every["Cosine"] | every["Average"]
+    rows = [plain, *(dataclasses.replace(plain, name=name, **changes) for name, changes in every.items())]
+    runs = [Run("x", row, 0) for row in rows]
+    seen = tried(monkeypatch)
+    experiment.train(runs, dataset, tmp_path, Console(quiet=True), [], execute=lambda work: [])
+    assert seen["rehearse"] == ["Plain", *every]
+    (record,) = experiment.train(runs[-1:], dataset, tmp_path, Console(quiet=True), [])
+    assert record.row == rows[-1] and record.epochs_trained == 1
+
+
 def test_a_model_with_another_kind_of_layer_is_tried(dataset, tmp_path, monkeypatch):
     """Fails if a layer of a user's builder counts as known because the other layers are."""
     monkeypatch.setitem(models.BUILDERS, "mine", lambda: network(Unregistered()))

@@ -51,7 +51,7 @@ def test_a_batch_equals_imagedatagenerator_image_by_image(arguments, fill_mode, 
     assert np.abs(np.asarray(augmenter.apply_transforms(images, parameters)) - expected).max() < 1e-4
 
 
-@pytest.mark.parametrize("arguments", [{}, ROW, EVERYTHING, FAR, {"width_shift_range": 3.0}])
+@pytest.mark.parametrize("arguments", [{}, ROW, EVERYTHING, FAR, {"width_shift_range": 3.0}, {**ROW, "mixup": 0.2}])
 def test_draws_are_kerass_to_the_bit(arguments):
     """Fails if a number goes to another parameter than in Keras, or is scaled otherwise."""
     augmenter = BatchAugmenter(**arguments)
@@ -59,8 +59,8 @@ def test_draws_are_kerass_to_the_bit(arguments):
     np.random.seed(np.random.SeedSequence(5).generate_state(8))
     for mine in drawn:
         keras_s = augmenter.get_random_transform((32, 32, 3))
-        assert mine == {key: keras_s[key] for key in mine}
-        assert {key for key, value in keras_s.items() if value is not None} == set(mine)
+        assert {key for key, value in keras_s.items() if value is not None} == set(mine) - {"mixup"}
+        assert mine == {key: keras_s.get(key, mine[key]) for key in mine}
 
 
 def test_draws_leave_the_global_generator_alone_and_depend_on_the_seed():
@@ -119,3 +119,38 @@ def test_a_quarter_turn_with_zeros_beyond_the_edges_moves_whole_pixels():
     corners = turned(45.0)
     assert corners[0, 0] == corners[0, 4] == corners[4, 0] == corners[4, 4] == 0  # 2·√2 from the centre, beyond 2
     assert corners[2, 2].round() == 13
+
+
+@pytest.mark.parametrize("on_gpu", [False, True])
+@pytest.mark.parametrize("order", [0, 1])
+def test_a_crop_is_one_of_the_image_padded_with_zeros(on_gpu, order):
+    """Fails if a shift is not whole, is not uniform, leaves a blank line more, or if rows and columns go together."""
+    images = np.random.default_rng(0).uniform(0.1, 1, (2000, 32, 32, 1)).astype("float32")
+    augmenter = BatchAugmenter(on_gpu, crop=4, fill_mode="constant", interpolation_order=order)
+    parameters = augmenter.draw(2000, (32, 32, 1), np.random.SeedSequence(0))
+    cropped = np.asarray(augmenter.apply_transforms(images, parameters))
+    padded = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)))
+    found = np.zeros((9, 9), int)
+    for image, whole in zip(cropped, padded, strict=True):
+        places = [(y, x) for y in range(9) for x in range(9) if abs(whole[y : y + 32, x : x + 32] - image).max() < 1e-6]
+        (place,) = places
+        found[place] += 1
+    assert found.min() >= 8 and found.max() <= 45  # 2000 / 81 = 24.7, ± 4 standard deviations
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:keras")
+def test_a_crop_of_a_rotated_image_is_a_shift_after_kerass_rotation():
+    """Fails if cropping changes the angles and mirrorings that are drawn, or happens before the rotation."""
+    images = np.random.default_rng(0).random((20, 32, 32, 3), dtype="float32")
+    plain, cropping = (BatchAugmenter(**ROW, fill_mode="constant", crop=crop) for crop in (0, 4))
+    before, after = (a.draw(20, (32, 32, 3), np.random.SeedSequence(1)) for a in (plain, cropping))
+    for key in ("theta", "flip_horizontal"):
+        assert (before[key] == after[key]).all()
+    assert {*after["tx"], *after["ty"]} == {*range(-4, 5)}
+    rotated, both = plain.apply_transforms(images, before), cropping.apply_transforms(images, after)
+    for one, whole, x, y, mirrored in zip(
+        both, rotated, *(after[key] for key in ("tx", "ty", "flip_horizontal")), strict=True
+    ):
+        x = -x if mirrored else x
+        shifted = np.roll(whole, (-int(y), -int(x)), (0, 1))[5:-5, 5:-5]  # within, where nothing is filled in
+        assert np.abs(one[5:-5, 5:-5] - shifted).max() < 1e-4

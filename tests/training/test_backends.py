@@ -10,8 +10,8 @@ import factories
 import pytest
 from factories import ROOT
 
-# BatchNormalization and Dropout hold state, as weights and seeds do. Two epochs in one go, and one by one: each process
-# as after a kill.
+# BatchNormalization and Dropout hold state, as do weights, seeds, a schedule and averages. Two epochs at once, and each
+# in a process for itself, as after a kill.
 SCRIPT = """
 import os, sys
 sys.modules["tensorflow"] = None  # importing it fails
@@ -28,7 +28,10 @@ def small():
     parts = [layers.Conv2D(4, 3, activation="relu"), layers.BatchNormalization(), layers.Dropout(0.2)]
     return keras.Sequential([keras.Input((32, 32, 3)), *parts, layers.Flatten(), layers.Dense(10, dtype="float32")])
 dataset = cifar10.load(Path(sys.argv[1]))
-row = Row("T", "small", batch_size=100, epochs=2)
+row = Row(
+    "T", "small", batch_size=100, epochs=2, optimizer="adamw", schedule={"decay": "cosine", "warmup": 0.1},
+    optimizer_options={"ema_momentum": 0.5}, augmentation={"rotation_range": 15, "crop": 4, "mixup": 0.2},
+)
 class Stop(BaseException): pass
 if sys.argv[3] == "stop":
     from kerascifar.training import fit

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kerascifar.training.batches import Batches
+from kerascifar.training.batches import ORDER, Batches, random_stream
 
 IMAGES = np.arange(20, dtype="uint8").repeat(32 * 32 * 3).reshape(20, 32, 32, 3)
 LABELS = np.arange(20) % 10
@@ -41,13 +41,14 @@ def test_pixels_are_scaled_to_one():
     assert np.asarray(Batches(white, LABELS, np.array([0]), 1)[0][0]).max() == 1.0
 
 
+@pytest.mark.parametrize("augmentation", [{"rotation_range": 15.0, "horizontal_flip": True}, {"crop": 4}])
 @pytest.mark.parametrize("change", [{"seed": 2}, {"epoch": 1}, {"number": 1}])
-def test_augmentation_depends_on_seed_epoch_and_position(change):
+def test_augmentation_depends_on_seed_epoch_and_position(change, augmentation):
     """Fails if two epochs, batches or seeds share their draws. All images are one, so only the transforms differ."""
     image = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype="uint8").repeat(8, axis=0)
 
     def batch(seed=1, epoch=0, number=0):
-        batches = Batches(image, LABELS, np.arange(8), 4, seed, {"rotation_range": 15.0, "horizontal_flip": True})
+        batches = Batches(image, LABELS, np.arange(8), 4, seed, augmentation)
         batches.epoch = epoch
         return np.asarray(batches[number][0])
 
@@ -69,3 +70,28 @@ def test_fit_is_fed_the_batches_of_the_epoch_that_is_set():
 def test_the_feed_is_not_autotuned():
     """Autotuning sleeps on when an epoch ends: a third of M6's epochs took 5 s instead of 3.6."""
     assert Batches(IMAGES, LABELS, np.arange(20), 8).feed().options().autotune.enabled is False
+
+
+def test_mixup_blends_images_and_labels_by_one_share_for_each_image():
+    """By hand: images of a plain grey, so that a pixel tells the share. Fails if labels get another share or partner.
+
+    Fails too if all images have one share, or if the shares are not Beta(0.2, 0.2)'s.
+    """
+    batches = Batches(IMAGES[:10], LABELS, np.arange(10), 10, 3, {"mixup": 0.2}, one_hot=True)
+    shares = []
+    for batches.epoch in range(200):
+        images, labels = batches[0]
+        order = np.random.default_rng(random_stream(3, ORDER, batches.epoch)).permutation(10)
+        for at, (image, label) in enumerate(zip(images, labels, strict=True)):
+            own, other = order[at], order[at - 1]
+            assert label.sum() == pytest.approx(1) and label[own] + label[other] == pytest.approx(1)
+            assert 255 * image == pytest.approx(label[own] * own + label[other] * other, abs=1e-3)
+            shares.append(label[own])
+    assert np.mean(shares) == pytest.approx(0.5, abs=0.04)  # of 2000, ± 4 standard errors
+    assert np.std(shares) == pytest.approx(0.5 / 1.4**0.5, abs=0.01)  # the variance of Beta(a, a) is 1 / (4 (2a + 1))
+
+
+def test_labels_of_a_mixing_row_are_one_hot_also_where_nothing_is_mixed():
+    batches = Batches(IMAGES, LABELS, np.array([3, 12]), 2, one_hot=True)
+    assert batches[0][1].tolist() == [[0, 0, 0, 1, *[0] * 6], [0, 0, 1, *[0] * 7]]
+    assert [y.numpy().tolist() for _, y in batches.feed()] == [batches[0][1].tolist()]

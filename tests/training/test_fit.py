@@ -153,6 +153,107 @@ def test_a_callback_goes_on_as_it_was(images, tmp_path):
     assert whole.history["learning_rate"] == pytest.approx([1e-6] * 3 + [5e-7] * 2 + [2.5e-7])
 
 
+class Rate(keras.callbacks.Callback):
+    """Adds the next step's learning rate to each epoch's values."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["rate"] = float(self.model.optimizer.learning_rate)
+
+
+@pytest.mark.slow
+def test_a_schedule_an_average_and_mixup_go_on_after_a_stop(images, tmp_path):
+    """Fails if the learning rate, the averages or the trained weights beside them begin anew, or mixup draws otherwise.
+
+    The rates by hand, a fifth of the way after each epoch: the end of the warm-up, then half a cosine in four parts.
+    """
+    row = dataclasses.replace(
+        ROW,
+        optimizer="adamw",
+        optimizer_options={"weight_decay": 0.1, "ema_momentum": 0.9},
+        schedule={"decay": "cosine", "warmup": 0.2, "end": 0.1},
+        augmentation={"rotation_range": 15, "crop": 4, "mixup": 0.2},
+    )
+    whole = fit.train(tiny(), row, 7, *images, tmp_path / "whole", callbacks=[Rate()])
+    falling = [0.01 * (0.1 + 0.9 * (1 + math.cos(math.pi * part / 4)) / 2) for part in range(5)]
+    assert whole.history["rate"] == pytest.approx(falling)
+    for epochs in (1, 2, 4):
+        with pytest.raises(Killed):
+            fit.train(tiny(), row, 7, *images, tmp_path / "parts", callbacks=[Rate()], tell=killed_after(epochs))
+    parts = fit.train(tiny(), row, 7, *images, tmp_path / "parts", callbacks=[Rate()])
+    assert parts.history == whole.history and parts.epoch_kept == whole.epoch_kept
+    for a, b in zip(parts.model.get_weights(), whole.model.get_weights(), strict=True):
+        assert (a == b).all()
+
+
+def linear():
+    return keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
+
+
+class Steps(keras.callbacks.Callback):
+    """Keeps the kernel after each step."""
+
+    def on_train_begin(self, logs=None):
+        self.kernels = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.kernels.append(np.array(self.model.layers[-1].kernel))
+
+
+@pytest.mark.parametrize("rate, stop", [(0.001, "epoch limit"), (1.0, "early stopping")])
+def test_what_is_kept_is_the_average_over_the_steps(images, tmp_path, rate, stop):
+    """By hand. Fails if the last weights are kept or judged, or if training goes on with the averages."""
+    from kerascifar.training import evaluate
+
+    row = dataclasses.replace(ROW, batch_size=100, augment=False, optimizer="sgd", learning_rate=rate, patience=1)
+    averaging = dataclasses.replace(row, optimizer_options={"ema_momentum": 0.7})
+    network = linear()
+    start, steps, plain = network.get_weights(), Steps(), Steps()
+    trained = fit.train(network, averaging, 0, *images, tmp_path / "average", callbacks=[steps])
+    average, kept = steps.kernels[0], 4 * trained.epoch_kept  # steps
+    for kernel in steps.kernels[1:kept]:
+        average = 0.7 * average + 0.3 * kernel
+    assert trained.stop == stop and len(steps.kernels) == 4 * len(trained.seconds)
+    assert np.allclose(trained.model.layers[-1].kernel, average, rtol=1e-4, atol=1e-6)
+    assert not np.allclose(average, steps.kernels[kept - 1], rtol=1e-4, atol=1e-6)
+    logits = evaluate.predict(trained.model, images[0][images[2][1]])
+    loss = evaluate.judge(logits, images[1][images[2][1]]).loss
+    assert loss == pytest.approx(trained.history["val_loss"][trained.epoch_kept - 1], rel=1e-4)
+    network = linear()
+    network.set_weights(start)
+    fit.train(network, dataclasses.replace(row, epochs=2), 0, *images, tmp_path / "plain", callbacks=[plain])
+    assert np.allclose(steps.kernels[:8], plain.kernels[:8], rtol=1e-4, atol=1e-6)  # two epochs
+
+
+@pytest.mark.parametrize("optimizer, options, decay", [("adamw", {}, 0.004), ("sgd", {"weight_decay": 0.1}, 0.1)])
+def test_weight_decay_acts_on_kernels_only(optimizer, options, decay):
+    """By hand: without gradients, a kernel shrinks by decay times learning rate, and nothing else changes."""
+    layers = keras.layers
+    parts = [layers.DepthwiseConv2D(3), layers.BatchNormalization(), layers.PReLU(shared_axes=[1, 2]), layers.Flatten()]
+    network = keras.Sequential([keras.Input((4, 4, 3)), layers.Conv2D(3, 1), *parts, layers.Dense(2)])
+    fit.compiled(network, Row("D", "model1", optimizer=optimizer, optimizer_options=options, learning_rate=0.5))
+    network.optimizer.build(network.trainable_variables)
+    network.set_weights([np.ones(w.shape, "float32") for w in network.weights])
+    network.optimizer.apply([np.zeros(w.shape, "float32") for w in network.trainable_variables])
+    found = {w.path.partition("/")[2]: float(np.mean(w)) for w in network.trainable_variables}
+    assert len(found) == 9 and sum("kernel" in name for name in found) == 3
+    for name, value in found.items():
+        assert value == pytest.approx(1 - 0.5 * decay if "kernel" in name else 1, abs=1e-6)
+
+
+def test_a_schedule_by_hand():
+    """Ten steps: two of warm-up, eight of half a cosine, from 0.5 to a tenth of it. Also where there is only one."""
+    row = Row("S", "model1", learning_rate=0.5, schedule={"decay": "cosine", "warmup": 0.2, "end": 0.1})
+    optimizer = fit.compiled(linear(), row, steps=10).optimizer
+    found = []
+    for step in (0, 1, 2, 4, 6, 10, 11):
+        optimizer.iterations.assign(step)
+        found.append(float(optimizer.learning_rate))
+    quarter = 0.5 * (0.1 + 0.9 * (1 + math.cos(math.pi / 4)) / 2)
+    assert found == pytest.approx([0, 0.25, 0.5, quarter, 0.275, 0.05, 0.05])
+    without = dataclasses.replace(row, schedule={"decay": "cosine"})
+    assert float(fit.compiled(linear(), without, steps=1).optimizer.learning_rate) == 0.5
+
+
 class Remarks(keras.callbacks.Callback):
     """Adds a value of its own to every second epoch."""
 
