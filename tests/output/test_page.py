@@ -159,7 +159,7 @@ def test_links_stay_in_the_page_and_lead_somewhere(written):
 
 
 def test_the_page_says_that_a_second_study_is_in_progress_while_published_claims_wait(runs, tmp_path):
-    sentence = 'a first study’s; <a href="#second-study">a second is in progress</a>'
+    sentence = 'from the first study; <a href="#second-study">the second is in progress</a>'
     assert sentence in page.write([], runs, None, tmp_path).read_text(encoding="utf-8")
     assert sentence not in page.write(runs, [], None, tmp_path).read_text(encoding="utf-8")
 
@@ -171,7 +171,7 @@ def test_a_terms_meaning_is_plain_text_without_what_it_does_not_mean():
 
 def test_without_images_the_page_says_how_to_get_the_gallery(runs, tmp_path):
     text = page.write(runs, [], None, tmp_path).read_text(encoding="utf-8")
-    assert "your own runs leave" in text  # the verdicts
+    assert "judged by your own runs" in text  # the verdicts
     assert "make report DATA=DIR" in text and 'id="gallery"' not in text
 
 
