@@ -194,13 +194,15 @@ def evaluate(model: keras.Model, dataset: Dataset) -> Evaluation:
     """Loss, accuracy and logits on the 10,000 validation images. Only `train` reads the test images, once per run.
 
     Raises:
-        UserError: the model does not take 32×32 RGB images, or does not return ten logits.
+        UserError: the model does not take 32×32 RGB images, or its outputs are not ten logits.
     """
     _check_dataset(dataset)
     if not isinstance(model, keras.Model):
         raise UserError(f"model is {model!r}.\nExpected a Keras model, such as keras.models.load_model(path).")
     gate.check_form(model)
-    return _validation(model, dataset, cifar10.split(dataset.labels)[1])
+    found = _validation(model, dataset, cifar10.split(dataset.labels)[1])
+    methods.check_logits(found.logits)
+    return found
 
 
 focus_maps = _apart()(methods.focus_maps)

@@ -308,6 +308,14 @@ def test_a_named_model_and_mistakes(dataset, tmp_path):
     assert not list(tmp_path.glob("own-*"))
     with pytest.raises(api.UserError, match="32"):
         api.evaluate(flat, dataset)
+    inner = mine()
+    softmax = keras.Model(inner.inputs[0], keras.layers.Softmax()(inner.outputs[0]))
+    for use in (
+        lambda: api.evaluate(softmax, dataset),
+        lambda: api.focus_maps(softmax, np.zeros((2, 32, 32, 3), "float32"), [0, 1]),
+    ):
+        with pytest.raises(api.UserError, match="outputs are probabilities.*\nExpected logits"):
+            use()
     with pytest.raises(api.UserError, match="model is 'model1'.\nExpected a Keras model"):
         api.evaluate("model1", dataset)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BATCH = 250  # images at a time: limits the memory for activations and gradients
 SMOOTH = 20  # noisy copies of each image for SmoothGrad, with tf-keras-vis's noise of 0.2
+FEW = 8  # images whose outputs show whether these are logits
 METHODS = {
     "gradcam": "Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391)",
     "gradcam++": "Grad-CAM++ (Chattopadhay et al. 2018, arXiv:1710.11063)",
@@ -142,9 +143,9 @@ def evidence(
         float32 (n, rows, columns), not negative: the layer's grid, or the image's for methods of pixels. All zero if
         the method finds no evidence or cannot be computed.
     Raises:
-        UserError: the model has no `Conv2D`, none called `layer`, or unexpected shapes; its output is not finite; the
-            method is not known, or does not take a layer.
-        ValueError: `images` and `labels` differ in length, have a wrong shape or type, or a value is out of range.
+        UserError: the model has no `Conv2D`, none called `layer`, or unexpected shapes; its output is not finite, or
+            is probabilities; the method is not known, or does not take a layer; `images` and `labels` differ in length,
+            have a wrong shape or type, or a value is out of range.
     """
     models.check_shapes(model)
     _check_images(images)
@@ -160,6 +161,7 @@ def evidence(
 
     clone = keras.models.clone_model(model, clone_function=_in_float32)
     clone.set_weights(model.get_weights())
+    check_logits(logits(clone, images[:FEW]))
     if method == "contrast":
         against = _strongest_other(clone, images, labels) if against is None else against
     explain = _explainer(clone, name, method)
@@ -357,6 +359,15 @@ def _check_labels(labels: np.ndarray, count: int) -> None:
         raise UserError(f"labels are {labels.dtype}.\nExpected whole numbers, such as labels.astype('int64').")
     if labels.size and not (labels.min() >= 0 and labels.max() <= 9):
         raise UserError(f"labels are {labels.min()} … {labels.max()}.\nExpected classes from 0 to 9.")
+
+
+def check_logits(outputs: np.ndarray) -> None:
+    """Raises a `UserError` if a model's outputs (n, 10) are probabilities, as after softmax."""
+    if (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=0.001):
+        raise UserError(
+            "the model's outputs are probabilities: each image's add up to 1.\nExpected logits, from which "
+            "the loss and the focus maps are computed: leave out the last activation."
+        )
 
 
 def not_finite(model: "keras.Sequential") -> str:
