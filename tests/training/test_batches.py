@@ -87,6 +87,7 @@ def test_mixup_blends_images_and_labels_by_one_share_for_each_image():
             assert label.sum() == pytest.approx(1) and label[own] + label[other] == pytest.approx(1)
             assert 255 * image == pytest.approx(label[own] * own + label[other] * other, abs=1e-3)
             shares.append(label[own])
+        assert len({round(float(share), 3) for share in shares[-10:]}) > 1
     assert np.mean(shares) == pytest.approx(0.5, abs=0.04)  # of 2000, ± 4 standard errors
     assert np.std(shares) == pytest.approx(0.5 / 1.4**0.5, abs=0.01)  # the variance of Beta(a, a) is 1 / (4 (2a + 1))
 
@@ -94,4 +95,5 @@ def test_mixup_blends_images_and_labels_by_one_share_for_each_image():
 def test_labels_of_a_mixing_row_are_one_hot_also_where_nothing_is_mixed():
     batches = Batches(IMAGES, LABELS, np.array([3, 12]), 2, one_hot=True)
     assert batches[0][1].tolist() == [[0, 0, 0, 1, *[0] * 6], [0, 0, 1, *[0] * 7]]
-    assert [y.numpy().tolist() for _, y in batches.feed()] == [batches[0][1].tolist()]
+    ((_, fed),) = batches.feed()
+    assert fed.dtype == "float32" and fed.numpy().tolist() == batches[0][1].tolist()
