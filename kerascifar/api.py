@@ -153,7 +153,7 @@ def train(
     if isinstance(seeds, numbers.Number):
         raise UserError(f"seeds is the number {seeds}.\nExpected whole numbers in a list, such as [0, 1, 2].")
     _check_dataset(dataset)
-    if not isinstance(model, str | keras.Model) and not callable(model):
+    if not isinstance(model, str) and not callable(model):
         raise UserError(
             f"model is {model!r}.\nExpected a Keras model, a function that builds one, or a builder's name."
         )

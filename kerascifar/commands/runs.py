@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from kerascifar.commands import options
 from kerascifar.common import errors, terminal
-from kerascifar.common.errors import UserError
 from kerascifar.runs import records, selection
 from kerascifar.runs.records import Record
 
@@ -37,13 +36,13 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.output import tables
 
     found = [run for pool in selection.pools(arguments.runs, arguments.published) for run in pool]
+    names = [run.name for run in found]
     for row in arguments.rows:
-        if row not in {run.name for run in found}:
-            raise UserError(f'There is no run of row "{row}".\n{errors.suggest(row, [run.name for run in found])}')
-    found = [run for run in found if not arguments.rows or run.name in arguments.rows]
+        if row not in names:
+            raise errors.UserError(f'There is no run of row "{row}".\n{errors.suggest(row, names)}')
+    found = [run for run in found if run.name in (arguments.rows or names)]
     whole = arguments.wide or arguments.json
-    everything = whole or arguments.rows
-    shown = found if everything else [run for run in found if run.experiment != records.CHOICES]
+    shown = found if whole or arguments.rows else [run for run in found if run.experiment != records.CHOICES]
     table = _each(found) if whole else _by_row(shown)
     if arguments.json:
         print(options.as_json(table))

@@ -101,10 +101,14 @@ def focus_maps(
     Returns:
         float32 (n, 32, 32), 0..1, each map stretched to its own range: compare places within one image, never two
         images. All zero if there is no evidence for the class, or the same evidence everywhere.
+    Raises:
+        UserError: see `evidence`; or the model's outputs are probabilities.
     """
     images, labels = np.asarray(images), np.asarray(labels)
     # Stretched before as well: a map that is constant on the layer's grid becomes a patch once it is on the image.
     grids = _stretched(evidence(model, images, labels, layer, method, against))
+    if len(images):
+        check_logits(logits(model, images[:FEW]))
     return _stretched(on_image(model, grids, layer, method))
 
 
@@ -143,9 +147,9 @@ def evidence(
         float32 (n, rows, columns), not negative: the layer's grid, or the image's for methods of pixels. All zero if
         the method finds no evidence or cannot be computed.
     Raises:
-        UserError: the model has no `Conv2D`, none called `layer`, or unexpected shapes; its output is not finite, or
-            is probabilities; the method is not known, or does not take a layer; `images` and `labels` differ in length,
-            have a wrong shape or type, or a value is out of range.
+        UserError: the model has no `Conv2D`, none called `layer`, or unexpected shapes; its output is not finite; the
+            method is not known, or does not take a layer; `images` and `labels` differ in length, have a wrong shape or
+            type, or a value is out of range.
     """
     models.check_shapes(model)
     _check_images(images)
@@ -161,7 +165,6 @@ def evidence(
 
     clone = keras.models.clone_model(model, clone_function=_in_float32)
     clone.set_weights(model.get_weights())
-    check_logits(logits(clone, images[:FEW]))
     if method == "contrast":
         against = _strongest_other(clone, images, labels) if against is None else against
     explain = _explainer(clone, name, method)
@@ -364,10 +367,7 @@ def _check_labels(labels: np.ndarray, count: int) -> None:
 def check_logits(outputs: np.ndarray) -> None:
     """Raises a `UserError` if a model's outputs (n, 10) are probabilities, as after softmax."""
     if (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=0.001):
-        raise UserError(
-            "the model's outputs are probabilities: each image's add up to 1.\nExpected logits, from which "
-            "the loss and the focus maps are computed: leave out the last activation."
-        )
+        raise UserError(f"the model's outputs are probabilities: each image's add up to 1.\n{models.EXPECTED_LOGITS}")
 
 
 def not_finite(model: "keras.Sequential") -> str:

@@ -18,7 +18,7 @@ from kerascifar.common import files
 from kerascifar.common.paths import CHECKOUT
 from kerascifar.common.terminal import listed
 from kerascifar.findings import agreement, analyses, claims, metrics, sensitivity, statistics
-from kerascifar.findings.faithfulness import FAITHFUL, compared_with_spot
+from kerascifar.findings.faithfulness import FAITHFUL
 from kerascifar.findings.metrics import METRICS
 from kerascifar.focus import methods
 from kerascifar.images import cifar10
@@ -287,16 +287,7 @@ def _faithful(found: Mapping[str, analyses.Result], drawn: _Charts) -> dict[str,
         for line in compared.table[compared.table["measure"].str.startswith(f"{measure} ")].to_dict("records"):
             of_rows.append(f"{line['best'] or 'no map'} for {line['row']}")
         figures.append((figure, f"{IN_WORDS[measure]} Clearly the best: {listed(of_rows)}."))
-    sentences = []
-    for line in result.table.groupby("row", sort=False).first().reset_index().to_dict("records"):
-        better, worse = (
-            listed(measures).replace("road", "ROAD") or "no measure" for measures in compared_with_spot(line)
-        )
-        sentences.append(
-            f"{line['row']}’s {line['map']} maps are more faithful than a spot in the middle of the image by {better}, "
-            f"and less faithful by {worse}."
-        )
-    parts: dict[str, Any] = {"figures": figures, "conclusion": " ".join(sentences), "note": result.text}
+    parts: dict[str, Any] = {"figures": figures, "conclusion": result.summary, "note": result.note}
     if agreeing:
         figure = drawn.add("measures-agree", agreeing.title, charts.rank_correlations(agreeing.table))
         parts["agreeing"] = (figure, agreeing.summary)

@@ -222,6 +222,5 @@ def _check_logits(network: keras.Model, images: np.ndarray) -> None:
     if (np.abs(evaluate.predict(network, images)) <= 1).all():
         raise UserError(
             f'the outputs of model "{network.name}" lie between -1 and 1 with any weights, as after softmax, sigmoid '
-            "or tanh.\nExpected logits, from which the loss and the focus maps are computed: leave out the last "
-            "activation."
+            f"or tanh.\n{models.EXPECTED_LOGITS}"
         )

@@ -109,8 +109,8 @@ def compiled(network: keras.Sequential, row: Row, steps: int = 1, eager: bool = 
     crossentropy = "CategoricalCrossentropy" if row.mixes else "SparseCategoricalCrossentropy"
     if network.losses:  # Keras adds these penalties to its loss: the loss without them becomes a metric
         metrics.append(getattr(keras.metrics, crossentropy)(from_logits=True, name=UNPENALISED))
-    averaging = {"use_ema": True} if _averages(row) else {}
-    optimizer = OPTIMIZERS[row.optimizer](_learning_rate(row, steps), **row.optimizer_options, **averaging)
+    rate, options = _learning_rate(row, steps), row.optimizer_options
+    optimizer = OPTIMIZERS[row.optimizer](rate, use_ema=_averages(row), **options)
     if optimizer.weight_decay is not None:
         optimizer.exclude_from_weight_decay([v for v in network.trainable_variables if "kernel" not in v.name])
     network.compile(

@@ -34,6 +34,7 @@ if not TYPE_CHECKING:
 
 INPUT_SHAPE = (32, 32, 3)
 CLASSES = 10
+EXPECTED_LOGITS = "Expected logits, from which the loss and the focus maps are computed: leave out the last activation."
 BUILDERS: dict[str, Callable[..., "keras.Sequential"]] = {}
 
 
