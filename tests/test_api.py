@@ -76,6 +76,7 @@ def test_a_script_prints_only_its_own_lines(shapes, tmp_path):
     assert (done.stdout, done.stderr) == ("A (2, 32, 32)\n", "")
 
 
+@pytest.mark.slow
 def test_a_model_is_copied_with_new_weights_for_each_seed(trained, dataset, tmp_path):
     """The same as from its builder: what the given model's weights were says nothing."""
     model = mine()
@@ -85,6 +86,7 @@ def test_a_model_is_copied_with_new_weights_for_each_seed(trained, dataset, tmp_
     assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
 
 
+@pytest.mark.slow
 def test_nothing_is_trained_twice_and_another_model_is_another_run(trained, dataset):
     folder, found = trained
     again = api.train(mine, ROW, dataset, (0, 1), folder, Console(quiet=True))
@@ -252,6 +254,7 @@ class StopAfter(keras.callbacks.Callback):
         self.model.stop_training = self.seen == self.epochs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [lambda one: one, lambda one: [one], lambda one: (each for each in [one])],

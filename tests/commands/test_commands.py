@@ -404,6 +404,7 @@ def test_a_user_without_a_home_has_a_place_for_caches(monkeypatch):
     assert Path.home().is_absolute() and Path.home().name == f"kerascifar-{os.getuid()}"
 
 
+@pytest.mark.slow
 def test_other_images_are_another_run(trained, tmp_path):
     """Fails if a run on one data set counts as finished for another: drawn shapes would pass for CIFAR-10."""
     from kerascifar.images import drawn
@@ -499,6 +500,7 @@ def test_a_mistake_with_jobs_is_explained(tmp_path, shapes, monkeypatch, words, 
     assert not list(tmp_path.glob("runs/mine-*"))
 
 
+@pytest.mark.slow
 def test_a_precision_that_makes_no_sense_here_is_refused_and_another_is_recorded(tmp_path, shapes):
     import keras
 
@@ -517,6 +519,7 @@ def test_a_precision_that_makes_no_sense_here_is_refused_and_another_is_recorded
     assert record.row.precision == "mixed_bfloat16"
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_in_status_1_and_says_what_to_change(tmp_path, shapes):
     """Also where the run is found again. Fails if a script takes it for a result, or has to search for the reason."""
     (tmp_path / "mine.toml").write_text(f'{ROW}optimizer = "sgd"\nlearning_rate = 100.0\n', encoding="utf-8")
@@ -719,6 +722,7 @@ def test_report_without_any_run_says_what_to_do(tmp_path, monkeypatch, capsys):
     assert "no finished run" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_findings_needs_no_tensorflow(tmp_path):
     """Half of its time would be the import. Fails if a module on its way imports TensorFlow."""
     code = "import sys; from kerascifar.__main__ import main; main(['findings', '--out', sys.argv[1]]); "

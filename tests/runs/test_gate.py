@@ -299,6 +299,7 @@ def test_a_copy_begins_with_new_statistics(dataset):
     gate.check_copy(model, dataset)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make, part",
     [
@@ -345,6 +346,7 @@ def tried(monkeypatch):
     return seen
 
 
+@pytest.mark.slow
 def test_what_one_model_has_shown_is_not_tried_again(dataset, tmp_path, monkeypatch):
     """A is model2 without one kind of layer, C has another optimizer. Fails if time grows with rows and seeds."""
     rows = [Row("A", "model3"), Row("B", "model2"), Row("C", "model2", optimizer="sgd")]
@@ -354,9 +356,11 @@ def test_what_one_model_has_shown_is_not_tried_again(dataset, tmp_path, monkeypa
     assert seen == {"check_model": ["B", "A"], "rehearse": ["B", "C"]}
 
 
+@pytest.mark.slow
 def test_rows_with_every_option_are_tried_and_trained(dataset, tmp_path, monkeypatch):
     """Fails if a row is taken for known by its model although its loss, schedule or average is new, or if one fails."""
-    plain = Row("Plain", "model2", epochs=1, batch_size=100)
+    small = {"filters": [4, 4, 4], "dense": [8, 8]}
+    plain = Row("Plain", "model1", small, epochs=1, batch_size=100)
     every = {
         "Mixes": {"augmentation": {"crop": 4, "mixup": 0.2}},
         "Cosine": {"schedule": {"decay": "cosine", "warmup": 0.5, "end": 0.1}},
@@ -395,6 +399,7 @@ def test_what_observes_every_training_does_not_see_the_trial(dataset, tmp_path, 
     assert seen == ["mine"]
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_tried_again(dataset, tmp_path, monkeypatch):
     run = [Run("x", dataclasses.replace(ROW, model="model1"), 0)]
     experiment.train(run, dataset, tmp_path, Console(quiet=True), [])

@@ -96,6 +96,7 @@ def test_every_epoch_takes_its_own_batches(images, tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_another_seed_trains_otherwise(images, tmp_path):
     row = dataclasses.replace(ROW, epochs=1)
     first, second = (fit.train(tiny(), row, seed, *images, tmp_path / str(seed)).history for seed in (0, 1))
