@@ -19,8 +19,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -34,10 +37,12 @@ ONE_ROW = '[[row]]\nname = "A"\nmodel = "{model}"\nbatch_size = 400\nepochs = 1\
 AT_ONCE = {"M6": 50_000, "Model4": 5_000}  # images of each, a fifth of them to validate
 
 Values = dict[str, list[float]]
+Environment = Mapping[str, str]  # added to the present one
+NO_CHANGE: Environment = MappingProxyType({})
 
 
-def python(*words: str, cwd: Path = ROOT, **env: str) -> str:
-    """What a Python command prints."""
+def python(*words: str, cwd: Path = ROOT, env: Environment = NO_CHANGE) -> str:
+    """What a Python command prints, with `env` added to the environment."""
     result = subprocess.run(
         [sys.executable, *words], cwd=cwd, capture_output=True, text=True, env={**os.environ, **env}, check=False
     )
@@ -46,18 +51,18 @@ def python(*words: str, cwd: Path = ROOT, **env: str) -> str:
     return result.stdout
 
 
-def seconds(*words: str, cwd: Path = ROOT, **env: str) -> float:
+def seconds(*words: str, cwd: Path = ROOT, env: Environment = NO_CHANGE) -> float:
     began = time.perf_counter()
-    python(*words, cwd=cwd, **env)
+    python(*words, cwd=cwd, env=env)
     return time.perf_counter() - began
 
 
-def epochs(script: str, *words: str, **env: str) -> tuple[float, float]:
+def epochs(script: str, *words: str, env: Environment = NO_CHANGE) -> tuple[float, float]:
     """Mean seconds of an epoch after the first, which holds the compilation, and the peak of memory in MB.
 
     The mean, as some epochs of a run wait for seconds (see `Batches.feed`), and that is what a user waits.
     """
-    told = json.loads(python(str(HERE / script), *words, **env).splitlines()[-1])
+    told = json.loads(python(str(HERE / script), *words, env=env).splitlines()[-1])
     return statistics.mean(told["seconds"][1:]), told["peak_mb"]
 
 
@@ -74,7 +79,7 @@ class Table:
     """The lines measured so far."""
 
     def __init__(self) -> None:
-        self.lines: list[dict[str, object]] = []
+        self.lines: list[dict[str, Any]] = []
 
     def add(self, what: str, against: str, unit: str, target: str, ours: list[float], theirs: list[float]) -> None:
         """A line with the ratio theirs / ours where less is better, ours / theirs for rates ("…/s")."""
@@ -128,15 +133,15 @@ def training(table: Table, rounds: int) -> None:
     has_torch = importlib.util.find_spec("torch") is not None
     for row in some:
 
-        def epoch(script: str, *words: str, row: str = row, **env: str) -> Callable[[], float]:
-            return lambda: epochs(script, row, "--epochs", "3", *some[row], *words, **env)[0]
+        def epoch(script: str, *words: str, row: str = row, env: Environment = NO_CHANGE) -> Callable[[], float]:
+            return lambda: epochs(script, row, "--epochs", "3", *some[row], *words, env=env)[0]
 
         measures = {
             "ours": epoch("ours.py"),
             "plain": epoch("plain_keras.py"),
             "bare": epoch("ours.py", "--augment", "no"),
             "plain_bare": epoch("plain_keras.py", "--augment", "no"),
-            "no_onednn": epoch("ours.py", TF_ENABLE_ONEDNN_OPTS="0"),
+            "no_onednn": epoch("ours.py", env={"TF_ENABLE_ONEDNN_OPTS": "0"}),
             "half": epoch("ours.py", "--precision", "mixed_bfloat16"),
         }
         if row == "M6":
@@ -166,7 +171,7 @@ def start_up(table: Table, rounds: int, folder: Path) -> None:
     (folder / "wrong.toml").write_text("[[row]]\nnam = 3\n", encoding="utf-8")
     data = ("--data", str(folder / "images"))
     env = {"PYTHONPATH": str(ROOT), "KERASCIFAR_CACHE": str(folder / "cache"), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    seconds(*cli, "run", "one.toml", *data, cwd=folder, **env)  # fills the cache, and leaves a model to explain
+    seconds(*cli, "run", "one.toml", *data, cwd=folder, env=env)  # fills the cache, and leaves a model to explain
 
     def mistake() -> float:
         began = time.perf_counter()
@@ -197,13 +202,13 @@ def start_up(table: Table, rounds: int, folder: Path) -> None:
 
     v = alternately(
         max(rounds, 3),
-        bare=lambda: seconds("-c", "import tensorflow", **env),
-        help=lambda: seconds(*cli, "--help", **env),
-        models_help=lambda: seconds(*cli, "models", "--help", **env),
+        bare=lambda: seconds("-c", "import tensorflow", env=env),
+        help=lambda: seconds(*cli, "--help", env=env),
+        models_help=lambda: seconds(*cli, "models", "--help", env=env),
         mistake=mistake,
         make_help=make_help,
         first_step=first_step,
-        focus=lambda: seconds("-m", "kerascifar.cam", "--class", "circle", *data, cwd=folder, **env),
+        focus=lambda: seconds("-m", "kerascifar.cam", "--class", "circle", *data, cwd=folder, env=env),
     )
     for name, what in [
         ("help", "`python -m kerascifar --help`"),
@@ -221,8 +226,9 @@ def data_ready(table: Table, rounds: int, folder: Path) -> None:
     """The time that `python -m kerascifar data` says it took."""
 
     def took(cache: Path) -> float:
-        printed = python("-m", "kerascifar", "data", KERASCIFAR_CACHE=str(cache))
-        return float(re.search(r"verified in ([0-9.]+) s", printed)[1])
+        printed = python("-m", "kerascifar", "data", env={"KERASCIFAR_CACHE": str(cache)})
+        (seconds,) = re.findall(r"verified in ([0-9.]+) s", printed)
+        return float(seconds)
 
     def anew() -> float:
         shutil.rmtree(folder / "anew", ignore_errors=True)
@@ -242,14 +248,14 @@ def growth(table: Table) -> None:
 def cluster(table: Table, rounds: int, folder: Path) -> None:
     """What Ray adds: itself, once, and a new process with Keras for each run. One run, as here."""
     cores = str(machine()["cores"])
-    words = ("-m", "kerascifar", "run", str(ROOT / "experiments" / "experiment1.toml"), "--rows", "M6", "--epochs", "3")
+    experiment = str(ROOT / "experiments" / "experiment1.toml")
+    command = ("-m", "kerascifar", "run", experiment, "--rows", "M6", "--epochs", "3")
 
     def took(seeds: int, *more: str) -> float:
         runs = folder / "cluster"
         shutil.rmtree(runs, ignore_errors=True)
-        return seconds(
-            *words, "--seeds", *map(str, range(seeds)), "--runs", str(runs), *more, TF_NUM_INTRAOP_THREADS=cores
-        )
+        words = (*command, "--seeds", *map(str, range(seeds)), "--runs", str(runs), *more)
+        return seconds(*words, env={"TF_NUM_INTRAOP_THREADS": cores})
 
     ray = ("--executor", "ray", "--cpus-per-run", cores)
     v = alternately(rounds, one=lambda: took(1), one_by_ray=lambda: took(1, *ray))
@@ -269,12 +275,12 @@ def at_once(table: Table, rounds: int, images: dict[str, int]) -> None:
         env = {"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}
         with concurrent.futures.ThreadPoolExecutor(runs) as beside:
             means = list(
-                beside.map(lambda _: epochs("ours.py", row, "--images", str(images[row]), **env)[0], range(runs))
+                beside.map(lambda _: epochs("ours.py", row, "--images", str(images[row]), env=env)[0], range(runs))
             )
         return sum(images[row] * 4 // 5 / mean for mean in means)
 
     for row in images:
-        v = alternately(rounds, many=lambda row=row: rate(row, cores), one=lambda row=row: rate(row, 1))
+        v = alternately(rounds, many=partial(rate, row, cores), one=partial(rate, row, 1))
         what, against = f"{cores} runs of {row} at once, 1 thread each", f"1 run, {cores} threads"
         table.add(what, against, "images/s", "", v["many"], v["one"])
 
@@ -335,7 +341,7 @@ def main() -> int:
     print(json.dumps(about))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for section, work in {
+        measurements: dict[str, Callable[[], None]] = {
             "augmentation": lambda: augmentation(table, max(arguments.rounds, 5)),
             "start-up": lambda: start_up(table, arguments.rounds, folder),
             "data": lambda: data_ready(table, arguments.rounds, folder),
@@ -344,7 +350,8 @@ def main() -> int:
             "training": lambda: training(table, arguments.rounds),
             "jobs": lambda: at_once(table, arguments.rounds, AT_ONCE),
             "cluster": lambda: cluster(table, 1, folder),
-        }.items():
+        }
+        for section, work in measurements.items():
             if section in arguments.only:
                 work()
                 write(arguments.out, about, table)

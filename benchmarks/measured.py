@@ -7,8 +7,12 @@ import json
 import os
 import resource
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from kerascifar.training.rows import Row
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -19,14 +23,14 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("row", help="M1 ... M8, Model2 ... Model6")
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--images", type=int, default=50_000, help="the first so many, split 80:20")
+    parser.add_argument("--images", type=int, default=50_000, help="number of images, from the first on, split 80:20")
     parser.add_argument("--augment", choices=["yes", "no"], help="instead of the row's own")
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--exactness", choices=["none", "deterministic"], help="ours.py only: less or more than usual")
     return parser.parse_args()
 
 
-def row_and_data(arguments: argparse.Namespace):
+def row_and_data(arguments: argparse.Namespace) -> "tuple[Row, np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]":
     """The row (at most `epochs`, so that none stops early), images uint8, labels, and the split of the first images."""
     from kerascifar.images import cifar10
     from kerascifar.training import rows

@@ -17,7 +17,7 @@ from kerascifar.training import checkpoint, device, fit, models  # noqa: E402
 row, images, labels, split = measured.row_and_data(arguments)
 if arguments.exactness == "none":  # what exact continuation costs: without its thread setting and its checkpoints
     device.prepare = lambda deterministic=False: device.Device("CPU", True)
-    checkpoint.save = lambda folder, state: None
+    checkpoint.save = lambda folder, checkpoint: None
     device.keep_freed_memory()  # which is no part of it
 device.prepare(arguments.exactness == "deterministic")
 keras.utils.set_random_seed(0)
@@ -26,5 +26,5 @@ network = models.build(row.model, **row.model_options)
 ends: list[float] = []
 began = time.perf_counter()
 with tempfile.TemporaryDirectory() as folder:
-    fit.train(network, row, 0, images, labels, split, Path(folder), lambda *_: ends.append(time.perf_counter()))
+    fit.train(network, row, 0, images, labels, split, Path(folder), tell=lambda *_: ends.append(time.perf_counter()))
 measured.report(began, ends)
