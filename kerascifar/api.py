@@ -176,7 +176,7 @@ def train(
     if isinstance(model, str):
         row = dataclasses.replace(row, model=model)
     chosen = Experiment(OWN, "Trained by a program", (row,)).runs(seeds=seeds)
-    return experiment.train(
+    return experiment.train_runs(
         chosen,
         dataset,
         Path(runs),

@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.output import tables
 
-    train = partial(training.train, arguments=arguments, command=command, connect=training.connect_jobs(arguments.jobs))
+    train = partial(
+        training.train_rows, arguments=arguments, command=command, connect=training.connect_jobs(arguments.jobs)
+    )
     questions, epochs = choices.read(), arguments.epochs
     first = [run for q in questions for run in q.runs(q.rows, q.seeds[:1], epochs)]
     trained, *_ = train(choices.without_repeats(first))

@@ -38,7 +38,7 @@ def connect_jobs(jobs: int, gpus_per_run: float | None = None) -> "Callable[[], 
     return functools.partial(cluster.connect, cpus_per_run=available // jobs, gpus_per_run=gpus_per_run, jobs=jobs)
 
 
-def train(
+def train_rows(
     runs: Sequence[Run],
     arguments: argparse.Namespace,
     command: Sequence[str],
@@ -69,7 +69,7 @@ def train(
 
         logs.check()
         callbacks["callbacks"] = functools.partial(logs.callbacks, runs=arguments.runs.resolve())
-    trained = experiment.train(
+    trained = experiment.train_runs(
         runs,
         dataset,
         arguments.runs,
@@ -85,7 +85,7 @@ def train(
 
 def train_and_show(runs: Sequence[Run], arguments: argparse.Namespace, command: Sequence[str], **how: Any) -> int:
     """Trains, then prints the experiment's table and writes its tables and figures; returns the exit status."""
-    own, dataset, console = train(runs, arguments, command, **how)
+    own, dataset, console = train_rows(runs, arguments, command, **how)
     if not own:
         if arguments.json:
             print("[]")

@@ -40,9 +40,9 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
             "Name the images that it was trained on (--data)."
         )
     run = Run(theirs.experiment, theirs.row, theirs.seed)
-    trained = experiment.train([run], dataset, arguments.runs / "verify", Console(), command)
+    trained = experiment.train_runs([run], dataset, arguments.runs / "verify", Console(), command)
     if not trained:  # another process is training it
         return 0
-    same, lines = verify.judge(theirs, trained[0], spread)
+    same, lines = verify.compare(theirs, trained[0], spread)
     print("\n".join(lines))
     return 0 if same else 1

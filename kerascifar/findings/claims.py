@@ -202,7 +202,7 @@ def _check(claim: Claim, where: str) -> None:
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _Decision:
     """A claim with what the runs say about it.
 
     Attributes:
@@ -242,7 +242,7 @@ class _Judged:
         return int(np.argmin(p) if one_is_enough else np.argmax(p))
 
 
-def _judge(claim: Claim, runs: Mapping[str, Sequence[Record]], seeds: Mapping[str, tuple[int, ...]]) -> _Judged:
+def _decide(claim: Claim, runs: Mapping[str, Sequence[Record]], seeds: Mapping[str, tuple[int, ...]]) -> _Decision:
     differences = []
     for c in claim.comparisons:
         sides = (runs.get(c.first, ()), runs.get(c.second, ()))
@@ -259,7 +259,7 @@ def _judge(claim: Claim, runs: Mapping[str, Sequence[Record]], seeds: Mapping[st
         d is not None and len(d.seeds) >= FEWEST and wanted <= {*d.seeds}
         for wanted, d in zip(expected, differences, strict=True)
     )
-    return _Judged(claim, tuple(differences), complete, p, max(FEWEST, *map(len, expected)))
+    return _Decision(claim, tuple(differences), complete, p, max(FEWEST, *map(len, expected)))
 
 
 def _expected(
@@ -284,25 +284,31 @@ def table(records: Sequence[Record], declared: Claims) -> "pd.DataFrame":
     for record in declared.counted(records):
         for name in (record.name, f"{record.experiment}/{record.name}"):
             runs.setdefault(name, []).append(record)
-    judged = [_judge(claim, runs, declared.seeds) for claim in terminal.track(declared.claims, "Claims")]
+    decisions = [_decide(claim, runs, declared.seeds) for claim in terminal.track(declared.claims, "Claims")]
+    families: dict[str, list[_Decision]] = {}
+    for decision in decisions:
+        families.setdefault(decision.claim.family, []).append(decision)
     adjusted: dict[str, tuple[float, float]] = {}
-    for family in dict.fromkeys(claim.family for claim in declared.claims):
-        members = [j for j in judged if j.claim.family == family]
-        both = [statistics.holm([j.p[side] for j in members]) for side in (0, 1)]
-        adjusted |= {j.claim.name: p for j, p in zip(members, zip(*both, strict=True), strict=True)}
-    sizes = {j.claim.name: sum(other.claim.family == j.claim.family for other in judged) for j in judged}
-    return pd.DataFrame(line for j in judged for line in _lines(j, adjusted[j.claim.name], sizes[j.claim.name]))
+    for members in families.values():
+        p_for, p_against = (statistics.holm([member.p[side] for member in members]) for side in (0, 1))
+        names = [member.claim.name for member in members]
+        adjusted |= dict(zip(names, zip(p_for, p_against, strict=True), strict=True))
+    return pd.DataFrame(
+        line
+        for decision in decisions
+        for line in _lines(decision, adjusted[decision.claim.name], len(families[decision.claim.family]))
+    )
 
 
-def _lines(judged: _Judged, adjusted: tuple[float, float], family: int) -> Iterable[dict[str, Any]]:
-    claim, verdict = judged.claim, judged.verdict(adjusted)
-    for comparison, d in zip(claim.comparisons, judged.differences, strict=True):
+def _lines(decision: _Decision, adjusted: tuple[float, float], family: int) -> Iterable[dict[str, Any]]:
+    claim, verdict = decision.claim, decision.verdict(adjusted)
+    for comparison, d in zip(claim.comparisons, decision.differences, strict=True):
         line = {
             "claim": claim.name,
             "words": claim.words,
             "family": claim.family,
             "verdict": verdict,
-            "sentence": _sentence(judged, verdict, family),
+            "sentence": _sentence(decision, verdict, family),
             "comparison": str(comparison),
             "metric": comparison.metric,
             "margin": comparison.margin,
@@ -331,21 +337,21 @@ def _reported(comparison: Comparison) -> float:
     return math.nan if comparison.of else metrics.reported(comparison.first, comparison.second, comparison.metric)
 
 
-def _sentence(judged: _Judged, verdict: str, family: int) -> str:
+def _sentence(decision: _Decision, verdict: str, family: int) -> str:
     """What the comparison on which the verdict rests shows, in plain words."""
-    comparisons = judged.claim.comparisons
+    comparisons = decision.claim.comparisons
     if verdict == PENDING:  # without the differences so far: they must not tempt anyone to stop early
-        there = min(len(d.seeds) if d else 0 for d in judged.differences)
+        there = min(len(d.seeds) if d else 0 for d in decision.differences)
         if not there:
             return "Not all of its rows have been trained and measured yet."
         have = "has" if there == 1 else "have"
-        return f"{there} of the {judged.needed} seeds that a verdict needs {have} been trained and measured."
-    place = judged.telling(verdict)
-    comparison, d = comparisons[place], judged.differences[place]
+        return f"{there} of the {decision.needed} seeds that a verdict needs {have} been trained and measured."
+    place = decision.telling(verdict)
+    comparison, d = comparisons[place], decision.differences[place]
     assert d is not None  # or the verdict would be pending
     text = _in_words(comparison, d)
     if len(comparisons) > 1:
-        clearest = (verdict in (REFUTED, CONTRADICTED)) == (judged.claim.decided_by == "all")
+        clearest = (verdict in (REFUTED, CONTRADICTED)) == (decision.claim.decided_by == "all")
         text = f"The {'clearest' if clearest else 'weakest'} of {len(comparisons)} comparisons: {text}"
     if verdict == UNDECIDED:
         needed = seeds_needed(comparison, d, family)

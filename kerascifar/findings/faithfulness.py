@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BETWEEN_MODELS = ("pointing", "background")  # these do not depend on where a layer's cells lie
-FAITHFUL = {measure: measuring.BETTER[measure] for measure in ("road", "deletion", "insertion", "background")}
+FAITHFUL = {name: measuring.MEASURES[name] for name in ("road", "deletion", "insertion", "background")}
 BY_CLASS = (
     "M6 against Model4: Grad-CAM's maps of the test images that both predict correctly, in percent. *pointing*: the "
     "share of a mosaic's evidence in the quarter that shows the image (few mosaics are themselves predicted as that "
@@ -77,8 +77,8 @@ def against_centred(records: Sequence[Record]) -> "pd.DataFrame":
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    for name in dict.fromkeys(r.name for r in counted(records)):
-        runs = {r.seed: measurements.read(r) for r in counted(records) if r.name == name}
+    for row in dict.fromkeys(r.name for r in counted(records)):
+        runs = {r.seed: measurements.read(r) for r in counted(records) if r.name == row}
         kinds = [kind for kind in methods.METHODS if any(f"{kind}/road" in values for values in runs.values())]
         for kind in kinds:
             both = (f"{kind}/road", "centred/road")
@@ -86,13 +86,12 @@ def against_centred(records: Sequence[Record]) -> "pd.DataFrame":
             if not measured:
                 continue
             count = min(len(values[value]) for values in measured.values() for value in both)
-            line: dict[str, Any] = {"row": name, "map": methods.title(kind), "n": len(measured)}
-            for measure in FAITHFUL:
-                pairs = ((values[f"{kind}/{measure}"], values[f"centred/{measure}"]) for values in measured.values())
-                scale = 1 if measure == "road" else 100
-                d = scale * np.array([a[:count].astype("float64") - b[:count] for a, b in pairs])
+            line: dict[str, Any] = {"row": row, "map": methods.title(kind), "n": len(measured)}
+            for name, measure in FAITHFUL.items():
+                pairs = ((values[f"{kind}/{name}"], values[f"centred/{name}"]) for values in measured.values())
+                d = measure.factor * np.array([a[:count].astype("float64") - b[:count] for a, b in pairs])
                 estimate = statistics.of_seeds_and_images(d)
-                line |= {measure: estimate.mean, f"{measure} ±": estimate.interval[1] - estimate.mean}
+                line |= {name: estimate.mean, f"{name} ±": estimate.interval[1] - estimate.mean}
             lines.append(line)
     return pd.DataFrame(lines)
 
@@ -100,7 +99,7 @@ def against_centred(records: Sequence[Record]) -> "pd.DataFrame":
 def compared_with_spot(line: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """The measures by which a line of `against_centred` is clearly more faithful than the spot, and clearly less."""
     more, less = (
-        [measure for measure, sign in FAITHFUL.items() if way * sign * line[measure] > line[f"{measure} ±"]]
+        [name for name, measure in FAITHFUL.items() if way * measure.better * line[name] > line[f"{name} ±"]]
         for way in (1, -1)
     )
     return more, less

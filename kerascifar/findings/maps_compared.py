@@ -14,6 +14,7 @@ from kerascifar.runs.records import Record
 if TYPE_CHECKING:
     import pandas as pd
 
+BETTER = {name: measure.better for name, measure in measuring.MEASURES.items() if measure.better}
 FEWEST = 4  # kinds of map that a rank correlation needs
 NOTE = (
     "Mean ± half-width of the 95 % interval over seeds and test images (of one seed, from images alone), in the units "
@@ -41,7 +42,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
 
     lines: list[dict[str, Any]] = []
     for name, runs in _by_row(records).items():
-        for measure, sign in measuring.BETTER.items():
+        for measure, sign in BETTER.items():
             of_kind = {kind: values for kind in measuring.KINDS if (values := _values(runs, kind, measure))}
             if not of_kind:
                 continue
@@ -51,7 +52,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
             for kind, values in of_kind.items():
                 estimate = statistics.of_seeds_and_images(_stacked(values, values))
                 means[kind] = sign * estimate.mean
-                factor = measuring.MEASURES[measure]
+                factor = measuring.MEASURES[measure].factor
                 line |= {measuring.title(kind): factor * estimate.mean}
                 line |= {f"{measuring.title(kind)} ±": factor * (estimate.interval[1] - estimate.mean)}
             first, *others = sorted(means, key=means.__getitem__, reverse=True)
@@ -95,7 +96,7 @@ def agreement(records: Sequence[Record]) -> "pd.DataFrame":
             of_kind = {
                 measuring.title(kind): {
                     measure: sign * float(np.nanmean(values[seed]))
-                    for measure, sign in measuring.BETTER.items()
+                    for measure, sign in BETTER.items()
                     if (values := _values({seed: runs[seed]}, kind, measure))
                 }
                 for kind in measuring.KINDS
@@ -105,11 +106,7 @@ def agreement(records: Sequence[Record]) -> "pd.DataFrame":
                 found.append(means.corr(method="spearman", min_periods=FEWEST))
     if not found:
         return pd.DataFrame()
-    names = [
-        measure
-        for measure in measuring.BETTER
-        if any(measure in each and each[measure].notna().any() for each in found)
-    ]
+    names = [measure for measure in BETTER if any(measure in each and each[measure].notna().any() for each in found)]
     mean = pd.DataFrame(
         np.nanmean([each.reindex(index=names, columns=names) for each in found], axis=0), index=names, columns=names
     )

@@ -96,7 +96,7 @@ METRICS = {
     "background": Metric("share of images recognised on another background"),
 }
 ACCURACIES = ("test_accuracy", "validation_accuracy")  # means over images, each right or wrong
-MEASURES = ("border", "pointing", "background")
+OF_MAPS = ("border", "pointing", "background")
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def difference(
         by_seed = values[:, 0] - values[:, 1]
         levels = tuple(values.mean(axis=0).tolist())
         return Difference(tuple(pairs), levels, tuple(by_seed.tolist()), statistics.of_seeds(by_seed))
-    if metric in MEASURES:
+    if metric in OF_MAPS:
         name = f"{kind}/{metric}"
         seeds = [s for s in seeds if all(name in measurements.read(runs[s]) for runs in (first, second))]
     if not seeds:

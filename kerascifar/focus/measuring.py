@@ -6,12 +6,13 @@ the model. docs/focus-measures.md explains what each measure asks, and how it ca
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerascifar.common import files
+from kerascifar.common import files, terminal
 from kerascifar.focus import measures, methods
 from kerascifar.runs import measurements, records
 from kerascifar.runs.records import Record
@@ -26,41 +27,57 @@ CELL = 4  # pixels
 AT_ONCE = 1000  # images: limits the memory, and progress is shown after each batch
 BASELINES: dict[str, Callable[[int], np.ndarray]] = {"random": measures.random_maps, "centred": measures.centred_maps}
 KINDS = (*methods.METHODS, *BASELINES)
-# The measures and the factor by which the table multiplies them, to show shares in percent.
-FAITHFULNESS = {"road": 1, "deletion": 100, "insertion": 100, "drop": 100, "increase": 100, "gain": 100}
-SIMPLICITY = {"complexity": 100, "sparseness": 100, "coherency": 100, "adcc": 100, "arcc": 100}
-PLACE = {"border": 100, "pointing": 100, "background": 100}
-SANITY = {"likeness": 1, "smooth_likeness": 1, "other_class": 1, "sensitivity": 1}  # not of baselines
-MEASURES = FAITHFULNESS | SIMPLICITY | PLACE | SANITY
-# 1: higher is better, -1: lower. `border` has no better side.
-BETTER = {
-    "road": 1,
-    "deletion": -1,
-    "insertion": 1,
-    "drop": -1,
-    "increase": 1,
-    "gain": 1,
-    "complexity": -1,
-    "sparseness": 1,
-    "coherency": 1,
-    "adcc": 1,
-    "arcc": 1,
-    "pointing": 1,
-    "background": 1,
-    "likeness": -1,
-    "smooth_likeness": -1,
-    "other_class": -1,
-    "sensitivity": -1,
-}
 COPIES = 4  # noisy copies of each image
 RADIUS, SMOOTHING = 0.02, 0.2  # of the noise for sensitivity and for smooth likeness
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of maps.
+
+    Attributes:
+        better: 1 if higher values are better, -1 if lower ones are, 0 if neither.
+        factor: turns a value into that of the tables: 100 for shares, which they show in percent.
+        of_baselines: whether it is taken of the baselines, too, which do not depend on the model.
+    """
+
+    better: int
+    factor: int = 100
+    of_baselines: bool = True
+
+
+MEASURES = {
+    # faithfulness
+    "road": Measure(1, factor=1),
+    "deletion": Measure(-1),
+    "insertion": Measure(1),
+    "drop": Measure(-1),
+    "increase": Measure(1),
+    "gain": Measure(1),
+    # simplicity
+    "complexity": Measure(-1),
+    "sparseness": Measure(1),
+    "coherency": Measure(1),
+    "adcc": Measure(1),
+    "arcc": Measure(1),
+    # place
+    "border": Measure(0),
+    "pointing": Measure(1),
+    "background": Measure(1),
+    # sanity
+    "likeness": Measure(-1, factor=1, of_baselines=False),
+    "smooth_likeness": Measure(-1, factor=1, of_baselines=False),
+    "other_class": Measure(-1, factor=1, of_baselines=False),
+    "sensitivity": Measure(-1, factor=1, of_baselines=False),
+}
+
 NOTE = (
-    "Means over the test images. `random` and `centred` are maps that know nothing of the model. Higher is better "
-    "for road (chance is 0), insertion, increase, gain, coherency, adcc, arcc, pointing (chance is 25) and "
-    "background; lower for deletion, drop, complexity, likeness (beyond what it is by chance), other_class and "
-    "sensitivity. Compare border between maps of one row, not between rows: Model4's last convolution has no cells "
-    "at the image's edges. n: the models measured; kinds of map with another n were measured on other models, too. "
-    "docs/focus-measures.md explains each measure."
+    "Means over the test images. `random` and `centred` are maps that know nothing of the model. Higher is better for "
+    f"{terminal.listed([name for name, measure in MEASURES.items() if measure.better > 0])}; lower for "
+    f"{terminal.listed([name for name, measure in MEASURES.items() if measure.better < 0])}. Chance is 0 for road, 25 "
+    "for pointing, and *by chance* for likeness. Compare border between maps of one row, not between rows: Model4's "
+    "last convolution has no cells at the image's edges. n: the models measured; kinds of map with another n were "
+    "measured on other models, too. docs/focus-measures.md explains each measure."
 )
 
 
@@ -74,8 +91,8 @@ def missing(record: Record, kinds: Sequence[str], count: int) -> list[str]:
     measured = measurements.read(record)
 
     def is_missing(kind: str) -> bool:
-        expected = MEASURES.keys() - SANITY.keys() if kind in BASELINES else MEASURES
-        return any(len(measured.get(f"{kind}/{measure}", ())) < count for measure in expected)
+        expected = (name for name, measure in MEASURES.items() if measure.of_baselines or kind not in BASELINES)
+        return any(len(measured.get(f"{kind}/{name}", ())) < count for name in expected)
 
     return list(filter(is_missing, kinds))
 
@@ -163,7 +180,7 @@ def _sanity(
     *,
     noise: bool,
 ) -> dict[str, np.ndarray]:
-    """The measures in `SANITY`; those that need noisy copies are NaN without `noise`."""
+    """The measures of sanity; those that need noisy copies are NaN without `noise`."""
     others = (labels + np.random.default_rng(0).integers(1, 10, len(labels))) % 10
     unknown = np.full(len(images), np.nan)
     values = {
@@ -233,7 +250,7 @@ def _mean(runs: list[dict[str, np.ndarray]], value: str, count: int) -> float:
 def table(trained: Sequence[Record]) -> "pd.DataFrame":
     """For each row and kind of map, the mean of every measure over images and seeds.
 
-    In percent, except road and the measures in `SANITY`. All of a row's kinds are compared on the same images.
+    In percent, except road and the measures of sanity. All of a row's kinds are compared on the same images.
     """
     import pandas as pd
 
@@ -247,7 +264,7 @@ def table(trained: Sequence[Record]) -> "pd.DataFrame":
             line: dict[str, Any] = {"row": name, "map": title(kind)}
             line |= {"n": len(measured), "images": count}
             line |= {
-                measure: factor * _mean(measured, f"{kind}/{measure}", count) for measure, factor in MEASURES.items()
+                name: measure.factor * _mean(measured, f"{kind}/{name}", count) for name, measure in MEASURES.items()
             }
             line["by chance"] = _by_chance(of_row[-1].row, kind)
             for column, value in (("empty", "border"), ("empty on mosaics", "pointing")):

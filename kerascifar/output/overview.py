@@ -26,7 +26,7 @@ def described(row: Row) -> str:
     """What tells a row apart: "4 BatchNorm, 2 Dropout" if its model has such layers, or "Adam 0.001, batch 256"."""
     if layers := _layers(row.model, json.dumps(row.model_options, sort_keys=True)):
         return layers
-    words = f"{original.OPTIMIZERS[row.optimizer]} {row.learning_rate:g}, batch {row.batch_size}"
+    words = f"{original.OPTIMIZER_NAMES[row.optimizer]} {row.learning_rate:g}, batch {row.batch_size}"
     return words + (", augmented" if row.augment else "")
 
 

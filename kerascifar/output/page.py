@@ -99,8 +99,8 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
     rows = compared[agreement.TEST_ACCURACY][0]
     known = rows[rows["agrees"] != agreement.UNKNOWN]
     declared = claims.read()
-    judged = claims.table([*published] or [*own], declared)
-    verdicts = judged.groupby("claim", sort=False)["verdict"].first()
+    verdict_lines = claims.table([*published] or [*own], declared)
+    verdicts = verdict_lines.groupby("claim", sort=False)["verdict"].first()
     found = {result.name: result for result in analyses.results(shown)}
     maps = gallery.gallery(shown, dataset) if dataset is not None else None
     of_curves = [r for r in shown if r.experiment != records.CHOICES] or shown
@@ -132,7 +132,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
             drawn.add(metric.replace(" ", "-"), f"{metric.capitalize()} by row", charts.agreement(table, title))
             for metric, (table, title) in compared.items()
         ],
-        claims=_claims(judged, drawn),
+        claims=_claims(verdict_lines, drawn),
         rule=f"{claims.RULE}\n\n{declared.note}",
         curves=drawn.add("curves", "Training curves", charts.curves(curves, first_shown)),
         rows_of_curves=list(curves),
@@ -147,7 +147,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
             for experiment, table, notes in report.results(own, published)
             if experiment != sensitivity.EXPERIMENT  # which has its own table
         ],
-        judged=judged,
+        verdict_lines=verdict_lines,
         analyses=list(found.values()),
         confusions=_confusions(shown),
         documents=documents,
@@ -209,17 +209,17 @@ def _counts(verdicts: "pd.Series") -> list[tuple[str, int, str]]:
     return [(word, int(counts[word]), LOOKS.get(word, "open")) for word in order]
 
 
-def _claims(judged: "pd.DataFrame", drawn: _Charts) -> list[dict[str, Any]]:
+def _claims(verdict_lines: "pd.DataFrame", drawn: _Charts) -> list[dict[str, Any]]:
     """Each claim with its verdict, a chart for each metric of its comparisons, and the evidence as a table."""
-    lines = judged.assign(label=judged["comparison"].str.rpartition(", ")[0])
+    lines = verdict_lines.assign(label=verdict_lines["comparison"].str.rpartition(", ")[0])
     for long, short in SHORT.items():
         lines["label"] = lines["label"].str.replace(long, short, regex=True)
     words = lines["metric"].map({name: metric.words for name, metric in METRICS.items()})
     lines["title"] = words + (", " + lines["unit"]).mask(lines["unit"] == "epochs", "")  # their metrics count epochs
     lines = lines.reindex(columns=[*lines.columns, *{"difference", "low", "high"}.difference(lines.columns)])
     # Differences in one unit share an axis, so that claims can be compared.
-    of_looks = lines["metric"].isin(metrics.MEASURES)
-    axis = lines["unit"] + of_looks.map({True: " of evidence", False: ""})
+    of_maps = lines["metric"].isin(metrics.OF_MAPS)
+    axis = lines["unit"] + of_maps.map({True: " of evidence", False: ""})
     ends = lines[["difference", "low", "high", "reported", "margin"]].astype("float64")
     low = ends.min(axis=1).groupby(axis).min().clip(upper=-lines["margin"].groupby(axis).max())
     high = ends.max(axis=1).groupby(axis).max()

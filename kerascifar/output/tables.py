@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # The original's columns, in its order.
 SETTINGS = ["aug", "loss", "opt", "bs", "lr"]
-MEASURES = {  # by their names in `reported.csv`
+FIGURES = {  # by their names in `reported.csv`
     "use epoch": "epochs",
     "Train_loss": "train_loss",
     "Train_acc": "train_acc",
@@ -56,13 +56,13 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
         }
         averages = {}
         if line := original.comparable(first):
-            averages["reported"] = pd.Series({title: float(line[key]) for title, key in MEASURES.items()})
+            averages["reported"] = pd.Series({title: float(line[key]) for title, key in FIGURES.items()})
             lines.append({**head, "source": "reported", "n": 1, **averages["reported"]})
         for source, group in (("published", published_runs), ("yours", own_runs)):
             if not group:
                 continue
-            values = pd.DataFrame([original.figures(r) for r in group])[[*MEASURES.values()]]
-            values.columns = [*MEASURES]
+            values = pd.DataFrame([original.figures(r) for r in group])[[*FIGURES.values()]]
+            values.columns = [*FIGURES]
             averages[source] = values.mean(skipna=False)
             lines.append(
                 {
@@ -123,7 +123,7 @@ def readable(table: "pd.DataFrame", whole: bool = False) -> "pd.DataFrame":
         source = str(line["source"])
         cells["source"] = source + (" (shortened)" if line.get("shortened") is True else "")
         cells["n"] = "" if " - " in source else str(int(line["n"]))
-        for key in MEASURES:
+        for key in FIGURES:
             cells[key] = _cell(key, line[key], line.get(f"{key} sd"), " - " in source)
         if whole:
             several = not math.isnan(line.get("Test_acc sd", math.nan))
@@ -181,7 +181,7 @@ def differing(row: Row, base: Row) -> str:
     """The values in which a row differs from `base`, in a few words; for `base` itself, its main settings and model."""
     words = {
         "model": _about(row.model),
-        "optimizer": original.OPTIMIZERS[row.optimizer].replace("RMSp", "RMSprop"),
+        "optimizer": original.OPTIMIZER_NAMES[row.optimizer].replace("RMSp", "RMSprop"),
         "learning_rate": f"lr {row.learning_rate:g}",
         "batch_size": f"batch {row.batch_size}",
         "augment": "augmented" if row.augment else "not augmented",

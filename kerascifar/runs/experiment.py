@@ -36,7 +36,7 @@ Say = Callable[[str], None]
 Executor = Callable[[Work], list[str]]  # trains the runs, and returns the labels of those that another process trains
 
 
-def train(
+def train_runs(
     runs: Sequence[Run],
     dataset: cifar10.Dataset,
     folder: Path,
@@ -277,7 +277,7 @@ def _train(run: Run, work: Work, clock: Clock) -> None:
     progress = _Progress(run, clock, work.console)
     split = cifar10.split(work.dataset.labels)
     with progress.bar:
-        record = one_run.train(run, work, split, tell=progress.epoch, say=progress.message)
+        record = one_run.train_run(run, work, split, tell=progress.epoch, say=progress.message)
     validation, test = (record.results[split]["accuracy"] for split in ("validation", "test"))
     progress.message(
         f"{record.stop} after epoch {record.epochs_trained}, kept epoch {record.epoch_kept}; "

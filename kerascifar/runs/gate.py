@@ -159,7 +159,7 @@ def rehearse(run: Run, work: Work, ornaments: Ornaments | None) -> list[str]:
         few = dataclasses.replace(work, dataset=_few(work.dataset), folder=Path(folder), callbacks=lambda *_: ())
         short = dataclasses.replace(run, row=dataclasses.replace(run.row, epochs=1))
         everything = np.arange(len(few.dataset.labels))
-        record = one_run.train(short, few, (everything, everything), say=lambda text: None, trial=True)
+        record = one_run.train_run(short, few, (everything, everything), say=lambda text: None, trial=True)
         expected = records.read(record.folder).results["validation"]["loss"]
         loaded = keras.models.load_model(record.folder / records.MODEL, compile=False, safe_mode=True)
         loaded.run_eagerly = True

@@ -41,7 +41,7 @@ class Work:
     made_with: dict[str, Any]  # see `environment.describe`
 
 
-def train(
+def train_run(
     run: Run,
     work: Work,
     split: tuple[np.ndarray, np.ndarray],

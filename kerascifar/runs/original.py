@@ -8,7 +8,7 @@ from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.runs.records import Record
 from kerascifar.training.rows import Row
 
-OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSp", "sgd": "SGD"}  # the original's names, and AdamW
+OPTIMIZER_NAMES = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSp", "sgd": "SGD"}  # the original's names, and AdamW
 
 
 @cache
@@ -41,7 +41,7 @@ def figures(record: Record) -> dict[str, float]:
 
 def settings_of(row: Row) -> list[Any]:
     """A row's settings in the original's words and order, as `settings` gives the original's."""
-    return [row.augment, "ce", OPTIMIZERS[row.optimizer], row.batch_size, float(row.learning_rate)]
+    return [row.augment, "ce", OPTIMIZER_NAMES[row.optimizer], row.batch_size, float(row.learning_rate)]
 
 
 def settings(row: dict[str, str]) -> list[Any]:
@@ -49,7 +49,7 @@ def settings(row: dict[str, str]) -> list[Any]:
     return [
         row["aug"] == "True",
         row["loss"],
-        OPTIMIZERS[row["optimizer"].lower()],
+        OPTIMIZER_NAMES[row["optimizer"].lower()],
         int(row["batch_size"]),
         float(row["lr"]),
     ]

@@ -6,10 +6,10 @@ from typing import Any
 from kerascifar.runs import records
 
 NOT_COMPARED = {"finished", "earlier", "uncommitted"}  # do not affect the result
-MEASURES = (("validation", "accuracy"), ("validation", "loss"), ("test", "accuracy"), ("test", "loss"))
+COMPARED = (("validation", "accuracy"), ("validation", "loss"), ("test", "accuracy"), ("test", "loss"))
 
 
-def judge(theirs: records.Record, mine: records.Record, spread: Sequence[records.Record]) -> tuple[bool, list[str]]:
+def compare(theirs: records.Record, mine: records.Record, spread: Sequence[records.Record]) -> tuple[bool, list[str]]:
     """Whether the run is reproduced, and why: bit-identical, or each figure within the published runs' range."""
     if mine.history == theirs.history and mine.results == theirs.results:
         return True, [f"{theirs.label}: bit-identical ({len(theirs.seconds)} epochs, all losses and accuracies)."]
@@ -23,7 +23,7 @@ def judge(theirs: records.Record, mine: records.Record, spread: Sequence[records
     if mine.basis != theirs.basis:
         lines.append("  the images or the model's layers differ")
     reproduced = True
-    for split, measure in MEASURES:
+    for split, measure in COMPARED:
         values = [record.results[split][measure] for record in spread]
         value = mine.results[split][measure]
         is_within = min(values) <= value <= max(values)

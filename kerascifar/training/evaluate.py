@@ -35,7 +35,7 @@ def predict(network: keras.Sequential, images: np.ndarray) -> np.ndarray:
     return np.concatenate([np.asarray(network.predict_on_batch(batch), dtype="float32") for batch in batches])
 
 
-def judge(logits: np.ndarray, labels: np.ndarray) -> Evaluation:
+def score(logits: np.ndarray, labels: np.ndarray) -> Evaluation:
     """Computes loss and accuracies from logits (n, 10) and labels int (n,), in float64."""
     wide = logits.astype("float64")
     shifted = wide - wide.max(axis=1, keepdims=True)
@@ -49,10 +49,10 @@ def judge(logits: np.ndarray, labels: np.ndarray) -> Evaluation:
 
 def validation(network: keras.Sequential, dataset: cifar10.Dataset, indices: np.ndarray) -> Evaluation:
     """Evaluates the model on the validation images; `indices` point into the training files."""
-    return judge(predict(network, dataset.images[indices]), dataset.labels[indices])
+    return score(predict(network, dataset.images[indices]), dataset.labels[indices])
 
 
 def test(network: keras.Sequential, dataset: cifar10.Dataset) -> Evaluation:
     """Evaluates the model on the test images. Called once per run, after training; decides nothing."""
     images, labels = cifar10.test_split(dataset)
-    return judge(predict(network, images), labels)
+    return score(predict(network, images), labels)

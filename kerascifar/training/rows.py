@@ -43,7 +43,7 @@ _DECAY, _AMOUNT = _numbers("at least 0 and less than 1", 0, below=1), _numbers("
 _ANY = {"weight_decay": _AMOUNT, "global_clipnorm": _AMOUNT, "ema_momentum": _DECAY}
 _ADAM = {"beta_1": _DECAY, "beta_2": _DECAY, "epsilon": _AMOUNT, "amsgrad": _FLAG} | _ANY
 # The optimizer options that a row may set besides the learning rate: arguments of the Keras classes.
-OPTIMIZERS: dict[str, dict[str, _Range]] = {
+OPTIMIZER_OPTIONS: dict[str, dict[str, _Range]] = {
     "adam": _ADAM,
     "adamw": _ADAM,
     "rmsprop": {"rho": _DECAY, "momentum": _DECAY, "epsilon": _AMOUNT, "centered": _FLAG} | _ANY,
@@ -328,7 +328,7 @@ def _problems(row: Row) -> Iterable[str]:
         yield f"model must be 1 to 80 letters, digits or signs of _ .,:()@/+-, not {row.model!r}."
     for key, known in (
         ("loss", ["crossentropy"]),
-        ("optimizer", list(OPTIMIZERS)),
+        ("optimizer", list(OPTIMIZER_OPTIONS)),
         ("monitor", ["val_loss", "val_accuracy"]),
         ("precision", ["float32", "mixed_bfloat16", "mixed_float16"]),
     ):
@@ -358,7 +358,7 @@ def _option_problems(row: Row) -> Iterable[str]:
 
 def _tables(row: Row) -> dict[str, dict[str, _Range]]:
     """The fields with options that do not depend on the model, and the options of each."""
-    return {"optimizer_options": OPTIMIZERS[row.optimizer], "augmentation": AUGMENTATION, "schedule": SCHEDULE}
+    return {"optimizer_options": OPTIMIZER_OPTIONS[row.optimizer], "augmentation": AUGMENTATION, "schedule": SCHEDULE}
 
 
 def _model_problems(row: Row) -> Iterable[str]:

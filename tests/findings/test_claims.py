@@ -83,7 +83,9 @@ def test_p_for_and_against(first_is, mean, p_for, p_against):
 def test_the_verdicts(first_is, mean, error, holm, verdict):
     comparison = better(first_is=first_is)
     d = Difference(tuple(range(6)), (0.0, 0.0), (mean,) * 6, Estimate(mean, error, 5.0))
-    judged = claims._Judged(Claim("C", "w", (comparison,)), (d,), True, (comparison.p_for(d), comparison.p_against(d)))
+    judged = claims._Decision(
+        Claim("C", "w", (comparison,)), (d,), True, (comparison.p_for(d), comparison.p_against(d))
+    )
     assert judged.verdict((holm, holm)) == verdict
 
 

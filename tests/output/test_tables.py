@@ -49,7 +49,7 @@ def test_the_best_row_is_marked_by_validation_not_by_test(runs):
 
 def test_the_readable_table_has_the_reports_columns_in_its_order(runs):
     text = tables.readable(tables.results(runs, []))
-    assert list(text.columns) == ["row", *tables.SETTINGS, "source", "n", *tables.MEASURES, ""]
+    assert list(text.columns) == ["row", *tables.SETTINGS, "source", "n", *tables.FIGURES, ""]
     assert text.iloc[1].tolist()[6:14] == ["yours", "2", "72 ± 3", "0.900 ± 0.000", "80.00 ± 0.00"] + [
         "0.950 ± 0.000",
         "71.00 ± 1.41",

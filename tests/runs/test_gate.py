@@ -352,7 +352,7 @@ def test_what_one_model_has_shown_is_not_tried_again(dataset, tmp_path, monkeypa
     rows = [Row("A", "model3"), Row("B", "model2"), Row("C", "model2", optimizer="sgd")]
     runs = [Run("x", row, seed) for row in rows for seed in (0, 1)]
     seen = tried(monkeypatch)
-    experiment.train(runs, dataset, tmp_path, Console(quiet=True), [], execute=lambda work: [])
+    experiment.train_runs(runs, dataset, tmp_path, Console(quiet=True), [], execute=lambda work: [])
     assert seen == {"check_model": ["B", "A"], "rehearse": ["B", "C"]}
 
 
@@ -371,9 +371,9 @@ def test_rows_with_every_option_are_tried_and_trained(dataset, tmp_path, monkeyp
     rows = [plain, *(dataclasses.replace(plain, name=name, **changes) for name, changes in every.items())]
     runs = [Run("x", row, 0) for row in rows]
     seen = tried(monkeypatch)
-    experiment.train(runs, dataset, tmp_path, Console(quiet=True), [], execute=lambda work: [])
+    experiment.train_runs(runs, dataset, tmp_path, Console(quiet=True), [], execute=lambda work: [])
     assert seen["rehearse"] == ["Plain", *every]
-    (record,) = experiment.train(runs[-1:], dataset, tmp_path, Console(quiet=True), [])
+    (record,) = experiment.train_runs(runs[-1:], dataset, tmp_path, Console(quiet=True), [])
     assert record.row == rows[-1] and record.epochs_trained == 1
 
 
@@ -382,7 +382,7 @@ def test_a_model_with_another_kind_of_layer_is_tried(dataset, tmp_path, monkeypa
     monkeypatch.setitem(models.BUILDERS, "mine", lambda: network(Unregistered()))
     runs = [Run("x", Row("A", "model2"), 0), Run("x", Row("B", "mine"), 0)]
     with pytest.raises(api.UserError, match='Row "B": .*Unregistered'):
-        experiment.train(runs, dataset, tmp_path, Console(quiet=True), [])
+        experiment.train_runs(runs, dataset, tmp_path, Console(quiet=True), [])
 
 
 def test_what_observes_every_training_does_not_see_the_trial(dataset, tmp_path, monkeypatch):
@@ -402,9 +402,9 @@ def test_what_observes_every_training_does_not_see_the_trial(dataset, tmp_path, 
 @pytest.mark.slow
 def test_a_finished_run_is_not_tried_again(dataset, tmp_path, monkeypatch):
     run = [Run("x", dataclasses.replace(ROW, model="model1"), 0)]
-    experiment.train(run, dataset, tmp_path, Console(quiet=True), [])
+    experiment.train_runs(run, dataset, tmp_path, Console(quiet=True), [])
     seen = tried(monkeypatch)
-    experiment.train(run, dataset, tmp_path, Console(quiet=True), [])
+    experiment.train_runs(run, dataset, tmp_path, Console(quiet=True), [])
     assert seen == {"check_model": [], "rehearse": []}
 
 

@@ -21,14 +21,14 @@ def run(validation=0.7, test=0.7, last=0.5, **changes):
 
 
 def test_the_same_figures_and_history_are_bit_identical():
-    same, lines = verify.judge(run(), run(), [run()])
+    same, lines = verify.compare(run(), run(), [run()])
     assert same and lines == ["M1 seed 0: bit-identical (2 epochs, all losses and accuracies)."]
 
 
 def test_another_last_bit_is_not_identical_but_within_the_spread():
     """Fails if only the accuracies are compared."""
     spread = [run(), run(0.72, 0.71, seed=1)]
-    same, lines = verify.judge(run(), run(0.71, 0.70, last=0.5000000001), spread)
+    same, lines = verify.compare(run(), run(0.71, 0.70, last=0.5000000001), spread)
     assert same and lines[0] == "M1 seed 0: not bit-identical."
     assert "  validation accuracy 0.7100: within the published 0.7000 … 0.7200 (2 seeds)" in lines
 
@@ -36,7 +36,7 @@ def test_another_last_bit_is_not_identical_but_within_the_spread():
 def test_outside_the_spread_is_not_reproduced_and_what_differs_is_named():
     theirs = run(environment={"commit": "a", "processor": "x"})
     here = {"commit": "b", "processor": "x", "instructions": "AVX2"}
-    same, lines = verify.judge(theirs, run(0.6, environment=here, basis="z"), [theirs])
+    same, lines = verify.compare(theirs, run(0.6, environment=here, basis="z"), [theirs])
     assert not same
     assert "  instructions: published not recorded; here AVX2" in lines
     assert "  commit: published a; here b" in lines and not any("processor" in line for line in lines)
@@ -48,7 +48,7 @@ def test_each_version_and_variable_that_differs_is_named():
     """Fails if a table is compared as a whole, or only the keys that one side has."""
     theirs = run(environment={"versions": {"keras": "3.14", "numpy": "2.4"}, "variables": {"OMP_NUM_THREADS": "1"}})
     here = {"versions": {"keras": "3.15", "numpy": "2.4", "opencv-python-headless": "5.0"}, "variables": {}}
-    _, lines = verify.judge(theirs, run(last=0.4, environment=here), [theirs])
+    _, lines = verify.compare(theirs, run(last=0.4, environment=here), [theirs])
     assert lines[1:4] == [
         "  variables OMP_NUM_THREADS: published 1; here not recorded",
         "  versions keras: published 3.14; here 3.15",

@@ -132,7 +132,7 @@ def test_the_kept_weights_are_those_of_the_kept_epoch(images, tmp_path):
     row = dataclasses.replace(ROW, learning_rate=3.0, optimizer="sgd", patience=2, epochs=50)
     trained = fit.train(tiny(), row, 1, *images, tmp_path)
     logits = evaluate.predict(trained.model, images[0][images[2][1]])
-    judged = evaluate.judge(logits, images[1][images[2][1]])
+    judged = evaluate.score(logits, images[1][images[2][1]])
     assert judged.loss == pytest.approx(min(trained.history["val_loss"]), rel=1e-4)
     assert judged.accuracy == pytest.approx(trained.history["val_accuracy"][trained.epoch_kept - 1])
 
@@ -217,7 +217,7 @@ def test_what_is_kept_is_the_average_over_the_steps(images, tmp_path, rate, stop
     assert np.allclose(trained.model.layers[-1].kernel, average, rtol=1e-4, atol=1e-6)
     assert not np.allclose(average, steps.kernels[kept - 1], rtol=1e-4, atol=1e-6)
     logits = evaluate.predict(trained.model, images[0][images[2][1]])
-    loss = evaluate.judge(logits, images[1][images[2][1]]).loss
+    loss = evaluate.score(logits, images[1][images[2][1]]).loss
     assert loss == pytest.approx(trained.history["val_loss"][trained.epoch_kept - 1], rel=1e-4)
     network = linear()
     network.set_weights(start)
