@@ -428,10 +428,11 @@ def test_what_is_drawn_without_javascript_can_be_read(browser, written):
     context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_is_accessible_and_fits(browser, written, scheme, width):
-    """With everything unfolded, axe-core finds no violation, and only what scrolls for itself is wider than the screen.
+@pytest.mark.parametrize("width, scheme", [(390, "light"), (1280, "dark")])
+def test_the_page_is_accessible_and_fits(browser, written, width, scheme):
+    """At each width, which decides the layout, and in each scheme, which decides the colours.
+
+    With everything unfolded, axe-core finds no violation, and only what scrolls for itself is wider than the screen.
 
     Folded, the page is no longer than twelve screens of a phone, and the answer is on the first one.
     """
