@@ -52,14 +52,16 @@ def table(shown: Sequence[Record], metric: str = agreement.TEST_ACCURACY) -> "pd
     )
 
 
-def conclusion(table: "pd.DataFrame") -> str:
-    """What the table of test accuracy shows, in one or two sentences."""
+def conclusion(table: "pd.DataFrame", metric: str = agreement.TEST_ACCURACY) -> str:
+    """What the table of this metric shows, in one or two sentences."""
     compared, known = table[table["original"].notna()], table[table["agrees"] != agreement.UNKNOWN]
     if not len(compared):
         return "The original reports no figure for these rows with these settings."
     far = compared.loc[compared["difference"].abs().idxmax()]
-    way = "higher" if far["difference"] > 0 else "lower"
-    gap = f"The largest gap is {far['row']}'s, {abs(far['difference']):.1f} points {way} here."
+    more, size = far["difference"] > 0, abs(far["difference"])
+    in_points = f"{size:.1f} points {'higher' if more else 'lower'}"
+    in_epochs = f"{size:.0f} epochs {'more' if more else 'fewer'}"
+    gap = f"The largest gap is {far['row']}'s, {in_epochs if metric == agreement.EPOCHS else in_points} here."
     if not len(known):
         return gap
     inside = int((known["agrees"] == agreement.AGREES).sum())

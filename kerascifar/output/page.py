@@ -124,12 +124,14 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         by="the published" if published else "your own",
         counts=_counts(verdicts),
         rows=rows.to_dict("records"),
-        conclusion=overview.conclusion(rows),
         inside=(len(known[known["agrees"] == agreement.AGREES]), len(known), len(rows)),
         runs=len(shown),
         hours=sum(sum(r.seconds) for r in shown) / 3600,
         agreement=[
-            drawn.add(metric.replace(" ", "-"), f"{metric.capitalize()} by row", charts.agreement(table, title))
+            (
+                drawn.add(metric.replace(" ", "-"), f"{metric.capitalize()} by row", charts.agreement(table, title)),
+                overview.conclusion(table, metric),
+            )
             for metric, (table, title) in compared.items()
         ],
         claims=_claims(verdict_lines, drawn),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerascifar.common import drawing, files
+from kerascifar.common import drawing, files, terminal
 from kerascifar.common.paths import CHECKOUT, EXPERIMENTS
 from kerascifar.findings import agreement, analyses, claims, compare, faithfulness
 from kerascifar.focus import methods
@@ -152,16 +152,22 @@ def _effects(runs: Sequence[records.Record]) -> str:
 
 
 def _verdicts(published: Sequence[records.Record]) -> str:
-    verdict_of = claims.table(published, claims.read()).groupby("claim", sort=False)["verdict"].first()
-    groups = {verdict: verdict_of[verdict_of == verdict].index for verdict in verdict_of.value_counts().index}
-    order = sorted(groups, key=claims.VERDICTS.index)
-    counts = "; ".join(f"{len(groups[verdict])} {verdict} ({', '.join(groups[verdict])})" for verdict in order)
+    """How many claims have each verdict; then the claims themselves in a few words, or only named while they wait."""
+    lines = claims.table(published, claims.read()).drop_duplicates("claim")
+    groups = {verdict: lines[lines["verdict"] == verdict] for verdict in claims.VERDICTS}
+    groups = {verdict: group for verdict, group in groups.items() if len(group)}
+    counts = terminal.listed([f"{len(group)} {verdict}" for verdict, group in groups.items()])
     rule = "by a written [rule](docs/statistics.md)"
-    text = f"**Verdicts on the original's {len(verdict_of)} claims**, {rule}: {counts}."
+    sentences = [f"**The original's {len(lines)} claims: {counts}**, {rule}."]
+    for verdict, group in groups.items():
+        if verdict != claims.PENDING:
+            named = "; ".join(f"{words} ({name})" for name, words in zip(group["claim"], group["words"], strict=True))
+            sentences.append(f"{verdict.capitalize()}: {named}.")
     if claims.PENDING in groups:
+        names = ", ".join(groups[claims.PENDING]["claim"])
         plan = "[the plan, and the verdicts of the first study](docs/second-study.md)"
-        text += f" The pending claims need more seeds than these runs have: see {plan}."
-    return text
+        sentences.append(f"Pending, because these runs have too few seeds: {names}; see {plan}.")
+    return " ".join(sentences)
 
 
 def _focus(published: Sequence[records.Record]) -> str:

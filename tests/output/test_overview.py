@@ -4,6 +4,7 @@ import factories
 import numpy as np
 import pytest
 
+from kerascifar.findings import agreement
 from kerascifar.output import overview
 
 
@@ -41,6 +42,9 @@ def test_the_conclusion_counts_what_is_inside_and_names_the_largest_gap():
     )
     assert overview.conclusion(table) == (
         "The original's figure lies inside the interval in 1 of 2 rows. The largest gap is M4's, 4.5 points lower here."
+    )
+    assert overview.conclusion(overview.table(runs(0.6, 0.6, 0.6), agreement.EPOCHS), agreement.EPOCHS) == (
+        "The original's figure lies inside the interval in 0 of 1 rows. The largest gap is M1's, 68 epochs fewer here."
     )
 
 
