@@ -112,6 +112,19 @@ def test_sanity_checks_are_of_other_weights_and_of_noise(measured):
     assert np.isnan(found["saliency/sensitivity"][16:]).all()
 
 
+def test_the_other_class_is_another_one_for_each_image(model):
+    """Fails if it can be the image's own, for which each map is as its own, or if all images get the same step."""
+    images = np.random.default_rng(2).random((20, 32, 32, 3), dtype="float32")
+    labels = np.arange(20) % 10
+    of_class = np.array([measuring._maps(model, images, (labels + step) % 10, "saliency") for step in range(10)])
+    found = measuring._sanity(model, model, images, labels, "saliency", of_class[0], noise=False)
+    likeness = np.array([measures.likeness(of_class[0], maps) for maps in of_class])
+    steps = np.abs(likeness - found["other_class"]).argmin(axis=0)
+    assert likeness[steps, np.arange(20)] == pytest.approx(found["other_class"], abs=1e-6)
+    assert (found["other_class"] < 0.99).all() and len(set(steps)) > 3
+    assert found["likeness"] == pytest.approx(1)  # the same weights
+
+
 def test_nothing_is_measured_twice_and_more_is_added(measured, monkeypatch, tmp_path):
     measured = records.read(Path(shutil.copytree(measured.folder, tmp_path / "copy")))
     before = measurements.read(measured)
