@@ -239,9 +239,10 @@ def narrow_comparison(groups: "Mapping[str, Sequence[records.Record]]", compared
 
     base = next(iter(groups.values()))[0].row
     lines = [_narrow(name, runs, base) for name, runs in groups.items()]
-    for line, difference, high in zip(lines, compared["difference"], compared["high"], strict=True):
-        interval = "" if math.isnan(high) else f" ± {high - difference:.2f}"
-        line["difference"] = "" if math.isnan(difference) else f"{difference:+.2f}{interval}"
+    for line, pair in zip(lines, compared.to_dict("records"), strict=True):
+        difference, several = pair["difference"], pair["pairs"] > 1
+        spread = f" ± {pair['high'] - difference:.2f}" if several else " (1 pair)"  # which says nothing about seeds
+        line["difference"] = "" if math.isnan(difference) else f"{difference:+.2f}{spread}"
     return pd.DataFrame(lines)
 
 

@@ -84,4 +84,6 @@ def test_the_command_writes_a_table_and_a_figure(runs, tmp_path, capsys, monkeyp
     assert re.search(r"^ B +model1: .* 57\.50 ± 3\.54 \(2\) +$", printed, re.M), printed
     assert re.search(r"^ A +nothing +50\.00 ± 0\.00 \(2\) +-7\.50 ± [\d.]+ $", printed, re.M), printed
     assert "Runs used: B, A (yours)." in printed
+    assert main(["compare", str(runs / "A0"), str(runs / "B1"), "--runs", str(runs)]) == 0
+    assert re.search(r"^ B seed 1 +nothing .* [+]10\.00 \(1 pair\) $", capsys.readouterr().out, re.M)
     assert (runs / "report" / "compare.csv").is_file() and (runs / "report" / "compare.png").is_file()
