@@ -152,7 +152,8 @@ def curves(rows: dict[str, dict[str, Any]], shown: Sequence[str], metric: str = 
 
 def faithful(table: "pd.DataFrame", measure: str) -> Chart:
     """How much more faithful each kind of map is than the centred spot, by one measure."""
-    values = table[["row", "map", "n"]].assign(better=FAITHFUL[measure] * table[measure], half=table[f"{measure} ±"])
+    better = FAITHFUL[measure].better * table[measure]
+    values = table[["row", "map", "n"]].assign(better=better, half=table[f"{measure} ±"])
     values = values.assign(low=values["better"] - values["half"], high=values["better"] + values["half"])
     base = alt.Chart(_inline(values)).encode(
         alt.Y("map:N", sort=None, title=None),
