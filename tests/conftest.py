@@ -30,6 +30,11 @@ SLOW = {
 SLOW_FIXTURES = {"process", "browser"}
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Spares `make quick` the imports of the slow files, such as Ray."""
+    return True if collection_path.name in SLOW and config.option.markexpr == "not slow" else None
+
+
 def pytest_collection_modifyitems(items):
     """Begins with the longest files, and marks the slow tests."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
