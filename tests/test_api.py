@@ -226,6 +226,7 @@ def test_a_penalty_is_kept_apart_from_the_losses(dataset, tmp_path):
     assert train["loss"] == record.history["loss"][kept]
 
 
+@pytest.mark.slow
 def test_logits_that_half_precision_cannot_hold_are_its_largest_number(dataset, tmp_path):
     """Fails if they are infinite, which no softmax can take, or if the end of a training is a warning."""
     model = keras.Sequential([mine(), keras.layers.Rescaling(1e9)], name="mine")

@@ -259,6 +259,7 @@ def test_all_draws_the_ten_classes(place, figures):
     assert "layer second" in figures[0].get_suptitle()
 
 
+@pytest.mark.slow
 def test_the_sheet_to_publish_is_the_commands(place, figures):
     assert run("--all") == 0
     drawn = pictures.class_sheet(records.read(place / "runs" / "m6"), drawn_dataset())

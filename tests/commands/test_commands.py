@@ -206,7 +206,7 @@ def test_one_model_without_maps_keeps_no_other_from_being_measured(trained, shap
     [
         (("run", "mine.toml", "--epochs", 2, "--data"), "row", "A"),
         (("data", "--data"), "class", "circle"),
-        (("focus", "--rows", "A", "--data"), "map", "Grad-CAM"),
+        pytest.param(("focus", "--rows", "A", "--data"), "map", "Grad-CAM", marks=pytest.mark.slow),
         (("findings", "--out", "out"), "claim", "C1"),
         (("runs",), "run", "A-seed0"),
         (("runs", "A"), "run", "A-seed0"),

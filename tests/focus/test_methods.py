@@ -421,6 +421,7 @@ def network_of(*layers):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_a_model_in_half_precision_is_explained_by_its_float32_copy(policy, images):
     """Fails if tf-keras-vis gets half precision: Grad-CAM++ multiplies it with float32, a TypeError."""

@@ -252,6 +252,7 @@ def test_a_model_that_would_not_end_in_a_result_is_refused(dataset, tmp_path, mo
     assert not [path for path in tmp_path.iterdir() if path.name != experiment.LOCKS]
 
 
+@pytest.mark.slow
 def test_a_precision_that_the_layers_do_not_have_is_refused_and_the_callers_stays(dataset, tmp_path):
     """Fails if float32 is recorded as half precision, or the reverse, or if later models have the row's precision."""
     half = dataclasses.replace(ROW, precision="mixed_bfloat16")
@@ -385,6 +386,7 @@ def test_a_model_with_another_kind_of_layer_is_tried(dataset, tmp_path, monkeypa
         experiment.train_runs(runs, dataset, tmp_path, Console(quiet=True), [])
 
 
+@pytest.mark.slow
 def test_what_observes_every_training_does_not_see_the_trial(dataset, tmp_path, monkeypatch):
     """MLflow's autologging wraps Keras's `fit`. Fails if it logs the trial as a run."""
     whole, seen = keras.Model.fit, []
