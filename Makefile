@@ -74,7 +74,7 @@ help:
 	@echo 'make dashboard     show runs trained with --tensorboard in TensorBoard $(TAKES_dashboard)'
 	@echo 'make notebooks     open the notebooks in JupyterLab                    $(TAKES_notebooks)'
 	@echo 'make test          check lint, format, types and imports; run tests    $(TAKES_test)'
-	@echo 'make quick         the same without slow tests, in a minute or two     $(TAKES_quick)'
+	@echo 'make quick         the same without slow tests, in a minute and a half $(TAKES_quick)'
 	@echo 'make test-lowest   run the tests with the oldest supported packages    $(TAKES_test-lowest)'
 	@echo 'make test-all      run the optional tests: grad-cam, quantus, MLflow, S3 $(TAKES_test-all)'
 	@echo 'make soak          kill local runs 500 times, cluster runs 60 times    $(TAKES_soak)'
