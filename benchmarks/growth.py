@@ -22,7 +22,7 @@ with tempfile.TemporaryDirectory() as folder:
     for seed in range(41):
         with open(os.devnull, "w", encoding="utf-8") as nowhere:
             experiment.train_runs(
-                [rows.Run("growth", row, seed)], dataset, Path(folder) / "runs", Console(file=nowhere), []
+                [rows.Run("growth", row, seed)], dataset, Path(folder) / "runs", Console(file=nowhere)
             )
         status = Path("/proc/self/status").read_text(encoding="utf-8")
         sizes.append(int(status.split("VmRSS:")[1].split()[0]) / 1024)

@@ -26,5 +26,14 @@ network = models.build(row.model, **row.model_options)
 ends: list[float] = []
 began = time.perf_counter()
 with tempfile.TemporaryDirectory() as folder:
-    fit.train(network, row, 0, images, labels, split, Path(folder), tell=lambda *_: ends.append(time.perf_counter()))
+    fit.train(
+        network,
+        row,
+        0,
+        Path(folder),
+        images=images,
+        labels=labels,
+        split=split,
+        tell=lambda *_: ends.append(time.perf_counter()),
+    )
 measured.report(began, ends)

@@ -44,7 +44,7 @@ def dataset(shapes):
 def trained(dataset, tmp_path_factory):
     """One's own model, two seeds."""
     folder = tmp_path_factory.mktemp("runs")
-    return folder, api.train(mine, ROW, dataset, (0, 1), folder, Console(quiet=True))
+    return folder, api.train(mine, ROW, dataset, (0, 1), runs=folder, console=Console(quiet=True))
 
 
 def test_any_model_is_trained_and_leaves_records(trained, dataset):
@@ -81,7 +81,7 @@ def test_a_model_is_copied_with_new_weights_for_each_seed(trained, dataset, tmp_
     """The same as from its builder: what the given model's weights were says nothing."""
     model = mine()
     before = [w.copy() for w in model.get_weights()]
-    found = api.train(model, ROW, dataset, [0], tmp_path, Console(quiet=True))
+    found = api.train(model, ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     assert found[0].history == trained[1][0].history
     assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
 
@@ -89,9 +89,9 @@ def test_a_model_is_copied_with_new_weights_for_each_seed(trained, dataset, tmp_
 @pytest.mark.slow
 def test_nothing_is_trained_twice_and_another_model_is_another_run(trained, dataset):
     folder, found = trained
-    again = api.train(mine, ROW, dataset, (0, 1), folder, Console(quiet=True))
+    again = api.train(mine, ROW, dataset, (0, 1), runs=folder, console=Console(quiet=True))
     assert [r.environment["finished"] for r in again] == [r.environment["finished"] for r in found]
-    wider = api.train(lambda: mine(5), ROW, dataset, [0], folder, Console(quiet=True))
+    wider = api.train(lambda: mine(5), ROW, dataset, [0], runs=folder, console=Console(quiet=True))
     assert wider[0].folder != found[0].folder
 
 
@@ -144,7 +144,7 @@ class StopAt(keras.callbacks.Callback):
 def test_another_beginning_code_or_callback_is_another_run(dataset, tmp_path, one, other):
     """Fails if the first one's result is returned for the second, or if neither is found again."""
     folders = [
-        api.train(model, ROW, dataset, [0], tmp_path, Console(quiet=True), callbacks)[0].folder
+        api.train(model, ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True), callbacks=callbacks)[0].folder
         for model, callbacks in (one, other, one)
     ]
     assert folders[0] == folders[2] != folders[1]
@@ -154,9 +154,9 @@ def test_another_beginning_code_or_callback_is_another_run(dataset, tmp_path, on
 @pytest.mark.parametrize("model", [scaled, scaled()], ids=["built", "copied"])
 def test_an_edited_layer_is_another_run(dataset, tmp_path, model, monkeypatch):
     """Its configuration is the same."""
-    first = api.train(model, ROW, dataset, [0], tmp_path, Console(quiet=True))[0]
+    first = api.train(model, ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))[0]
     monkeypatch.setattr(Scale, "call", lambda self, x: 3 * x)
-    second = api.train(model, ROW, dataset, [0], tmp_path, Console(quiet=True))[0]
+    second = api.train(model, ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))[0]
     assert first.folder != second.folder and first.history != second.history
 
 
@@ -166,7 +166,7 @@ def test_the_seeds_of_a_program_are_one_group_and_a_named_models_run_has_the_nam
 ):
     """Fails if the initial weights, which differ, take the seeds apart; or if runs of our models were trained anew."""
     assert len({record.group for record in trained[1]}) == 1
-    (record,) = api.train("model1", ROW, dataset, [0], tmp_path, Console(quiet=True))
+    (record,) = api.train("model1", ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     assert record.folder.name.endswith(NAMED)
     assert record.environment["uncommitted"] is environment.commit().uncommitted
 
@@ -194,7 +194,7 @@ def functional():
 def test_what_is_evaluated_and_saved_is_what_was_trained(dataset, tmp_path, model):
     """Fails if the trained model is rebuilt as another one, such as the chain of its layers."""
     row = dataclasses.replace(ROW, learning_rate=0.01, epochs=4)
-    (record,) = api.train(model, row, dataset, [0], tmp_path, Console(quiet=True))
+    (record,) = api.train(model, row, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     kept, validation = record.epoch_kept - 1, record.results["validation"]
     assert validation["accuracy"] == pytest.approx(record.history["val_accuracy"][kept], abs=1e-6)
     assert validation["loss"] == pytest.approx(record.history["val_loss"][kept], rel=1e-4)
@@ -219,7 +219,7 @@ def penalised():
 
 def test_a_penalty_is_kept_apart_from_the_losses(dataset, tmp_path):
     """Fails if the train loss includes the penalty and the validation loss does not."""
-    (record,) = api.train(penalised, ROW, dataset, [0], tmp_path, Console(quiet=True))
+    (record,) = api.train(penalised, ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     train, kept = record.results["train"], record.epoch_kept - 1
     assert train["penalised_loss"] > train["loss"] + 0.1
     assert record.results["validation"]["loss"] == pytest.approx(record.history["val_loss"][kept], rel=1e-4)
@@ -230,7 +230,7 @@ def test_a_penalty_is_kept_apart_from_the_losses(dataset, tmp_path):
 def test_logits_that_half_precision_cannot_hold_are_its_largest_number(dataset, tmp_path):
     """Fails if they are infinite, which no softmax can take, or if the end of a training is a warning."""
     model = keras.Sequential([mine(), keras.layers.Rescaling(1e9)], name="mine")
-    (record,) = api.train(model, ROW, dataset, [0], tmp_path, Console(quiet=True))
+    (record,) = api.train(model, ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     logits = record.predictions["test_logits"]
     assert np.abs(logits).max() == 65504 and np.isfinite(logits).all()
 
@@ -238,7 +238,7 @@ def test_logits_that_half_precision_cannot_hold_are_its_largest_number(dataset, 
 def test_a_training_that_a_callback_stops_says_so(dataset, tmp_path):
     """Fails if it is recorded as having reached its last epoch."""
     row = dataclasses.replace(ROW, epochs=50)
-    (record,) = api.train(mine, row, dataset, [0], tmp_path, Console(quiet=True), [StopAt(1)])
+    (record,) = api.train(mine, row, dataset, [0], runs=tmp_path, console=Console(quiet=True), callbacks=[StopAt(1)])
     assert (record.stop, record.epochs_trained) == ("stopped by a callback", 1)
 
 
@@ -264,7 +264,7 @@ class StopAfter(keras.callbacks.Callback):
 def test_callbacks_begin_anew_with_each_seed(dataset, tmp_path, given):
     """Fails if a seed's result depends on the seeds before it, or if callbacks are recorded but not used."""
     one = StopAfter(1)
-    found = api.train(mine, ROW, dataset, (0, 1), tmp_path, Console(quiet=True), given(one))
+    found = api.train(mine, ROW, dataset, (0, 1), runs=tmp_path, console=Console(quiet=True), callbacks=given(one))
     assert [(record.seed, record.epochs_trained) for record in found] == [(0, 1), (1, 1)]
     assert one.losses == found[1].history["loss"]  # what it has seen can be read
 
@@ -283,7 +283,7 @@ def test_numpys_numbers_are_numbers(dataset, tmp_path):
     )
     options = {"filters": [4, 4, 4], "dense": [8, 8]}
     assert row == api.Row("Mine", "model1", options, False, batch_size=100, learning_rate=0.001, epochs=1)
-    found = api.train("model1", row, dataset, np.arange(2), tmp_path, Console(quiet=True))
+    found = api.train("model1", row, dataset, np.arange(2), runs=tmp_path, console=Console(quiet=True))
     assert [record.seed for record in found] == [0, 1] and found[0].row == row
 
 
@@ -295,20 +295,20 @@ def test_evaluation_is_the_records(trained, dataset):
 
 def test_a_named_model_and_mistakes(dataset, tmp_path):
     with pytest.raises(api.UserError, match='Model "mode4" is not known'):
-        api.train("mode4", ROW, dataset, [0], tmp_path, Console(quiet=True))
+        api.train("mode4", ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     with pytest.raises(api.UserError, match=r"seeds is the number 3.\nExpected .* in a list"):
-        api.train(mine, ROW, dataset, 3, tmp_path, Console(quiet=True))
+        api.train(mine, ROW, dataset, 3, runs=tmp_path, console=Console(quiet=True))
     with pytest.raises(api.UserError, match=r"row is \{'name': 'M'\}.\nExpected a Row"):
-        api.train(mine, {"name": "M"}, dataset, [0], tmp_path, Console(quiet=True))
+        api.train(mine, {"name": "M"}, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     with pytest.raises(api.UserError, match=r"seeds is empty.\nExpected at least one"):
-        api.train(mine, ROW, dataset, [], tmp_path, Console(quiet=True))
+        api.train(mine, ROW, dataset, [], runs=tmp_path, console=Console(quiet=True))
     with pytest.raises(api.UserError, match=r"model is 5.\nExpected a Keras model, a function"):
-        api.train(5, ROW, dataset, [0], tmp_path, Console(quiet=True))
+        api.train(5, ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     with pytest.raises(api.UserError, match=r"dataset is a NoneType.\nExpected the result of load"):
-        api.train(mine, ROW, None, [0], tmp_path, Console(quiet=True))
+        api.train(mine, ROW, None, [0], runs=tmp_path, console=Console(quiet=True))
     flat = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
     with pytest.raises(api.UserError, match="Nothing was trained"):
-        api.train(flat, ROW, dataset, [0], tmp_path, Console(quiet=True))
+        api.train(flat, ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     assert not list(tmp_path.glob("own-*"))
     with pytest.raises(api.UserError, match="32"):
         api.evaluate(flat, dataset)
@@ -363,7 +363,7 @@ def test_a_call_leaves_the_programs_state_and_its_settings_do_not_reach_in(train
             begin()
             expected = state()
             begin()
-            found = api.train(mine, ROW, dataset, [0], tmp_path, Console(quiet=True))
+            found = api.train(mine, ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))
             api.focus_maps(model, np.zeros((2, 32, 32, 3), "float32"), np.array([0, 1]), method="smoothgrad")
             api.evaluate(model, dataset)
             assert state() == expected

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     row, seed = arguments.row, arguments.seed
     if row is not None:
         row, seed = selection.row_and_seed(row, seed)
-    record, why = _choose(arguments.runs, arguments.published, dataset, row, seed)
+    record, why = _choose(arguments.runs, arguments.published, dataset=dataset, row=row, seed=seed)
     class_names = tuple(record.dataset["class_names"])
     wanted = _class_number(arguments.class_, class_names)
     against = _class_number(arguments.against, class_names, "--against")
@@ -72,7 +72,16 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     model = records.load_model(record)
     made_by = pictures.way(model, arguments.layer, arguments.method)
     pixels, labels, sources = _what_to_explain(arguments, image, dataset, wanted)
-    focuses = pictures.explain(model, pixels, labels, sources, class_names, arguments.layer, arguments.method, against)
+    focuses = pictures.explain(
+        model,
+        pixels,
+        labels,
+        sources,
+        class_names=class_names,
+        layer=arguments.layer,
+        method=arguments.method,
+        against=against,
+    )
 
     drawing.save(
         lambda: (
@@ -188,7 +197,7 @@ def _file_name(arguments: argparse.Namespace, record: records.Record) -> str:
 
 
 def _choose(
-    runs: Path, published_only: bool, dataset: cifar10.Dataset | None, row: str | None, seed: int | None
+    runs: Path, published_only: bool, *, dataset: cifar10.Dataset | None, row: str | None, seed: int | None
 ) -> tuple[records.Record, str]:
     """The run to explain, and a sentence that says why it was chosen.
 

@@ -99,7 +99,7 @@ def _measure(runs: "list[Record]", arguments: argparse.Namespace) -> None:
     with terminal.counted(len(work) * len(list(measuring.parts(count)))) as tick:
         for record in runs:
             try:
-                measuring.measure(record, scaled, labels, kinds, count, tick)
+                measuring.measure(record, scaled, labels, kinds, count=count, tick=tick)
             except UserError as problem:  # one model without maps must not keep the others from being measured
                 if len(runs) == 1:
                     raise

@@ -74,7 +74,7 @@ def train_rows(
         dataset,
         arguments.runs,
         console,
-        command,
+        command=command,
         deterministic=deterministic,
         execute=execute,
         ornaments=ornaments.left_out,

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
             "Name the images that it was trained on (--data)."
         )
     run = Run(theirs.experiment, theirs.row, theirs.seed)
-    trained = experiment.train_runs([run], dataset, arguments.runs / "verify", Console(), command)
+    trained = experiment.train_runs([run], dataset, arguments.runs / "verify", Console(), command=command)
     if not trained:  # another process is training it
         return 0
     same, lines = verify.compare(theirs, trained[0], spread)

@@ -392,7 +392,7 @@ def seeds_needed(comparison: Comparison, d: Difference, family: int = 1) -> int 
     distance = mean if mean >= comparison.margin else comparison.margin - mean
     image_error = math.sqrt(max(d.estimate.error**2 - float(np.var(d.by_seed, ddof=1)) / n, 0.0))
     for seeds in range(n + 1, MOST + 1):
-        if statistics.power(distance, d.by_seed, image_error, seeds, min(LEVEL / 2, LEVEL / family)) >= POWER:
+        if statistics.power(distance, d.by_seed, image_error, n=seeds, level=min(LEVEL / 2, LEVEL / family)) >= POWER:
             return seeds
     return None
 

@@ -152,8 +152,8 @@ def difference(
         return None
     others = second_of == OTHERS
     class_of_second = of if others else second_of or of
-    of_first = [_by_image(first[s], metric, kind, of) for s in seeds]
-    of_second = [_by_image(second[s], metric, kind, class_of_second, others) for s in seeds]
+    of_first = [_by_image(first[s], metric, kind, of=of) for s in seeds]
+    of_second = [_by_image(second[s], metric, kind, of=class_of_second, others=others) for s in seeds]
     count = min(map(len, of_first + of_second))  # some runs may be measured on fewer images
     a, b = (np.array([values[:count] for values in side]) for side in (of_first, of_second))
     if class_of_second == of and not others:  # the same images: keep the ones that count in both runs
@@ -172,7 +172,7 @@ def difference(
     )
 
 
-def _by_image(run: Record, metric: str, kind: str, of: str, others: bool = False) -> np.ndarray:
+def _by_image(run: Record, metric: str, kind: str, *, of: str, others: bool = False) -> np.ndarray:
     """A metric's value for each image, in percent, float64; NaN for images that do not count.
 
     Only the images of the class `of` count; with `others`, only those of all other classes.

@@ -156,7 +156,7 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def power(distance: float, by_seed: Sequence[float], image_error: float, n: int, level: float) -> float:
+def power(distance: float, by_seed: Sequence[float], image_error: float, *, n: int, level: float) -> float:
     """The probability that n seeds show a difference on the right side of an edge, by a one-sided t test.
 
     Args:

@@ -59,7 +59,7 @@ def probability(predict: Predict, images: np.ndarray, labels: np.ndarray) -> np.
 
 
 def road(
-    predict: Predict, images: np.ndarray, labels: np.ndarray, maps: np.ndarray, shares: Sequence[float] = SHARES
+    predict: Predict, images: np.ndarray, labels: np.ndarray, maps: np.ndarray, *, shares: Sequence[float] = SHARES
 ) -> np.ndarray:
     """Remove and debias: (LeRF − MoRF) / 2, averaged over the shares, (n,); larger is more faithful, 0 is chance.
 
@@ -128,7 +128,7 @@ def _solved(unknown: np.ndarray, around: np.ndarray) -> np.ndarray:
 
 
 def deletion_and_insertion(
-    predict: Predict, images: np.ndarray, labels: np.ndarray, maps: np.ndarray, steps: int = STEPS
+    predict: Predict, images: np.ndarray, labels: np.ndarray, maps: np.ndarray, *, steps: int = STEPS
 ) -> tuple[np.ndarray, np.ndarray]:
     """Areas under the label's probability as pixels are deleted or inserted, the most relevant first: two (n,), 0..1.
 

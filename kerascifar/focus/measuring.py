@@ -102,6 +102,7 @@ def measure(
     images: np.ndarray,
     labels: np.ndarray,
     kinds: Sequence[str],
+    *,
     count: int,
     tick: Callable[[str], object] = str,
 ) -> None:
@@ -161,7 +162,7 @@ def _measured(
         values["adcc"] = measures.adcc(values["coherency"], values["complexity"], values["drop"])
         values["arcc"] = measures.arcc(values["coherency"], values["complexity"], values["road"])
         if kind in methods.METHODS:
-            values |= _sanity(network, fresh, x, y, kind, maps, noise=part.start == 0)
+            values |= _sanity(network, fresh, x, y, kind=kind, maps=maps, noise=part.start == 0)
         values = {f"{kind}/{name}": value for name, value in values.items()}
         values["mosaic_right"] = predict(mosaics).argmax(axis=1) == y
         for name, value in values.items():
@@ -175,9 +176,9 @@ def _sanity(
     fresh: "keras.Sequential",
     images: np.ndarray,
     labels: np.ndarray,
+    *,
     kind: str,
     maps: np.ndarray,
-    *,
     noise: bool,
 ) -> dict[str, np.ndarray]:
     """The measures of sanity; those that need noisy copies are NaN without `noise`."""

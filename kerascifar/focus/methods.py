@@ -92,6 +92,7 @@ def focus_maps(
     model: "keras.Sequential",
     images: np.ndarray,
     labels: np.ndarray,
+    *,
     layer: str | None = None,
     method: str = "gradcam",
     against: np.ndarray | None = None,
@@ -106,7 +107,7 @@ def focus_maps(
     """
     images, labels = np.asarray(images), np.asarray(labels)
     # Stretched before as well: a map that is constant on the layer's grid becomes a patch once it is on the image.
-    grids = _stretched(evidence(model, images, labels, layer, method, against))
+    grids = _stretched(evidence(model, images, labels, layer=layer, method=method, against=against))
     if len(images):
         check_logits(logits(model, images[:FEW]))
     return _stretched(on_image(model, grids, layer, method))
@@ -126,6 +127,7 @@ def evidence(
     model: "keras.Sequential",
     images: np.ndarray,
     labels: np.ndarray,
+    *,
     layer: str | None = None,
     method: str = "gradcam",
     against: np.ndarray | None = None,

@@ -54,6 +54,7 @@ def explain(
     images: np.ndarray,
     labels: Sequence[int | None],
     sources: Sequence[str],
+    *,
     class_names: Sequence[str],
     layer: str | None = None,
     method: str = "gradcam",
@@ -80,7 +81,7 @@ def explain(
     if against is not None and against in chosen:
         raise UserError(f'"{class_names[against]}" cannot be explained against itself.\nName another class: --against.')
     others = None if against is None else np.full(len(images), against)
-    maps = methods.focus_maps(model, scaled, chosen, layer, method, others)
+    maps = methods.focus_maps(model, scaled, chosen, layer=layer, method=method, against=others)
     rival = "" if against is None else f", not {class_names[against]}"
     return [
         Focus(images[i], maps[i], class_names[chosen[i]] + rival, class_names[p], float(shares[i, p]), sources[i])
@@ -147,7 +148,7 @@ def class_sheet(record: records.Record, dataset: cifar10.Dataset) -> Figure:
     model = records.load_model(record)
     indices = first_validation_images(dataset.labels)
     sources = [describe(dataset, int(i)) for i in indices]
-    focuses = explain(model, dataset.images[indices], range(10), sources, dataset.class_names)
+    focuses = explain(model, dataset.images[indices], range(10), sources, class_names=dataset.class_names)
     return sheet(focuses, record, way(model, None, "gradcam"))
 
 

@@ -55,7 +55,7 @@ def training_statistics(*runs: "Record") -> Figure:
 
 
 def _over_seeds(
-    axes: Axes, runs: "Sequence[Record]", key: str, factor: float, colour: str, label: str, style: str = "-"
+    axes: Axes, runs: "Sequence[Record]", key: str, *, factor: float, colour: str, label: str, style: str = "-"
 ) -> None:
     """Draws each run's curve faint, and their median bold while at least half of them were still training."""
     values, (median, _, _) = statistics.over_seeds([run.history[key] for run in runs])
@@ -70,7 +70,7 @@ def compared(groups: "Mapping[str, Sequence[Record]]") -> Figure:
     everything = [run for runs in groups.values() for run in runs]
     for axes, (metric, (_, factor)), unit in zip(figure.subplots(1, 2), UNITS.items(), ("nats", "%"), strict=True):
         for (name, runs), colour in zip(groups.items(), itertools.cycle(SERIES), strict=False):
-            _over_seeds(axes, runs, f"val_{metric}", factor, colour, name)
+            _over_seeds(axes, runs, f"val_{metric}", factor=factor, colour=colour, label=name)
         axes.set_xlabel("epoch")
         axes.set_ylabel(f"validation {metric} ({unit})")
         _epoch_axis(axes, max(run.epochs_trained for run in everything))
@@ -296,7 +296,9 @@ def _curves(axes: Axes, runs: "Sequence[Record]", metric: str) -> None:
     label, factor = UNITS[metric]
     for split, prefix, colour, style in (("training", "", TRAINING, "-"), ("validation", "val_", VALIDATION, "--")):
         if len(runs) > 1:
-            _over_seeds(axes, runs, prefix + metric, factor, colour, f"{split}, median", style)
+            _over_seeds(
+                axes, runs, prefix + metric, factor=factor, colour=colour, label=f"{split}, median", style=style
+            )
             continue
         values = statistics.finite(runs[0].history.get(prefix + metric, [])) * factor
         marker = "o" if len(values) <= FEW_EPOCHS or np.isnan(values).any() else None

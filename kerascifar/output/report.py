@@ -74,7 +74,7 @@ def write_tables(own: Sequence[records.Record], published: Sequence[records.Reco
     """Writes `<experiment>.csv` and `.md` into `out` and returns their paths."""
     written: list[Path] = []
     for experiment, table, notes in results(own, published):
-        tables.save(table, out / experiment, entitled(experiment), notes, tables.readable(table, whole=True))
+        tables.save(table, out / experiment, entitled(experiment), notes, shown=tables.readable(table, whole=True))
         written += [out / f"{experiment}.csv", out / f"{experiment}.md"]
     return written
 

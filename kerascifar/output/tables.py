@@ -319,7 +319,7 @@ def plain_markdown(table: "pd.DataFrame") -> str:
 
 
 def save(
-    table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str], shown: "pd.DataFrame | None" = None
+    table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str], *, shown: "pd.DataFrame | None" = None
 ) -> None:
     """Writes `path`.csv (unrounded) and, with the remarks, `path`.md: of the same table, or of the one to be shown."""
     text = plain_markdown(table if shown is None else shown)

@@ -41,8 +41,8 @@ def train_runs(
     dataset: cifar10.Dataset,
     folder: Path,
     console: Console,
-    command: Sequence[str],
     *,
+    command: Sequence[str] = (),
     deterministic: bool = False,
     build: Builder = models.build,
     callbacks: Callbacks = lambda run, dataset: (),
@@ -77,7 +77,7 @@ def train_runs(
         made_with["program"] = {"source": program, "sha256": hashlib.sha256(program.encode()).hexdigest()}
     if program:
         made_with["uncommitted"] = True
-    examined = [_examine(run, dataset, None if execute else device, build, program) for run in runs]
+    examined = [_examine(run, dataset, None if execute else device, build=build, program=program) for run in runs]
     runs = [run for run, _, _ in examined]
     files.make_folder(folder)
     waiting = [run for run in runs if not records.finished(folder / run.id)]
@@ -89,7 +89,9 @@ def train_runs(
                 other_code.append(run.label)
             _clean(folder / run.id)
     say = functools.partial(terminal.say, console)
-    _announce(runs, waiting, dataset, folder, "chosen by Ray" if execute else device.name, say)
+    _announce(
+        runs, waiting, dataset=dataset, folder=folder, device="chosen by Ray" if execute else device.name, say=say
+    )
     if other_code:
         labels = ", ".join(other_code)
         say(f"Trained earlier by different code; to train them again, move their folders away: {labels}.")
@@ -147,7 +149,7 @@ def check_precision(run: Run, device: Device) -> None:
 
 
 def _examine(
-    run: Run, dataset: cifar10.Dataset, device: Device | None, build: Builder, program: str | None
+    run: Run, dataset: cifar10.Dataset, device: Device | None, *, build: Builder, program: str | None
 ) -> tuple[Run, float, frozenset[str]]:
     """The run with its basis, its multiply-adds per image, and its model's `gate.parts`.
 
@@ -192,7 +194,7 @@ def _try_out(waiting: Sequence[tuple[Run, frozenset[str]]], work: Work, ornament
 
 
 def _announce(
-    runs: Sequence[Run], waiting: Sequence[Run], dataset: cifar10.Dataset, folder: Path, device: str, say: Say
+    runs: Sequence[Run], waiting: Sequence[Run], *, dataset: cifar10.Dataset, folder: Path, device: str, say: Say
 ) -> None:
     names, seeds = dict.fromkeys(r.row.name for r in runs), dict.fromkeys(str(r.seed) for r in runs)
     limit = ", shortened with --epochs" if any(r.shortened for r in runs) else ""

@@ -64,10 +64,10 @@ def train_run(
         fit.fresh(run.row, run.seed, work.build, free_memory=not trial),
         run.row,
         run.seed,
-        dataset.images,
-        dataset.labels,
-        split,
         folder,
+        images=dataset.images,
+        labels=dataset.labels,
+        split=split,
         tell=tell,
         say=say,
         environment=work.made_with,
@@ -80,7 +80,7 @@ def train_run(
         kept = "" if trial else f" No record was written; the weights are kept in {folder / records.MODEL}."
         raise UserError(f"{run.label}: what was evaluated is not what was trained: {problem}{kept}\n{LOST}")
     on_test = evaluate.test(trained.model, dataset)
-    record = _record(run, work, trained, split, on_validation, on_test)
+    record = _record(run, work, trained, split=split, on_validation=on_validation, on_test=on_test)
     records.write(record, trained.history, _predictions(dataset, split[1], on_validation, on_test), trained.model)
     return record
 
@@ -110,6 +110,7 @@ def _record(
     run: Run,
     work: Work,
     trained: fit.Trained,
+    *,
     split: tuple[np.ndarray, np.ndarray],
     on_validation: evaluate.Evaluation,
     on_test: evaluate.Evaluation,

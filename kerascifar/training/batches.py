@@ -42,6 +42,7 @@ class Batches(keras.utils.PyDataset):
         labels: np.ndarray,
         indices: np.ndarray,
         batch_size: int,
+        *,
         seed: int | None = None,
         augmentation: Mapping[str, Any] | None = None,
         on_gpu: bool = False,

@@ -201,6 +201,7 @@ class _Keep(keras.callbacks.Callback):
         stopping: keras.callbacks.EarlyStopping,
         others: Sequence[keras.callbacks.Callback],
         folder: Path,
+        *,
         start: checkpoint.Checkpoint | None,
         environment: Mapping[str, Any],
         tell: Tell,
@@ -267,11 +268,11 @@ def train(
     network: keras.Sequential,
     row: Row,
     seed: int,
+    folder: Path,
+    *,
     images: np.ndarray,
     labels: np.ndarray,
     split: tuple[np.ndarray, np.ndarray],
-    folder: Path,
-    *,
     tell: Tell = lambda values, epoch, seconds, wait: None,
     say: Callable[[str], None] = print,
     environment: Mapping[str, Any] = MappingProxyType({}),
@@ -285,10 +286,10 @@ def train(
             returned without its optimizer.
         row: how to train; `row.model` is ignored.
         seed: fixes order, augmentation and dropout. The initial weights are those of `network`.
+        folder: for checkpoints. The caller removes them once it has saved the result.
         images: uint8 (n, 32, 32, 3).
         labels: int64 (n,).
         split: indices of the training images and of the validation images.
-        folder: for checkpoints. The caller removes them once it has saved the result.
         tell: called after each epoch with its metrics, its number (from 1), its duration in seconds, and the number of
             epochs since the best one.
         say: called with messages for the user, e.g. about a damaged checkpoint.
@@ -301,7 +302,16 @@ def train(
         The model with the weights of the kept epoch, and its history.
     """
     on_gpu, augmentation = not device.prepare().is_cpu, row.augmentation if row.augment else None
-    batches = Batches(images, labels, split[0], row.batch_size, seed, augmentation, on_gpu, row.mixes)
+    batches = Batches(
+        images,
+        labels,
+        split[0],
+        row.batch_size,
+        seed=seed,
+        augmentation=augmentation,
+        on_gpu=on_gpu,
+        one_hot=row.mixes,
+    )
     validation = Batches(images, labels, split[1], VALIDATION_BATCH, one_hot=row.mixes)
     compiled(network, row, row.epochs * len(batches), eager=trial and keras.backend.backend() != "jax")
     network.optimizer.build(network.trainable_variables)
@@ -321,7 +331,7 @@ def train(
             say(f"started in a different environment ({', '.join(other)}); results may differ. The record lists both.")
     # First, so that all others see the averages. Whether these are in the model is part of its state.
     others = [*[keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] * _averages(row), *callbacks]
-    keep = _Keep(stopping, others, folder, start, environment, tell)
+    keep = _Keep(stopping, others, folder, start=start, environment=environment, tell=tell)
     over = start is not None and (_replay(stopping, start) or start.epoch >= row.epochs)
     if over:
         network.set_weights(stopping.best_weights)

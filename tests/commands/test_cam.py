@@ -1,7 +1,6 @@
 """The command draws the focus map of the right image and model, or says why not."""
 
 import dataclasses
-import functools
 import os
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from kerascifar.runs import records
 def test_the_prediction_is_the_softmax_of_the_logits():
     """Class 3 has the logit 9, the others 0 (nothing is green): e⁹ / (e⁹ + 9) = 0.99889…"""
     pixels = np.zeros((2, 32, 32, 3), np.uint8)
-    focuses = pictures.explain(factories.planted(), pixels, [1, None], ["one", "two"], cifar10.CLASS_NAMES)
+    focuses = pictures.explain(factories.planted(), pixels, [1, None], ["one", "two"], class_names=cifar10.CLASS_NAMES)
     assert [f.explained for f in focuses] == ["automobile", "cat"]
     assert [f.predicted for f in focuses] == ["cat", "cat"]
     assert [f.source for f in focuses] == ["one", "two"]
@@ -35,7 +34,7 @@ def test_a_diverged_model_is_not_explained():
     network = factories.planted()
     network.set_weights([np.full_like(w, np.nan) for w in network.get_weights()])
     with pytest.raises(UserError, match="numbers that are not finite: its training diverged"):
-        pictures.explain(network, np.zeros((1, 32, 32, 3), np.uint8), [None], ["x"], cifar10.CLASS_NAMES)
+        pictures.explain(network, np.zeros((1, 32, 32, 3), np.uint8), [None], ["x"], class_names=cifar10.CLASS_NAMES)
 
 
 # Records and their choice
@@ -76,7 +75,7 @@ def stored(tmp_path, monkeypatch):
 
 @pytest.fixture
 def choose(tmp_path, stored):
-    return functools.partial(cam._choose, tmp_path / "runs", False, None)
+    return lambda row, seed: cam._choose(tmp_path / "runs", False, dataset=None, row=row, seed=seed)
 
 
 def test_the_default_is_the_best_row_by_validation_accuracy_and_its_lowest_seed(stored, choose):

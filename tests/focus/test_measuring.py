@@ -46,7 +46,7 @@ def measured(tmp_path_factory):
     ticks = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measuring, "AT_ONCE", 16)
-        measuring.measure(made, pictures(), LABELS, KINDS, 30, ticks.append)
+        measuring.measure(made, pictures(), LABELS, KINDS, count=30, tick=ticks.append)
     assert ticks == [f"{made.label}, {kind}" for kind in KINDS for _ in range(2)]
     return made
 
@@ -117,7 +117,7 @@ def test_the_other_class_is_another_one_for_each_image(model):
     images = np.random.default_rng(2).random((20, 32, 32, 3), dtype="float32")
     labels = np.arange(20) % 10
     of_class = np.array([measuring._maps(model, images, (labels + step) % 10, "saliency") for step in range(10)])
-    found = measuring._sanity(model, model, images, labels, "saliency", of_class[0], noise=False)
+    found = measuring._sanity(model, model, images, labels, kind="saliency", maps=of_class[0], noise=False)
     likeness = np.array([measures.likeness(of_class[0], maps) for maps in of_class])
     steps = np.abs(likeness - found["other_class"]).argmin(axis=0)
     assert likeness[steps, np.arange(20)] == pytest.approx(found["other_class"], abs=1e-6)
@@ -131,9 +131,9 @@ def test_nothing_is_measured_twice_and_more_is_added(measured, monkeypatch, tmp_
     assert measuring.missing(measured, KINDS, 30) == [] and measuring.missing(measured, KINDS, 31) == list(KINDS)
     assert measuring.missing(measured, ["layercam", "random"], 30) == ["layercam"]
     monkeypatch.setattr(measuring, "_measured", lambda *_: pytest.fail("measured again"))
-    measuring.measure(measured, pictures(), LABELS, KINDS, 30)
+    measuring.measure(measured, pictures(), LABELS, KINDS, count=30)
     monkeypatch.undo()
-    measuring.measure(measured, pictures(), LABELS, ["layercam"], 20)
+    measuring.measure(measured, pictures(), LABELS, ["layercam"], count=20)
     after = measurements.read(measured)
     assert set(after) - set(before) == {f"layercam/{measure}" for measure in measuring.MEASURES}
     for name, values in before.items():

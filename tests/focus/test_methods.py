@@ -51,7 +51,7 @@ def images():
 def test_maps_are_grad_cam_by_hand(model, images, layer):
     """Fails on another layer, another class, a missing ReLU or mean, dropout left on, or another enlargement."""
     labels = np.array([0, 3, 9, 3, 5, 7], "uint8")  # as Keras gives them
-    made = methods.focus_maps(model, images, labels, layer)
+    made = methods.focus_maps(model, images, labels, layer=layer)
     assert made.dtype == np.float32 and made.shape == (6, 32, 32)
     np.testing.assert_allclose(made, by_hand(model, images, labels, layer or "second"), atol=1e-5)
     assert made.min(axis=(1, 2)).tolist() == [0] * 6 and made.max(axis=(1, 2)).tolist() == [1] * 6
@@ -85,7 +85,7 @@ def test_a_reloaded_model_gives_the_same_maps(model, images, tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
     for layer in ("first", "second"):
         expected = by_hand(model, images, labels, layer)
-        np.testing.assert_allclose(methods.focus_maps(loaded, images, labels, layer), expected, atol=1e-5)
+        np.testing.assert_allclose(methods.focus_maps(loaded, images, labels, layer=layer), expected, atol=1e-5)
 
 
 def test_no_images_give_no_maps(model):
@@ -186,7 +186,7 @@ def test_a_model_without_convolution_or_of_another_shape_is_refused(images):
 def test_another_layer_is_refused_and_not_replaced(model, images, layer, message):
     """tf-keras-vis would silently seek an earlier convolution."""
     with pytest.raises(UserError) as raised:
-        methods.focus_maps(model, images, np.zeros(6, np.int64), layer)
+        methods.focus_maps(model, images, np.zeros(6, np.int64), layer=layer)
     assert message in str(raised.value)
 
 

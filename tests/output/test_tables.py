@@ -81,7 +81,7 @@ def test_saved_tables_have_the_same_figures(runs, tmp_path):
     import pandas as pd
 
     table = tables.results(runs, [])
-    tables.save(table, tmp_path / "t", "Experiment 1", ["A note."], tables.readable(table, whole=True))
+    tables.save(table, tmp_path / "t", "Experiment 1", ["A note."], shown=tables.readable(table, whole=True))
     assert pd.read_csv(tmp_path / "t.csv")["Test_acc"].tolist() == pytest.approx(table["Test_acc"].tolist())
     assert "| 70.00 ± 1.41 |" in (tmp_path / "t.md").read_text(encoding="utf-8")
 

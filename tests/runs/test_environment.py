@@ -113,7 +113,7 @@ def test_a_run_is_as_uncommitted_as_the_worst_of_its_parts(shapes, tmp_path, mon
     for uncommitted, callbacks in zip((False, None), ([Stop()], []), strict=True):
         monkeypatch.setattr(environment, "describe", lambda *_, u=uncommitted: {**described, "uncommitted": u})
         with contextlib.suppress(KeyboardInterrupt):
-            experiment.train_runs(runs, dataset, tmp_path, console, [], callbacks=lambda *_, c=callbacks: c)
+            experiment.train_runs(runs, dataset, tmp_path, console, callbacks=lambda *_, c=callbacks: c)
     (record,) = records.list_records(tmp_path)
     assert record.environment["uncommitted"] is None
     assert [part["uncommitted"] for part in record.environment["earlier"]] == [False]

@@ -247,7 +247,7 @@ def dataset(shapes):
 def test_a_model_that_would_not_end_in_a_result_is_refused(dataset, tmp_path, model, answer):
     """Fails if one of them is trained: its result would be lost, or wrong."""
     with pytest.raises(api.UserError, match=answer) as refused:
-        api.train(model, ROW, dataset, [0], tmp_path, Console(quiet=True))
+        api.train(model, ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     assert 2 <= len(str(refused.value).splitlines()) <= 4
     assert not [path for path in tmp_path.iterdir() if path.name != experiment.LOCKS]
 
@@ -257,12 +257,12 @@ def test_a_precision_that_the_layers_do_not_have_is_refused_and_the_callers_stay
     """Fails if float32 is recorded as half precision, or the reverse, or if later models have the row's precision."""
     half = dataclasses.replace(ROW, precision="mixed_bfloat16")
     with pytest.raises(api.UserError, match="the row has precision mixed_bfloat16, but the layers"):
-        api.train(network(), half, dataset, [0], tmp_path, Console(quiet=True))
-    (record,) = api.train(network, half, dataset, [0], tmp_path, Console(quiet=True))
+        api.train(network(), half, dataset, [0], runs=tmp_path, console=Console(quiet=True))
+    (record,) = api.train(network, half, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     assert keras.config.dtype_policy().name == "float32"
     assert records.load_model(record).layers[0].compute_dtype == "bfloat16"
     with pytest.raises(api.UserError, match="the row has precision float32, but the layers"):
-        api.train(records.load_model(record), ROW, dataset, [0], tmp_path, Console(quiet=True))
+        api.train(records.load_model(record), ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))
 
 
 def test_a_model_that_cannot_be_drawn_is_trained_and_a_line_says_so(dataset, tmp_path, monkeypatch):
@@ -273,7 +273,7 @@ def test_a_model_that_cannot_be_drawn_is_trained_and_a_line_says_so(dataset, tmp
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     printed = io.StringIO()
     flat = keras.Sequential([keras.Input((32, 32, 3)), layers.Flatten(), layers.Dense(10)])
-    (record,) = api.train(flat, ROW, dataset, [0], tmp_path / "runs", Console(file=printed, width=300))
+    (record,) = api.train(flat, ROW, dataset, [0], runs=tmp_path / "runs", console=Console(file=printed, width=300))
     assert record.epochs_trained == 1
     assert "Focus maps of this model will be left out: Model" in printed.getvalue()
     assert "Architecture diagrams of this model will be left out" in printed.getvalue()
@@ -283,13 +283,15 @@ def test_text_that_the_output_cannot_encode_stops_no_training(dataset, tmp_path)
     """A log in ASCII, and a folder with a character that it lacks."""
     raw = io.BytesIO()
     console = Console(file=io.TextIOWrapper(raw, encoding="ascii"), width=300)
-    (record,) = api.train(network, ROW, dataset, [0], tmp_path / "◀", console)
+    (record,) = api.train(network, ROW, dataset, [0], runs=tmp_path / "◀", console=console)
     console.file.flush()
     assert record.epochs_trained == 1 and b"/?; 0 of 1 finished already" in raw.getvalue()
 
 
 def test_a_layers_configuration_may_hold_what_json_cannot(dataset, tmp_path):
-    (record,) = api.train(lambda: network(Table([1, 2, 3, 4])), ROW, dataset, [0], tmp_path, Console(quiet=True))
+    (record,) = api.train(
+        lambda: network(Table([1, 2, 3, 4])), ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True)
+    )
     assert records.load_model(record).layers[1].factors.tolist() == [1, 2, 3, 4]
 
 
@@ -324,9 +326,9 @@ def test_a_function_may_freeze_a_part(dataset, tmp_path, monkeypatch, make, part
     with monkeypatch.context() as patch:
         patch.setattr(experiment._Progress, "epoch", stopped)
         with pytest.raises(KeyboardInterrupt):
-            api.train(build, row, dataset, [0], tmp_path, Console(quiet=True))
+            api.train(build, row, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     assert list(tmp_path.glob("own-*/checkpoint-000001.bin"))
-    (record,) = api.train(build, row, dataset, [0], tmp_path, Console(quiet=True))
+    (record,) = api.train(build, row, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     loaded = records.load_model(record)
     assert np.allclose(part(loaded).kernel, 0.1) and not part(loaded).trainable_weights
     assert [w.shape for w in loaded.trainable_weights] == [w.shape for w in build().trainable_weights]
@@ -353,7 +355,7 @@ def test_what_one_model_has_shown_is_not_tried_again(dataset, tmp_path, monkeypa
     rows = [Row("A", "model3"), Row("B", "model2"), Row("C", "model2", optimizer="sgd")]
     runs = [Run("x", row, seed) for row in rows for seed in (0, 1)]
     seen = tried(monkeypatch)
-    experiment.train_runs(runs, dataset, tmp_path, Console(quiet=True), [], execute=lambda work: [])
+    experiment.train_runs(runs, dataset, tmp_path, Console(quiet=True), execute=lambda work: [])
     assert seen == {"check_model": ["B", "A"], "rehearse": ["B", "C"]}
 
 
@@ -372,9 +374,9 @@ def test_rows_with_every_option_are_tried_and_trained(dataset, tmp_path, monkeyp
     rows = [plain, *(dataclasses.replace(plain, name=name, **changes) for name, changes in every.items())]
     runs = [Run("x", row, 0) for row in rows]
     seen = tried(monkeypatch)
-    experiment.train_runs(runs, dataset, tmp_path, Console(quiet=True), [], execute=lambda work: [])
+    experiment.train_runs(runs, dataset, tmp_path, Console(quiet=True), execute=lambda work: [])
     assert seen["rehearse"] == ["Plain", *every]
-    (record,) = experiment.train_runs(runs[-1:], dataset, tmp_path, Console(quiet=True), [])
+    (record,) = experiment.train_runs(runs[-1:], dataset, tmp_path, Console(quiet=True))
     assert record.row == rows[-1] and record.epochs_trained == 1
 
 
@@ -383,7 +385,7 @@ def test_a_model_with_another_kind_of_layer_is_tried(dataset, tmp_path, monkeypa
     monkeypatch.setitem(models.BUILDERS, "mine", lambda: network(Unregistered()))
     runs = [Run("x", Row("A", "model2"), 0), Run("x", Row("B", "mine"), 0)]
     with pytest.raises(api.UserError, match='Row "B": .*Unregistered'):
-        experiment.train_runs(runs, dataset, tmp_path, Console(quiet=True), [])
+        experiment.train_runs(runs, dataset, tmp_path, Console(quiet=True))
 
 
 @pytest.mark.slow
@@ -397,16 +399,16 @@ def test_what_observes_every_training_does_not_see_the_trial(dataset, tmp_path, 
         return whole(self, *arguments, **options)
 
     monkeypatch.setattr(keras.Model, "fit", logged)
-    api.train(network, ROW, dataset, [0], tmp_path, Console(quiet=True))
+    api.train(network, ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     assert seen == ["mine"]
 
 
 @pytest.mark.slow
 def test_a_finished_run_is_not_tried_again(dataset, tmp_path, monkeypatch):
     run = [Run("x", dataclasses.replace(ROW, model="model1"), 0)]
-    experiment.train_runs(run, dataset, tmp_path, Console(quiet=True), [])
+    experiment.train_runs(run, dataset, tmp_path, Console(quiet=True))
     seen = tried(monkeypatch)
-    experiment.train_runs(run, dataset, tmp_path, Console(quiet=True), [])
+    experiment.train_runs(run, dataset, tmp_path, Console(quiet=True))
     assert seen == {"check_model": [], "rehearse": []}
 
 
@@ -422,7 +424,7 @@ def test_a_mismatch_after_training_keeps_the_weights_and_writes_no_record(datase
     monkeypatch.setattr(gate, "rehearse", lambda *arguments: [])
     monkeypatch.setattr(fit, "train", train)
     with pytest.raises(api.UserError, match=r"(?s)history has loss .* but its evaluation loss .*weights are kept in"):
-        api.train(network, ROW, dataset, [0], tmp_path, Console(quiet=True))
+        api.train(network, ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     (folder,) = tmp_path.glob("own-*")
     kept = keras.models.load_model(folder / "model.keras", compile=False)
     assert np.array_equal(kept.layers[-1].bias, np.arange(10.0))

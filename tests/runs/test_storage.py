@@ -76,7 +76,7 @@ def test_a_run_is_resumed_on_another_node_without_a_shared_folder(uri, tmp_path,
         packed.append(run)
         return []
 
-    experiment.train_runs([run], cifar10.load(shapes), tmp_path / "runs", Console(quiet=True), [], execute=pack)
+    experiment.train_runs([run], cifar10.load(shapes), tmp_path / "runs", Console(quiet=True), execute=pack)
     (run,) = packed
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
@@ -109,7 +109,7 @@ def test_a_node_with_another_backend_trains_nothing(tmp_path, shapes, monkeypatc
         cluster._train_one(cloudpickle.dumps((other, False, None, False)), *work.runs, cifar10.load(shapes))
 
     with pytest.raises(UserError, match=r"^backend differs on this node: .*; the command has none\.$"):
-        experiment.train_runs([run], cifar10.load(shapes), tmp_path / "runs", Console(quiet=True), [], execute=execute)
+        experiment.train_runs([run], cifar10.load(shapes), tmp_path / "runs", Console(quiet=True), execute=execute)
     assert not records.list_records(tmp_path / "runs")
 
 

@@ -43,7 +43,7 @@ if sys.argv[3] == "stop":
     fit._Keep.on_epoch_end = on_epoch_end
 with open(os.devnull, "w") as nowhere:
     try:
-        experiment.train_runs([Run("backend", row, 0)], dataset, Path(sys.argv[2]), Console(file=nowhere), [])
+        experiment.train_runs([Run("backend", row, 0)], dataset, Path(sys.argv[2]), Console(file=nowhere))
     except Stop:
         pass
 """

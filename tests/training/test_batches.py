@@ -48,7 +48,7 @@ def test_augmentation_depends_on_seed_epoch_and_position(change, augmentation):
     image = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype="uint8").repeat(8, axis=0)
 
     def batch(seed=1, epoch=0, number=0):
-        batches = Batches(image, LABELS, np.arange(8), 4, seed, augmentation)
+        batches = Batches(image, LABELS, np.arange(8), 4, seed=seed, augmentation=augmentation)
         batches.epoch = epoch
         return np.asarray(batches[number][0])
 
@@ -57,7 +57,9 @@ def test_augmentation_depends_on_seed_epoch_and_position(change, augmentation):
 
 
 def test_fit_is_fed_the_batches_of_the_epoch_that_is_set():
-    batches = Batches(IMAGES, LABELS, np.arange(20), 8, 1, {"rotation_range": 15.0, "horizontal_flip": True})
+    batches = Batches(
+        IMAGES, LABELS, np.arange(20), 8, seed=1, augmentation={"rotation_range": 15.0, "horizontal_flip": True}
+    )
     feed = batches.feed()
     for epoch in (0, 3):
         batches.epoch = epoch
@@ -77,7 +79,7 @@ def test_mixup_blends_images_and_labels_by_one_share_for_each_image():
 
     Fails too if all images have one share, or if the shares are not Beta(0.2, 0.2)'s.
     """
-    batches = Batches(IMAGES[:10], LABELS, np.arange(10), 10, 3, {"mixup": 0.2}, one_hot=True)
+    batches = Batches(IMAGES[:10], LABELS, np.arange(10), 10, seed=3, augmentation={"mixup": 0.2}, one_hot=True)
     shares = []
     for batches.epoch in range(200):
         images, labels = batches[0]

@@ -42,7 +42,7 @@ def tiny():
 def images(shapes):
     device.prepare()
     dataset = cifar10.load(shapes)
-    return dataset.images, dataset.labels, cifar10.split(dataset.labels)
+    return {"images": dataset.images, "labels": dataset.labels, "split": cifar10.split(dataset.labels)}
 
 
 def killed_after(epochs):
@@ -56,19 +56,19 @@ def killed_after(epochs):
 @pytest.mark.slow
 def test_a_stopped_run_goes_on_as_the_same_run(images, tmp_path):
     """Fails if weights, optimizer, EarlyStopping, order, augmentation or dropout start anew after a stop."""
-    whole = fit.train(tiny(), ROW, 7, *images, tmp_path / "whole")
+    whole = fit.train(tiny(), ROW, 7, tmp_path / "whole", **images)
     for epochs in (1, 2, 4):
         with pytest.raises(Killed):
             fit.train(
                 tiny(),
                 ROW,
                 7,
-                *images,
                 tmp_path / "parts",
+                **images,
                 tell=killed_after(epochs),
                 environment={"commit": epochs > 2},
             )
-    parts = fit.train(tiny(), ROW, 7, *images, tmp_path / "parts", environment={"commit": True})
+    parts = fit.train(tiny(), ROW, 7, tmp_path / "parts", **images, environment={"commit": True})
     assert parts.environments == [{"commit": False}, {"commit": True}]
     assert parts.history == whole.history
     assert (parts.stop, parts.epoch_kept) == (whole.stop, whole.epoch_kept) and len(parts.seconds) == 5
@@ -87,8 +87,8 @@ def test_every_epoch_takes_its_own_batches(images, tmp_path, monkeypatch):
             return super().__getitem__(number)
 
     monkeypatch.setattr(fit, "Batches", Watched)
-    fit.train(tiny(), ROW, 0, *images, tmp_path)
-    per_epoch = -(-len(images[2][0]) // ROW.batch_size)
+    fit.train(tiny(), ROW, 0, tmp_path, **images)
+    per_epoch = -(-len(images["split"][0]) // ROW.batch_size)
     # Keras looks at a first batch, of epoch 0, to build the model.
     assert set(taken) == {(e, n) for e in range(ROW.epochs) for n in range(per_epoch)}
     assert [entry for entry in taken if entry[0] > 0] == [
@@ -99,7 +99,7 @@ def test_every_epoch_takes_its_own_batches(images, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_another_seed_trains_otherwise(images, tmp_path):
     row = dataclasses.replace(ROW, epochs=1)
-    first, second = (fit.train(tiny(), row, seed, *images, tmp_path / str(seed)).history for seed in (0, 1))
+    first, second = (fit.train(tiny(), row, seed, tmp_path / str(seed), **images).history for seed in (0, 1))
     assert first["loss"] != second["loss"]
 
 
@@ -110,16 +110,16 @@ def test_patience_counts_on_after_a_stop(images, tmp_path):
     Fails if EarlyStopping forgets its patience when a run goes on: it would train patience more epochs.
     """
     row = dataclasses.replace(ROW, learning_rate=3.0, optimizer="sgd", augment=False, patience=3, epochs=50)
-    whole = fit.train(tiny(), row, 0, *images, tmp_path / "whole")
+    whole = fit.train(tiny(), row, 0, tmp_path / "whole", **images)
     assert whole.stop == "early stopping"
     best = int(np.argmin(whole.history["val_loss"])) + 1
     assert whole.epoch_kept == best and len(whole.seconds) == best + 3
     with pytest.raises(Killed):
-        fit.train(tiny(), row, 0, *images, tmp_path / "parts", tell=killed_after(best + 2))
-    parts = fit.train(tiny(), row, 0, *images, tmp_path / "parts")
+        fit.train(tiny(), row, 0, tmp_path / "parts", **images, tell=killed_after(best + 2))
+    parts = fit.train(tiny(), row, 0, tmp_path / "parts", **images)
     assert parts.history == whole.history and parts.epoch_kept == best
     # Stopped after its last epoch, before the result was kept: nothing more is trained.
-    again = fit.train(tiny(), row, 0, *images, tmp_path / "parts", tell=lambda *_: pytest.fail("trained on"))
+    again = fit.train(tiny(), row, 0, tmp_path / "parts", **images, tell=lambda *_: pytest.fail("trained on"))
     assert again.history == whole.history and again.stop == "early stopping"
     for a, b in zip(again.model.get_weights(), whole.model.get_weights(), strict=True):
         assert (a == b).all()
@@ -130,9 +130,9 @@ def test_the_kept_weights_are_those_of_the_kept_epoch(images, tmp_path):
     from kerascifar.training import evaluate
 
     row = dataclasses.replace(ROW, learning_rate=3.0, optimizer="sgd", patience=2, epochs=50)
-    trained = fit.train(tiny(), row, 1, *images, tmp_path)
-    logits = evaluate.predict(trained.model, images[0][images[2][1]])
-    judged = evaluate.score(logits, images[1][images[2][1]])
+    trained = fit.train(tiny(), row, 1, tmp_path, **images)
+    logits = evaluate.predict(trained.model, images["images"][images["split"][1]])
+    judged = evaluate.score(logits, images["labels"][images["split"][1]])
     assert judged.loss == pytest.approx(min(trained.history["val_loss"]), rel=1e-4)
     assert judged.accuracy == pytest.approx(trained.history["val_accuracy"][trained.epoch_kept - 1])
 
@@ -145,11 +145,11 @@ def test_a_callback_goes_on_as_it_was(images, tmp_path):
     def plateau():
         return [keras.callbacks.ReduceLROnPlateau(monitor="val_loss", min_delta=1.0, factor=0.5, patience=2)]
 
-    whole = fit.train(tiny(), row, 0, *images, tmp_path / "whole", callbacks=plateau())
+    whole = fit.train(tiny(), row, 0, tmp_path / "whole", **images, callbacks=plateau())
     for epochs in (2, 4, 5):
         with pytest.raises(Killed):
-            fit.train(tiny(), row, 0, *images, tmp_path / "parts", callbacks=plateau(), tell=killed_after(epochs))
-    parts = fit.train(tiny(), row, 0, *images, tmp_path / "parts", callbacks=plateau())
+            fit.train(tiny(), row, 0, tmp_path / "parts", **images, callbacks=plateau(), tell=killed_after(epochs))
+    parts = fit.train(tiny(), row, 0, tmp_path / "parts", **images, callbacks=plateau())
     assert parts.history == whole.history
     assert whole.history["learning_rate"] == pytest.approx([1e-6] * 3 + [5e-7] * 2 + [2.5e-7])
 
@@ -174,13 +174,13 @@ def test_a_schedule_an_average_and_mixup_go_on_after_a_stop(images, tmp_path):
         schedule={"decay": "cosine", "warmup": 0.2, "end": 0.1},
         augmentation={"rotation_range": 15, "crop": 4, "mixup": 0.2},
     )
-    whole = fit.train(tiny(), row, 7, *images, tmp_path / "whole", callbacks=[Rate()])
+    whole = fit.train(tiny(), row, 7, tmp_path / "whole", **images, callbacks=[Rate()])
     falling = [0.01 * (0.1 + 0.9 * (1 + math.cos(math.pi * part / 4)) / 2) for part in range(5)]
     assert whole.history["rate"] == pytest.approx(falling)
     for epochs in (1, 2, 4):
         with pytest.raises(Killed):
-            fit.train(tiny(), row, 7, *images, tmp_path / "parts", callbacks=[Rate()], tell=killed_after(epochs))
-    parts = fit.train(tiny(), row, 7, *images, tmp_path / "parts", callbacks=[Rate()])
+            fit.train(tiny(), row, 7, tmp_path / "parts", **images, callbacks=[Rate()], tell=killed_after(epochs))
+    parts = fit.train(tiny(), row, 7, tmp_path / "parts", **images, callbacks=[Rate()])
     assert parts.history == whole.history and parts.epoch_kept == whole.epoch_kept
     for a, b in zip(parts.model.get_weights(), whole.model.get_weights(), strict=True):
         assert (a == b).all()
@@ -209,19 +209,19 @@ def test_what_is_kept_is_the_average_over_the_steps(images, tmp_path, rate, stop
     averaging = dataclasses.replace(row, optimizer_options={"ema_momentum": 0.7})
     network = linear()
     start, steps, plain = network.get_weights(), Steps(), Steps()
-    trained = fit.train(network, averaging, 0, *images, tmp_path / "average", callbacks=[steps])
+    trained = fit.train(network, averaging, 0, tmp_path / "average", **images, callbacks=[steps])
     average, kept = steps.kernels[0], 4 * trained.epoch_kept  # steps
     for kernel in steps.kernels[1:kept]:
         average = 0.7 * average + 0.3 * kernel
     assert trained.stop == stop and len(steps.kernels) == 4 * len(trained.seconds)
     assert np.allclose(trained.model.layers[-1].kernel, average, rtol=1e-4, atol=1e-6)
     assert not np.allclose(average, steps.kernels[kept - 1], rtol=1e-4, atol=1e-6)
-    logits = evaluate.predict(trained.model, images[0][images[2][1]])
-    loss = evaluate.score(logits, images[1][images[2][1]]).loss
+    logits = evaluate.predict(trained.model, images["images"][images["split"][1]])
+    loss = evaluate.score(logits, images["labels"][images["split"][1]]).loss
     assert loss == pytest.approx(trained.history["val_loss"][trained.epoch_kept - 1], rel=1e-4)
     network = linear()
     network.set_weights(start)
-    fit.train(network, dataclasses.replace(row, epochs=2), 0, *images, tmp_path / "plain", callbacks=[plain])
+    fit.train(network, dataclasses.replace(row, epochs=2), 0, tmp_path / "plain", **images, callbacks=[plain])
     assert np.allclose(steps.kernels[:8], plain.kernels[:8], rtol=1e-4, atol=1e-6)  # two epochs
 
 
@@ -265,7 +265,7 @@ class Remarks(keras.callbacks.Callback):
 
 def test_what_a_callback_adds_neither_ends_a_training_nor_spoils_its_history(images, tmp_path):
     """Fails if a value that is not finite counts as a loss, or if the columns of history.csv differ in length."""
-    trained = fit.train(tiny(), dataclasses.replace(ROW, epochs=3), 0, *images, tmp_path, callbacks=[Remarks()])
+    trained = fit.train(tiny(), dataclasses.replace(ROW, epochs=3), 0, tmp_path, **images, callbacks=[Remarks()])
     assert trained.stop == "epoch limit" and {len(values) for values in trained.history.values()} == {3}
 
 
@@ -281,7 +281,7 @@ def penalised():
 def test_a_penalty_is_apart_and_the_loss_with_it_is_watched_also_after_a_stop(images, tmp_path):
     """By hand: 0.5 times the sum of the squared weights. Fails if a continued run watches the loss without it."""
     row = dataclasses.replace(ROW, batch_size=1000, augment=False, epochs=4)
-    whole = fit.train(penalised(), dataclasses.replace(row, epochs=1), 0, *images, tmp_path / "one")
+    whole = fit.train(penalised(), dataclasses.replace(row, epochs=1), 0, tmp_path / "one", **images)
     history = {name: values[0] for name, values in whole.history.items()}
     after = 0.5 * float((whole.model.get_weights()[0] ** 2).sum())
     assert history["val_penalised_loss"] - history["val_loss"] == pytest.approx(after, rel=1e-4)
@@ -289,8 +289,8 @@ def test_a_penalty_is_apart_and_the_loss_with_it_is_watched_also_after_a_stop(im
     assert history["penalised_loss"] - history["loss"] == pytest.approx(before, rel=1e-4)
     for epochs in (2, 99):
         with contextlib.suppress(Killed):
-            parts = fit.train(penalised(), row, 0, *images, tmp_path / "parts", tell=killed_after(epochs))
-    assert parts.history == fit.train(penalised(), row, 0, *images, tmp_path / "all").history
+            parts = fit.train(penalised(), row, 0, tmp_path / "parts", **images, tell=killed_after(epochs))
+    assert parts.history == fit.train(penalised(), row, 0, tmp_path / "all", **images).history
     assert parts.epoch_kept == int(np.argmin(parts.history["val_penalised_loss"])) + 1
 
 
@@ -298,7 +298,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(images, tmp_path):
     row = dataclasses.replace(ROW, learning_rate=100.0, optimizer="sgd", epochs=30, patience=30)
     network = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
     network.layers[-1].set_weights([np.full((3072, 10), np.inf, "float32"), np.zeros(10, "float32")])
-    trained = fit.train(network, row, 0, *images, tmp_path)
+    trained = fit.train(network, row, 0, tmp_path, **images)
     assert trained.stop == "loss not finite" and len(trained.seconds) == 1
 
 
@@ -313,7 +313,7 @@ def test_a_finished_training_leaves_no_graph_in_memory(images, tmp_path):
 
     before = alive()  # other tests may keep models
     for seed in range(2):
-        fit.train(tiny(), dataclasses.replace(ROW, epochs=1), seed, *images, tmp_path / str(seed))
+        fit.train(tiny(), dataclasses.replace(ROW, epochs=1), seed, tmp_path / str(seed), **images)
     keras.backend.clear_session()
     assert alive() <= before
 
