@@ -119,6 +119,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         lstrip_blocks=True,
     )
     environment.filters |= {"cells": _cells, "markdown": _markdown, "script": _script}
+    # Long but flat: one line for each thing that the template shows.
     page = environment.get_template("page.html").render(
         synthetic=any(r.is_synthetic for r in shown),
         by="the published" if published else "your own",
