@@ -1,6 +1,7 @@
 """`python -m kerascifar verify`: trains a published run again and compares the results."""
 
 import argparse
+import os
 from collections.abc import Sequence
 
 from kerascifar.commands import options
@@ -8,7 +9,7 @@ from kerascifar.common.errors import UserError
 from kerascifar.common.load_keras import load_keras
 from kerascifar.common.terminal import Console
 from kerascifar.images import cifar10
-from kerascifar.runs import selection
+from kerascifar.runs import records, selection
 from kerascifar.training.rows import Run
 
 HELP = "train a published run again and compare the results"
@@ -25,12 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    load_keras()
-    from kerascifar.runs import experiment, verify
-
     row, seed = selection.row_and_seed(arguments.row, arguments.seed)
     name = row if seed is None else f"{row}-seed{seed}"
     theirs, *_ = selection.find(name, arguments.runs, published_only=True)
+    _use_threads_of(theirs)
+    load_keras()
+    from kerascifar.runs import experiment, verify
+
     spread = selection.find(theirs.name, arguments.runs, published_only=True)
     print(selection.described([theirs]), flush=True)
     dataset = cifar10.load(arguments.data)
@@ -46,3 +48,9 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     same, lines = verify.compare(theirs, trained[0], spread)
     print("\n".join(lines))
     return 0 if same else 1
+
+
+def _use_threads_of(record: records.Record) -> None:
+    """Gives TensorFlow as many threads as the run had, unless the user has chosen: they decide how sums are split."""
+    if threads := (record.environment.get("threads") or {}).get("intra_op"):
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))

@@ -23,7 +23,7 @@ from kerascifar.findings.metrics import METRICS
 from kerascifar.focus import methods
 from kerascifar.images import cifar10
 from kerascifar.output import charts, gallery, overview, report, tables
-from kerascifar.runs import measurements, records
+from kerascifar.runs import measurements, original, records
 from kerascifar.runs.records import Record
 from kerascifar.training import models
 
@@ -156,7 +156,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         documents=documents,
         terms=_terms(documents.get("glossary", "")),
         titles=DOCUMENTS,
-        waiting=claims.PENDING in verdicts.to_numpy(),
+        outdated=listed(original.outdated(published)),
         made=_environment(shown),
         commands=_commands(shown),
         data={"charts": drawn, "curves": curves, "settling": statistics.SETTLING, "gallery": maps, "opacity": 60},

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kerascifar.common import drawing, files, terminal
-from kerascifar.common.paths import CHECKOUT, EXPERIMENTS
+from kerascifar.common.paths import CHECKOUT
 from kerascifar.findings import agreement, analyses, claims, compare, faithfulness
 from kerascifar.focus import methods
 from kerascifar.output import overview, report, tables
 from kerascifar.runs import original, records
-from kerascifar.training.rows import read as read_experiment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -196,14 +195,12 @@ def subset(published: Sequence[records.Record]) -> str:
     line = {name: [r for r in published if r.name == name and r.experiment == "experiment1"] for name in SUBSET}
     if not all(line.values()):
         return ""
-    planned = {row.name: row for row in read_experiment(EXPERIMENTS / "experiment1.toml").rows}
     expected = " in a few minutes"
-    if all(r.row == planned[name] for name, runs in line.items() for r in runs):
+    if not original.outdated(r for runs in line.values() for r in runs):
         minutes = sum(np.mean([sum(r.seconds) for r in runs]) for runs in line.values()) / 60
         accuracies = [100 * np.mean([r.results["test"]["accuracy"] for r in runs]) for runs in line.values()]
-        expected = f", in about {minutes:.0f} minutes on two cores. Expect a test accuracy of about " + " and ".join(
-            f"{accuracy:.0f} % for {name}" for name, accuracy in zip(SUBSET, accuracies, strict=True)
-        )
+        expected = f", in about {minutes:.0f} minutes ({_where(line[SUBSET[0]])}). Expect a test accuracy of about "
+        expected += " and ".join(f"{a:.0f} % for {name}" for name, a in zip(SUBSET, accuracies, strict=True))
     return (
         f'```sh\nmake experiment1 ROWS="{" ".join(SUBSET)}"\n```\n\n'
         f"This downloads CIFAR-10 (170 MB) once and trains two rows that differ only in their learning rate{expected}. "
@@ -215,18 +212,36 @@ def times(published: Sequence[records.Record]) -> str:
     """How long one seed of each of the original's experiments took, and where, in one sentence."""
     parts = []
     for experiment, title in report.TITLES.items():
-        names = dict.fromkeys(r.name for r in published if r.experiment == experiment)
-        of_rows = [[sum(r.seconds) for r in published if (r.experiment, r.name) == (experiment, n)] for n in names]
-        parts += [f"{title} took {sum(map(np.mean, of_rows)) / 3600:.1f} hours"] if of_rows else []
-    devices = {", ".join(filter(None, map(r.environment.get, ("device", "processor")))) for r in published}
-    where = "; ".join(sorted(devices))
-    return f"With one seed, {' and '.join(parts)} ({where}).\n" if parts else ""
+        runs = [r for r in published if r.experiment == experiment]
+        of_rows = [[sum(r.seconds) for r in of_row] for of_row in records.by_row(runs).values()]
+        parts += [f"{title} took {sum(map(np.mean, of_rows)) / 3600:.1f} hours ({_where(runs)})"] if runs else []
+    return f"With one seed, {' and '.join(parts)}.\n" if parts else ""
+
+
+def _where(runs: Sequence[records.Record]) -> str:
+    """What the runs were computed on: `1 core, AMD EPYC`."""
+    found = {}
+    for environment in (run.environment for run in runs):
+        device = environment["device"]
+        used = (environment.get("threads") or {}).get("intra_op") or environment.get("cores")
+        if used and device.startswith("CPU"):
+            device = f"{used} {'core' if used == 1 else 'cores'}"
+        found[", ".join(filter(None, (device, environment.get("processor"))))] = True
+    return "; ".join(found)
 
 
 def rows(published: Sequence[records.Record]) -> str:
     """README's table of the original's rows, as Markdown; empty while nothing is published."""
     runs = [r for r in published if original.row_of(r)]
-    return tables.plain_markdown(tables.narrow([], runs)) + "\n" if runs else ""
+    if not runs:
+        return ""
+    text = tables.plain_markdown(tables.narrow([], runs)) + "\n"
+    if outdated := original.outdated(runs):
+        text += (
+            f"\nResults of {terminal.listed(outdated)} are still from the first study, which used Keras's defaults "
+            "([why there are two studies](docs/second-study.md)).\n"
+        )
+    return text
 
 
 def results(published: Sequence[records.Record]) -> str:

@@ -1,12 +1,14 @@
 """The reported figures, transcribed from the original into `experiments/reported.csv`."""
 
 import csv
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 from kerascifar.common.paths import EXPERIMENTS
-from kerascifar.runs.records import Record
+from kerascifar.runs.records import ORIGINALS, Record
 from kerascifar.training.rows import Row
+from kerascifar.training.rows import read as read_experiment
 
 OPTIMIZER_NAMES = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSp", "sgd": "SGD"}  # the original's names, and AdamW
 
@@ -28,6 +30,17 @@ def comparable(record: Record) -> dict[str, str] | None:
     """Like `row_of`, but None if the record's row has other settings than the original's."""
     row = row_of(record)
     return row if row and settings_of(record.row) == settings(row) else None
+
+
+@cache
+def _planned() -> dict[tuple[str, str], Row]:
+    return {(name, row.name): row for name in ORIGINALS for row in read_experiment(EXPERIMENTS / f"{name}.toml").rows}
+
+
+def outdated(runs: Iterable[Record]) -> list[str]:
+    """Names of the original's rows whose runs have other settings than the experiment's file has now."""
+    planned = _planned()
+    return list(dict.fromkeys(r.name for r in runs if planned.get((r.experiment, r.name), r.row) != r.row))
 
 
 def figures(record: Record) -> dict[str, float]:

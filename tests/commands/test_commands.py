@@ -31,7 +31,7 @@ from PIL import Image
 import kerascifar
 from kerascifar import __main__
 from kerascifar.__main__ import main
-from kerascifar.commands import cam
+from kerascifar.commands import cam, verify
 from kerascifar.common import errors
 from kerascifar.output import readme
 from kerascifar.runs import records
@@ -434,6 +434,17 @@ def test_adding_a_model_is_one_function_and_adding_a_row_one_block(tmp_path, sha
     assert record.row.model == "mine" and record.row.model_options == {"width": 64}
     listing = ended(process("models", "mine", cwd=tmp_path, source=tmp_path)).stdout
     assert "trainable parameters 1,226" in listing  # 32 × (27 + 1) + 32 × 10 + 10
+
+
+@pytest.mark.parametrize(("chosen", "used"), [(None, "3"), ("2", "2")])
+def test_verify_trains_with_as_many_threads_as_the_run_had(monkeypatch, chosen, used):
+    """Fails if a run that was trained on one core can only be verified bit by bit by those who know the variable."""
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", chosen or "")  # so that it is restored
+    if not chosen:
+        del os.environ["TF_NUM_INTRAOP_THREADS"]
+    verify._use_threads_of(factories.record(environment={"threads": {"intra_op": 3}}))
+    verify._use_threads_of(factories.record(environment={"threads": None}))  # trained on JAX
+    assert os.environ["TF_NUM_INTRAOP_THREADS"] == used
 
 
 @pytest.mark.parametrize(

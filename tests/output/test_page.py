@@ -158,8 +158,8 @@ def test_links_stay_in_the_page_and_lead_somewhere(written):
     assert all(link.startswith(("#", "https://")) for link in links) and "#glossary" in links
 
 
-def test_the_page_says_that_a_second_study_is_in_progress_while_published_claims_wait(runs, tmp_path):
-    sentence = 'from the first study; <a href="#second-study">the second is in progress</a>'
+def test_the_page_names_the_rows_that_were_published_with_earlier_settings(runs, tmp_path):
+    sentence = 'published with earlier settings; <a href="#second-study">a second study is in progress</a>'
     assert sentence in page.write([], runs, None, tmp_path).read_text(encoding="utf-8")
     assert sentence not in page.write(runs, [], None, tmp_path).read_text(encoding="utf-8")
 

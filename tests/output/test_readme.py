@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from kerascifar.common import drawing
+from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.output import figures, readme
-from kerascifar.runs import records
+from kerascifar.runs import original, records
+from kerascifar.training.rows import read as read_experiment
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -131,6 +133,36 @@ def test_the_bullets_say_what_the_records_say():
     later = [dataclasses.replace(run, seed=9) for run in of_row("M5", (0.8,), augment=True)]
     assert "augmentation" not in readme.findings([*without, *later]).partition("Verdicts")[0]  # no common seed
     assert readme.findings([]) == ""
+
+
+def planned(name, environment=None, **changes):
+    """A run of Experiment 1 with the settings that its file has now."""
+    rows = read_experiment(EXPERIMENTS / "experiment1.toml").rows
+    environment = record().environment | (environment or {})
+    made = record(row={"name": name}, environment=environment, **changes)
+    return dataclasses.replace(made, row=next(row for row in rows if row.name == name))
+
+
+def test_rows_with_earlier_settings_are_named():
+    """Fails if a result is shown without a word although the same command would train with other settings today."""
+    now, earlier = planned("M1"), record(row={"name": "M4"})
+    assert original.outdated([now, earlier]) == ["M4"]
+    assert "\n\nResults of M4 are still from the first study" in readme.rows([now, earlier])
+    assert "first study" not in readme.rows([now])
+
+
+def test_durations_say_how_many_cores_they_needed():
+    """By hand: two seeds with 1 and 3 hours take 2 hours on average. Fails if all cores of the machine are named."""
+    where = {"threads": {"intra_op": 1, "inter_op": 1}, "cores": 2, "processor": "AMD EPYC"}
+    one = [planned("M1", where, seed=0, seconds=[3600.0]), planned("M1", where, seed=1, seconds=[3600.0, 7200.0])]
+    assert readme.times(one) == "With one seed, Experiment 1 took 2.0 hours (1 core, AMD EPYC).\n"
+    earlier = [record(environment=record().environment | {"cores": 2, "processor": "AMD EPYC"})]
+    assert "(2 cores, AMD EPYC)" in readme.times(earlier)
+    assert readme.times([]) == ""
+    expected = "in about 240 minutes (1 core, AMD EPYC). Expect a test accuracy of about 67 % for M1 and 67 % for M4."
+    other = [dataclasses.replace(run, row=planned("M4").row) for run in one]
+    assert expected in readme.subset([*one, *other])
+    assert "in a few minutes." in readme.subset([*one, record(row={"name": "M4"})])
 
 
 def test_published_runs_reach_readme_and_pictures(tmp_path, monkeypatch):
