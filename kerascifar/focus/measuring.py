@@ -5,7 +5,8 @@ the model. docs/focus-measures.md explains what each measure asks, and how it ca
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 CELL = 4  # pixels
 AT_ONCE = 1000  # images: limits the memory, and progress is shown after each batch
+SAVED_EVERY = 30.0  # seconds
 BASELINES: dict[str, Callable[[int], np.ndarray]] = {"random": measures.random_maps, "centred": measures.centred_maps}
 KINDS = (*methods.METHODS, *BASELINES)
 COPIES = 4  # noisy copies of each image
@@ -89,12 +91,13 @@ def title(kind: str) -> str:
 def missing(record: Record, kinds: Sequence[str], count: int) -> list[str]:
     """The kinds of map that have not yet been measured on `count` images."""
     measured = measurements.read(record)
+    return [kind for kind in kinds if _images_measured(measured, kind) < count]
 
-    def is_missing(kind: str) -> bool:
-        expected = (name for name, measure in MEASURES.items() if measure.of_baselines or kind not in BASELINES)
-        return any(len(measured.get(f"{kind}/{name}", ())) < count for name in expected)
 
-    return list(filter(is_missing, kinds))
+def _images_measured(measured: Mapping[str, np.ndarray], kind: str) -> int:
+    """The number of images for which all measures of this kind of map are known."""
+    expected = (name for name, measure in MEASURES.items() if measure.of_baselines or kind not in BASELINES)
+    return min(len(measured.get(f"{kind}/{name}", ())) for name in expected)
 
 
 def measure(
@@ -106,7 +109,7 @@ def measure(
     count: int,
     tick: Callable[[str], object] = str,
 ) -> None:
-    """Measures the missing kinds of map. Each is saved to the run's file when it is done, so this can be interrupted.
+    """Measures what is missing, and saves it to the run's file every `SAVED_EVERY` seconds, so it can be interrupted.
 
     Args:
         images: float32 (n, 32, 32, 3), 0..1: all test images, also used for mosaics and backgrounds.
@@ -120,11 +123,19 @@ def measure(
     shown = (images[:count], labels[:count], mosaics[:count], quarter[:count], behind)
     for kind in missing(record, kinds, count):
         whole = measurements.read(record)
-        for name, values in _measured(network, shown, kind, partial(tick, f"{record.label}, {kind}")).items():
-            if len(whole.get(name, ())) <= len(values):  # `mosaic_right` may already be known for more images
-                whole[name] = values.astype("float16")
-        whole["of"] = np.array(measurements.identity(record))
-        files.write(record.folder / measurements.FOCUS, partial(np.savez_compressed, **whole))  # type: ignore[arg-type]
+        known, fresh, saved = _images_measured(whole, kind), _with_random_weights(network), time.monotonic()
+        for part in parts(count):
+            if min(part.stop, count) > known:
+                for name, values in _measured(network, fresh, shown, kind=kind, part=part).items():
+                    before = whole.get(name, values[:0])  # may already be known for more images
+                    after = before[part.start + len(values) :]
+                    whole[name] = np.concatenate([before[: part.start], values, after]).astype("float16")
+            if part.stop >= count or time.monotonic() - saved >= SAVED_EVERY:
+                whole["of"] = np.array(measurements.identity(record))
+                write = partial(np.savez_compressed, **whole)  # type: ignore[arg-type]
+                files.write(record.folder / measurements.FOCUS, write)
+                saved = time.monotonic()
+            tick(f"{record.label}, {kind}")
 
 
 def parts(count: int) -> Iterator[slice]:
@@ -133,9 +144,11 @@ def parts(count: int) -> Iterator[slice]:
 
 
 def _measured(
-    network: "keras.Sequential", shown: Sequence[np.ndarray], kind: str, tick: Callable[[], object]
+    network: "keras.Sequential", fresh: "keras.Sequential", shown: Sequence[np.ndarray], *, kind: str, part: slice
 ) -> dict[str, np.ndarray]:
-    """All measures of one kind of map.
+    """All measures of one kind of map for a part of the images.
+
+    fresh: the same model with random weights.
 
     shown: images, labels, mosaics, the quarter of each image in its mosaic, and the images behind.
     """
@@ -143,32 +156,26 @@ def _measured(
     def predict(pictures: np.ndarray) -> np.ndarray:
         return np.asarray(network.predict_on_batch(pictures))  # `predict` takes nearly twice as long for so few images
 
-    fresh = _with_random_weights(network)
-    results: dict[str, list[np.ndarray]] = {}
-    for part in parts(len(shown[0])):
-        x, y, mosaics, quarter, behind = (values[part] for values in shown)
-        maps = _maps(network, x, y, kind)
-        values = {
-            "road": measures.road(predict, x, y, maps),
-            "complexity": measures.complexity(maps),
-            "sparseness": measures.sparseness(maps),
-            "coherency": measures.coherency(maps, _maps(network, measures.masked(x, maps), y, kind)),
-            "border": measures.border_share(maps),
-            "pointing": measures.pointing(_maps(network, mosaics, y, kind), quarter),
-            "background": predict(measures.with_background(x, behind, maps)).argmax(axis=1) == y,
-        }
-        values["deletion"], values["insertion"] = measures.deletion_and_insertion(predict, x, y, maps)
-        values["drop"], values["increase"], values["gain"] = measures.drop_increase_gain(predict, x, y, maps)
-        values["adcc"] = measures.adcc(values["coherency"], values["complexity"], values["drop"])
-        values["arcc"] = measures.arcc(values["coherency"], values["complexity"], values["road"])
-        if kind in methods.METHODS:
-            values |= _sanity(network, fresh, x, y, kind=kind, maps=maps, noise=part.start == 0)
-        values = {f"{kind}/{name}": value for name, value in values.items()}
-        values["mosaic_right"] = predict(mosaics).argmax(axis=1) == y
-        for name, value in values.items():
-            results.setdefault(name, []).append(value)
-        tick()
-    return {name: np.concatenate(values) for name, values in results.items()}
+    x, y, mosaics, quarter, behind = (values[part] for values in shown)
+    maps = _maps(network, x, y, kind)
+    values = {
+        "road": measures.road(predict, x, y, maps),
+        "complexity": measures.complexity(maps),
+        "sparseness": measures.sparseness(maps),
+        "coherency": measures.coherency(maps, _maps(network, measures.masked(x, maps), y, kind)),
+        "border": measures.border_share(maps),
+        "pointing": measures.pointing(_maps(network, mosaics, y, kind), quarter),
+        "background": predict(measures.with_background(x, behind, maps)).argmax(axis=1) == y,
+    }
+    values["deletion"], values["insertion"] = measures.deletion_and_insertion(predict, x, y, maps)
+    values["drop"], values["increase"], values["gain"] = measures.drop_increase_gain(predict, x, y, maps)
+    values["adcc"] = measures.adcc(values["coherency"], values["complexity"], values["drop"])
+    values["arcc"] = measures.arcc(values["coherency"], values["complexity"], values["road"])
+    if kind in methods.METHODS:
+        values |= _sanity(network, fresh, x, y, kind=kind, maps=maps, noise=part.start == 0)
+    return {f"{kind}/{name}": value for name, value in values.items()} | {
+        "mosaic_right": predict(mosaics).argmax(axis=1) == y
+    }
 
 
 def _sanity(

@@ -130,7 +130,7 @@ def test_nothing_is_measured_twice_and_more_is_added(measured, monkeypatch, tmp_
     before = measurements.read(measured)
     assert measuring.missing(measured, KINDS, 30) == [] and measuring.missing(measured, KINDS, 31) == list(KINDS)
     assert measuring.missing(measured, ["layercam", "random"], 30) == ["layercam"]
-    monkeypatch.setattr(measuring, "_measured", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(measuring, "_measured", lambda *_, **__: pytest.fail("measured again"))
     measuring.measure(measured, pictures(), LABELS, KINDS, count=30)
     monkeypatch.undo()
     measuring.measure(measured, pictures(), LABELS, ["layercam"], count=20)
@@ -139,6 +139,32 @@ def test_nothing_is_measured_twice_and_more_is_added(measured, monkeypatch, tmp_
     for name, values in before.items():
         np.testing.assert_array_equal(after[name], values)
     assert len(after["layercam/road"]) == 20
+
+
+def test_an_interruption_loses_only_the_images_at_hand(measured, monkeypatch, tmp_path):
+    """Fails if a kind of map starts again from its first image, or if the parts do not fit together."""
+    again = factories.run(tmp_path, known())
+    monkeypatch.setattr(measuring, "AT_ONCE", 16)
+    monkeypatch.setattr(measuring, "SAVED_EVERY", 0)
+    calls, of_part = [], measuring._measured
+
+    def interrupted(*words, kind, part):
+        calls.append((kind, part.start))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return of_part(*words, kind=kind, part=part)
+
+    monkeypatch.setattr(measuring, "_measured", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        measuring.measure(again, pictures(), LABELS, KINDS, count=30)
+    ticks = []
+    measuring.measure(again, pictures(), LABELS, KINDS, count=30, tick=ticks.append)
+    assert calls[:4] == [(KINDS[0], 0), (KINDS[0], 16), (KINDS[0], 16), (KINDS[1], 0)]
+    assert len(ticks) == 2 * len(KINDS)  # those of parts that are known count, or the time left would be wrong
+    whole, found = measurements.read(measured), measurements.read(again)
+    assert found.keys() == whole.keys()
+    for name, values in whole.items():
+        np.testing.assert_array_equal(found[name], values)
 
 
 def test_another_runs_file_and_a_damaged_one_are_refused(measured, tmp_path):
