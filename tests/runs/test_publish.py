@@ -56,6 +56,9 @@ def test_of_a_run_trained_again_only_its_measurements_are_added_and_only_once(tm
     np.savez_compressed(again / measurements.FOCUS, **values)
     publish.publish([again], tmp_path / "results")
     assert (published / measurements.FOCUS).read_bytes() == (again / measurements.FOCUS).read_bytes()
+    np.savez_compressed(again / measurements.FOCUS, pointing=np.ones(3, "float16"), **values)
+    publish.publish([again], tmp_path / "results")  # another kind of measurement was added
+    assert (published / measurements.FOCUS).read_bytes() == (again / measurements.FOCUS).read_bytes()
     assert not (published / "model.keras").exists()
     with pytest.raises(UserError, match="already exists"):
         publish.publish([again], tmp_path / "results")
