@@ -21,7 +21,7 @@ the other way round. Holm's method adjusts the p over the claims of a family. Th
 - *contradicted* and *refuted*: the same for the p against the claim.
 - *no clear difference*: the claim says that there is a difference, but the 95 % interval of each comparison lies within
   the margin.
-- *undecided*: none of these.
+- *undecided*: none of these, or a measure is 0 in every image of both rows and tells nothing.
 - *pending*: not all seeds have been trained, or not all runs measured, or there are fewer than three seeds.
 """
 
@@ -83,6 +83,8 @@ class Comparison:
 
     def p_for(self, d: Difference) -> float:
         """p for the claim, as in the table above."""
+        if d.is_empty:
+            return 1.0
         if self.first_is == "not higher":
             return d.estimate.p_below(self.margin)
         mean = d.estimate.mean if self.first_is == "higher" else abs(d.estimate.mean)
@@ -92,6 +94,8 @@ class Comparison:
 
     def p_against(self, d: Difference) -> float:
         """p against the claim, as in the table above."""
+        if d.is_empty:
+            return 1.0
         if self.first_is == "not higher":
             return d.estimate.p_above() if d.estimate.mean >= self.margin else 1.0
         below = d.estimate.p_below(self.margin)
@@ -100,7 +104,7 @@ class Comparison:
     def is_within_margin(self, d: Difference) -> bool:
         """Whether the 95 % interval lies within the margin, although the claim says that there is a difference."""
         low, high = d.estimate.interval
-        return self.first_is != "not higher" and -self.margin < low and high < self.margin
+        return not d.is_empty and self.first_is != "not higher" and -self.margin < low and high < self.margin
 
 
 @dataclass(frozen=True)
@@ -349,6 +353,9 @@ def _sentence(decision: _Decision, verdict: str, family: int) -> str:
     place = decision.telling(verdict)
     comparison, d = comparisons[place], decision.differences[place]
     assert d is not None  # or the verdict would be pending
+    if d.is_empty:
+        words = METRICS[comparison.metric].words
+        return f"{comparison.first}’s {words} is 0 in every image, so it cannot test the claim."
     text = _in_words(comparison, d)
     if len(comparisons) > 1:
         clearest = (verdict in (REFUTED, CONTRADICTED)) == (decision.claim.decided_by == "all")

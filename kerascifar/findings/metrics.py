@@ -108,12 +108,14 @@ class Difference:
         levels: the means of `first` and `second` over the seeds and images compared.
         by_seed: the difference for each seed.
         estimate: the mean difference with its error.
+        is_empty: whether a measure of maps is 0 in every image of both rows, so that it tells nothing about them.
     """
 
     seeds: tuple[int, ...]
     levels: tuple[float, float]
     by_seed: tuple[float, ...]
     estimate: Estimate
+    is_empty: bool = False
 
 
 def difference(
@@ -169,6 +171,7 @@ def difference(
         (float(np.nanmean(a, axis=1).mean()), float(np.nanmean(b, axis=1).mean())),
         tuple(by_seed.tolist()),
         statistics.of_seeds_and_images(*samples),
+        is_empty=metric in OF_MAPS and not (np.nan_to_num(a).any() or np.nan_to_num(b).any()),
     )
 
 

@@ -89,6 +89,19 @@ def test_the_verdicts(first_is, mean, error, holm, verdict):
     assert judged.verdict((holm, holm)) == verdict
 
 
+@pytest.mark.parametrize("first_is", ["higher", "not higher", "other"])
+def test_a_measure_that_is_0_in_every_image_decides_nothing(first_is):
+    """Fails if a claim is refuted, or confirmed, because its measure cannot see what the claim is about."""
+    nothing = Difference(tuple(range(6)), (0.0, 0.0), (0.0,) * 6, Estimate(0.0, 0.0, 5.0), is_empty=True)
+    comparison = better(first_is=first_is, metric="border", of="cat", second_of="dog")
+    decision = claims._Decision(
+        Claim("C", "w", (comparison,)), (nothing,), True, (comparison.p_for(nothing), comparison.p_against(nothing))
+    )
+    assert decision.verdict((1.0, 1.0)) == UNDECIDED
+    expected = "A’s share of the evidence at the border is 0 in every image, so it cannot test the claim."
+    assert claims._sentence(decision, UNDECIDED, 1) == expected
+
+
 def test_a_claim_needs_all_its_comparisons_and_one_that_fails_decides():
     found = runs({"A": 0.75, "B": 0.70, "C": 0.65})
     verdicts = judge(

@@ -92,3 +92,15 @@ def test_runs_measured_on_fewer_images_are_compared_on_those(tmp_path):
     assert d.seeds == (0, 1) and d.estimate.mean == pytest.approx(10, abs=0.5)
     factories.measured(tmp_path, second[0], {"scorecam/border": border})
     assert metrics.difference(first, second, "border").seeds == (1,)
+
+
+def test_a_measure_that_no_map_can_have_is_empty(tmp_path):
+    """Model1's last convolution has no cells at the image's edges, so its maps have nothing there in any image."""
+    first, second = ([factories.looking(tmp_path, n, s, 0.3) for s in range(3)] for n in ("A", "B"))
+    assert not metrics.difference(first, second, "border").is_empty
+    for run in [*first, *second]:
+        factories.measured(tmp_path, run, {"gradcam/border": np.zeros(300, "float16")})
+    assert metrics.difference(first, second, "border").is_empty
+    assert not metrics.difference(first, second, "test_accuracy").is_empty
+    factories.measured(tmp_path, second[0], {"gradcam/border": np.full(300, 0.1, "float16")})
+    assert not metrics.difference(first, second, "border").is_empty
