@@ -15,7 +15,7 @@ from kerascifar.common.errors import UserError
 from kerascifar.common.load_keras import load_tensorflow
 from kerascifar.focus import methods
 from kerascifar.images import cifar10, photo
-from kerascifar.runs import records, selection
+from kerascifar.runs import original, records, selection
 
 if TYPE_CHECKING:
     import numpy as np
@@ -240,7 +240,9 @@ def _choose(
     of_row = [r for r in trained if row in (None, r.name)]
     what = f"--seed {seed}" if of_row else f"--row {row}"
     known = {f"{r.seed}" for r in of_row} or {r.name for r in trained}
+    number = original.rows().get(row or "M6", {}).get("experiment", "1")
+    command = f"make experiment{number} ROWS={row or 'M6'}" + ("" if seed is None else f" SEEDS={seed}")
     raise UserError(
         f"{what}: no run with saved weights was found.\n{errors.suggest(row or '', known)}\n"
-        f"To train another: `make experiment1 ROWS={row or 'M6'} SEEDS={seed or 0}`.\nNothing was written."
+        f"To train another: `{command}`.\nNothing was written."
     )

@@ -11,14 +11,14 @@ from kerascifar.runs import selection
 HELP = "show runs in one table, with paired differences from the first"
 EXAMPLES = """
 compare M6 Mine                           a published row and your own row
-compare M6-seed0 M6-seed1                 two runs of one row
+compare M6-seed20 M6-seed21               two runs of one row
 compare M1 M6 --wide                      with all columns
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "names", nargs="+", metavar="RUN", help="a row, a row with a seed (M6-seed0), or a run's folder"
+        "names", nargs="+", metavar="RUN", help="a row, a row with a seed (M6-seed20), or a run's folder"
     )
     options.add(parser, "--published", "--runs", "--wide", "--json")
 

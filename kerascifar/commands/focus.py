@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="ROW",
         default=("M6", "Model4"),
-        help="rows, or runs such as M6-seed0 (default: M6 Model4)",
+        help="rows, or runs such as M6-seed20 (default: M6 Model4)",
     )
     add("--seeds", nargs="+", type=int, metavar="SEED", help="default: all with saved weights")
     add(

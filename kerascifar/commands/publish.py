@@ -13,8 +13,8 @@ from kerascifar.runs import publish, selection
 
 HELP = "copy finished runs into experiments/results and update the tables and figures in README and docs/results"
 EXAMPLES = """
-publish M6-seed0                          your run of this row and seed
-publish runs/experiment1-M6-seed0-7eda230c
+publish M6-seed20                         your run of this row and seed
+publish runs/experiment1-M6-seed20-39b8361e
 """
 
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "names",
         nargs="*",
         metavar="RUN",
-        help="your runs (M6-seed0), rows (M6: all seeds) or folders; without any, only tables and figures are updated",
+        help="your runs (M6-seed20), rows (M6: all seeds) or folders; without any, only tables and figures are updated",
     )
     options.add(parser, "--runs", "--data")
 

@@ -22,7 +22,7 @@ runs --wide                               one line per run, with its folder
 runs M1 M2 --wide                         one line per run of these rows
 """
 NOTE = (
-    "Other commands take a row (M6: all its seeds), a row with a seed (M6-seed0) or a run's folder. A name means your "
+    "Other commands take a row (M6: all its seeds), a row with a seed (M6-seed20) or a run's folder. A name means your "
     "runs, or the published ones if you have none; with --published, it means the published ones."
 )
 

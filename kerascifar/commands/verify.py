@@ -31,7 +31,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     theirs, *_ = selection.find(name, arguments.runs, published_only=True)
     _use_threads_of(theirs)
     load_keras()
-    from kerascifar.runs import experiment, verify
+    from kerascifar.findings import verify
+    from kerascifar.runs import experiment
 
     spread = selection.find(theirs.name, arguments.runs, published_only=True)
     print(selection.described([theirs]), flush=True)

@@ -121,6 +121,10 @@ def test_full_runs_come_before_shortened_diverged_and_weightless_ones(stored, ch
     for row in ("M2", "M4", "M5"):
         with pytest.raises(UserError, match=f"--row {row}: no run with saved weights"):
             choose(row, None)
+    with pytest.raises(UserError, match="`make experiment2 ROWS=Model4`"):
+        choose("Model4", None)
+    with pytest.raises(UserError, match="`make experiment1 ROWS=M6 SEEDS=0`"):
+        choose("M6", 0)
 
 
 def test_what_is_missing_is_said(stored, choose):
