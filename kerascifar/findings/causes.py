@@ -21,8 +21,8 @@ Means over seeds.
 C6: was Model2's early stop an accident of a noisy validation loss? *variation* is how much the validation loss
 fluctuates from epoch to epoch: around its running median over five epochs, after the first five (nats). *kept* is the
 validation accuracy (percent) that the runs kept, *stopped early* the one that they would have kept if they had been
-stopped after as many epochs as the original's Model2. Compare Model2 with Model2_momentum, whose moving statistics
-follow ten times as fast (momentum 0.9 instead of 0.99).
+stopped after as many epochs as the original's Model2. Compare Model2 with Model2_keras_norm, whose moving statistics
+follow ten times as slowly (momentum 0.99 instead of 0.9).
 
 C11: do more convolutions and parameters overfit? See the trainable *parameters*, the *multiply-adds* for one image, and
 the *gap* between training and validation accuracy at the kept epoch (points; augmentation and dropout lower the
@@ -78,9 +78,9 @@ def remark(table: "pd.DataFrame") -> str:
         f"to epoch {LIKE}'s validation loss typically changes by {model2['variation']:.3f} nats, M6's by "
         f"{m6['variation']:.3f}"
     )
-    if fast := of.get(f"{LIKE}_momentum"):
-        text += f", with BatchNormalization momentum 0.9 by {fast['variation']:.3f}, which keeps {fast['kept']:.2f} %"
-        text += f" (n = {fast['n']})"
+    if slow := of.get(f"{LIKE}_keras_norm"):
+        text += f", with BatchNormalization momentum 0.99 by {slow['variation']:.3f}, which keeps {slow['kept']:.2f} %"
+        text += f" (n = {slow['n']})"
     deeper = [int(line["parameters"]) for name, line in of.items() if name.startswith("Model")]
     return (
         f"{text}. C11: M6 has {m6['parameters']:,} trainable parameters, the models with more convolutions "

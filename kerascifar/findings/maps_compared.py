@@ -79,9 +79,8 @@ def summary(records: Sequence[Record], compared: "pd.DataFrame") -> str:
         shown = ", ".join(f"{title} {count}" for title, count in counts.items()) or "none"
         sentence = f"{name}: number of measures, of {len(with_spot)}, by which a map beats the spot: {shown}"
         if len(best):
-            sentence += (
-                f"; the map that is clearly best most often is {best.index[0]}, by {best.iloc[0]} of {len(group)}"
-            )
+            winner = {"centred": "the spot itself", "random": "noise"}.get(best.index[0], best.index[0])
+            sentence += f"; the map that is clearly best most often is {winner}, by {best.iloc[0]} of {len(group)}"
         sentences.append(f"{sentence}.")
     return " ".join(sentences)
 
@@ -107,9 +106,7 @@ def agreement(records: Sequence[Record]) -> "pd.DataFrame":
     if not found:
         return pd.DataFrame()
     names = [measure for measure in BETTER if any(measure in each and each[measure].notna().any() for each in found)]
-    mean = pd.DataFrame(
-        np.nanmean([each.reindex(index=names, columns=names) for each in found], axis=0), index=names, columns=names
-    )
+    mean = pd.concat(found).groupby(level=0).mean().reindex(index=names, columns=names)
     return mean.rename_axis("measure").reset_index()
 
 

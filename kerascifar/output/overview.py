@@ -57,12 +57,14 @@ def conclusion(table: "pd.DataFrame", metric: str = agreement.TEST_ACCURACY) -> 
     compared, known = table[table["original"].notna()], table[table["agrees"] != agreement.UNKNOWN]
     if not len(compared):
         return "The original reports no figure for these rows with these settings."
-    far = compared.loc[compared["difference"].abs().idxmax()]
+    judged = known if len(known) else compared
+    far = judged.loc[judged["difference"].abs().idxmax()]
     more, size = far["difference"] > 0, abs(far["difference"])
     in_points = f"{size:.1f} points {'higher' if more else 'lower'}"
     in_epochs = f"{size:.0f} epochs {'more' if more else 'fewer'}"
-    gap = f"The largest gap is {far['row']}'s, {in_epochs if metric == agreement.EPOCHS else in_points} here."
+    largest = f"{far['row']} differs most: {in_epochs if metric == agreement.EPOCHS else in_points} here."
     if not len(known):
-        return gap
+        return largest
     inside = int((known["agrees"] == agreement.AGREES).sum())
-    return f"The original's figure lies inside the interval in {inside} of {len(known)} rows. {gap}"
+    rows = "1 row" if len(known) == 1 else f"{len(known)} rows"
+    return f"The original's figure lies inside the interval in {inside} of {rows}. {largest}"

@@ -32,7 +32,7 @@ EFFECTS = (
     ("Model2", "Model3", "removing all BatchNormalization"),
     ("Model4", "Model5", "removing Dropout"),
 )
-SUBSET = ("M1", "M4")  # the rows that README suggests to train first
+SUBSET = ("M2", "M4")  # the rows that README suggests to train first
 VERDICTS = (
     "Each verdict follows from a written [rule](../statistics.md). The numbers behind it: "
     "`kerascifar findings --details`, or the page of `make report`."
@@ -79,7 +79,7 @@ def _agreement(runs: Sequence[records.Record]) -> str:
     unknown = [row for row in table["row"].unique() if row not in set(known["row"])]
     return (
         f"**{agreeing} of {len(accuracy)} rows with enough runs agree with the original**: its test accuracy lies in "
-        "the range expected of one more run here. "
+        "the 95 % prediction interval of one more run here. "
         + (f"Different: {differing}. " if differing else "")
         + (f"Too few runs to say: {', '.join(unknown)}. " if unknown else "")
         + f"Its training accuracy agrees in {others[0]} of {len(training)} rows, its number of epochs in {others[1]}."
@@ -106,7 +106,8 @@ def _best(runs: Sequence[records.Record]) -> str:
             near = f", though {second['row']}, with {accuracy(second)}, is too close to tell apart"
             named.add(second["row"])
     if ours["row"] == theirs["row"]:
-        return text + f"It is the best here, too, with {accuracy(ours)}{near}."
+        text += f"It is the best here, too, with {accuracy(ours)}{near}."
+        return text + " These runs are from the first study." * (ours["row"] in original.outdated(runs))
     other = f"; {theirs['row']} has {accuracy(same.iloc[0])}" if len(same) and theirs["row"] not in named else ""
     return text + f"Here, the best is {ours['row']} with {accuracy(ours)}{near}{other}."
 
@@ -125,6 +126,7 @@ def _effects(runs: Sequence[records.Record]) -> str:
     same: list[str] = []
     opposite: list[str] = []
     unclear: list[str] = []
+    outdated = {*original.outdated(runs)}
     for base, changed, words in EFFECTS:
         line = _compared(runs, base, changed)
         if line is None:
@@ -134,6 +136,7 @@ def _effects(runs: Sequence[records.Record]) -> str:
         if pairs < claims.FEWEST:
             sign = ", the opposite sign" if effect * reported < 0 else ""
             seeds = "1 seed" if pairs == 1 else f"{pairs:.0f} seeds"
+            seeds += " of the first study" * bool({base, changed} & outdated)
             unclear.append(f"{words} {effect:+.1f} with {seeds} ({reported:+.1f}{sign})")
             continue
         kind = unclear if abs(effect) <= half else same if effect * reported > 0 else opposite
@@ -142,7 +145,7 @@ def _effects(runs: Sequence[records.Record]) -> str:
         return ""
     return (
         f"**{len(same)} of {len(same + opposite + unclear)} changes clearly move test accuracy in the same "
-        "direction as in the original**, in points of test accuracy with a 95 % interval (the original's in brackets): "
+        "direction as in the original.** In points, with a 95 % interval, and the original's difference in brackets: "
         + "; ".join(same or ["none"])
         + (f". **The opposite effect:** {'; '.join(opposite)}" if opposite else "")
         + (f". Not clear yet: {'; '.join(unclear)}" if unclear else "")
@@ -164,8 +167,7 @@ def _verdicts(published: Sequence[records.Record]) -> str:
             sentences.append(f"{verdict.capitalize()}: {named}.")
     if claims.PENDING in groups:
         names = ", ".join(groups[claims.PENDING]["claim"])
-        plan = "[the plan, and the verdicts of the first study](docs/second-study.md)"
-        sentences.append(f"Pending, because these runs have too few seeds: {names}; see {plan}.")
+        sentences.append(f"Pending, until all of their seeds are trained: {names} ([plan](docs/second-study.md)).")
     return " ".join(sentences)
 
 
@@ -178,7 +180,7 @@ def _focus(published: Sequence[records.Record]) -> str:
         better, _ = faithfulness.compared_with_spot(line)
         counts.append(
             f"{line['row']}'s beat the spot on {len(better)} of {len(faithfulness.FAITHFUL)} measures "
-            f"(models: {line['n']})"
+            f"({line['n']} trained model{'s' * (line['n'] > 1)})"
         )
     return (
         "**Are Grad-CAM's maps more faithful than a spot in the middle of every image, which knows nothing of the "
@@ -235,13 +237,17 @@ def rows(published: Sequence[records.Record]) -> str:
     runs = [r for r in published if original.row_of(r)]
     if not runs:
         return ""
-    text = tables.plain_markdown(tables.narrow([], runs)) + "\n"
-    if outdated := original.outdated(runs):
-        text += (
-            f"\nResults of {terminal.listed(outdated)} are still from the first study, which used Keras's defaults "
-            "([why there are two studies](docs/second-study.md)).\n"
-        )
-    return text
+    return "\n".join(filter(None, (tables.plain_markdown(tables.narrow([], runs)) + "\n", _earlier(runs, "docs/"))))
+
+
+def _earlier(runs: Sequence[records.Record], folder: str) -> str:
+    """Names the rows with results of the first study, with a link to the page in `folder`; empty if there are none."""
+    if not (outdated := original.outdated(runs)):
+        return ""
+    return (
+        f"Results of {terminal.listed(outdated)} are still from the first study, which used Keras's defaults "
+        f"([why there are two studies]({folder}second-study.md)).\n"
+    )
 
 
 def results(published: Sequence[records.Record]) -> str:
@@ -249,10 +255,12 @@ def results(published: Sequence[records.Record]) -> str:
     parts = ["# Results", INTRODUCTION]
     if published:
         declared = claims.read()
+        parts.append(_earlier(published, "../").strip())
         verdicts = claims.verdicts(claims.table(published, declared))
         shown = verdicts.rename(columns={"words": "the original says"}).drop(columns="evidence")
         parts += ["## Verdicts on the claims", tables.plain_markdown(shown), f"{VERDICTS} {declared.note}".strip()]
-        parts += [result.summary for result in analyses.results(published, "causes") if result.summary]
+        if not original.outdated(published):  # it compares rows, which must be of one study
+            parts += [result.summary for result in analyses.results(published, "causes") if result.summary]
     for result in analyses.results(published, "agreement"):
         parts += [f"## {result.title}", tables.plain_markdown(result.table), result.note]
     for experiment, table, notes in report.results([], published):

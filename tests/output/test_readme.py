@@ -126,7 +126,7 @@ def test_the_bullets_say_what_the_records_say():
     worse = readme.findings([*without, *of_row("M5", (0.50, 0.51, 0.52), augment=True)]).splitlines()[2]
     assert worse.startswith("- **0 of 1 changes clearly") and "**The opposite effect:** augmentation -17.0 ± " in worse
     once = readme.findings([*without[:1], *of_row("M5", (0.8,), augment=True)])
-    assert "Not clear yet: augmentation +13.0 with 1 seed (+2.8)." in once
+    assert "Not clear yet: augmentation +13.0 with 1 seed of the first study (+2.8)." in once
     assert "the best is M5 with 80.00 % (n = 1), though M1, with 67.00 % (n = 1), is too close to tell apart." in once
     three = [*without[:1], *of_row("M5", (0.8,), augment=True), *of_row("Model4", (0.6,), "experiment2")]
     assert "is too close to tell apart; Model4 has 60.00 % (n = 1)." in readme.findings(three)
@@ -151,6 +151,19 @@ def test_rows_with_earlier_settings_are_named():
     assert "first study" not in readme.rows([now])
 
 
+def test_effects_and_the_best_model_say_if_their_runs_are_the_first_studys():
+    """Fails if an effect or the best model of earlier settings stands in README like one of the present plan."""
+    one = of_row("M1", (0.6,))
+    best = readme.findings([*one, *of_row("Model4", (0.7,), "experiment2")]).splitlines()[1]
+    assert "It is the best here, too, with 70.00 % (n = 1)" in best and best.endswith(
+        "These runs are from the first study."
+    )
+    effects = readme.findings([*one, *of_row("M5", (0.7,), augment=True)]).splitlines()[2]
+    assert "augmentation +10.0 with 1 seed of the first study (+2.8)" in effects
+    now = [dataclasses.replace(run, row=planned(run.name).row) for run in (*one, *of_row("M5", (0.7,), augment=True))]
+    assert "augmentation +10.0 with 1 seed (+2.8)" in readme.findings(now)
+
+
 def test_durations_say_how_many_cores_they_needed():
     """By hand: two seeds with 1 and 3 hours take 2 hours on average. Fails if all cores of the machine are named."""
     where = {"threads": {"intra_op": 1, "inter_op": 1}, "cores": 2, "processor": "AMD EPYC"}
@@ -159,10 +172,10 @@ def test_durations_say_how_many_cores_they_needed():
     earlier = [record(environment=record().environment | {"cores": 2, "processor": "AMD EPYC"})]
     assert "(2 cores, AMD EPYC)" in readme.times(earlier)
     assert readme.times([]) == ""
-    expected = "in about 240 minutes (1 core, AMD EPYC). Expect a test accuracy of about 67 % for M1 and 67 % for M4."
-    other = [dataclasses.replace(run, row=planned("M4").row) for run in one]
-    assert expected in readme.subset([*one, *other])
-    assert "in a few minutes." in readme.subset([*one, record(row={"name": "M4"})])
+    expected = "in about 240 minutes (1 core, AMD EPYC). Expect a test accuracy of about 67 % for M2 and 67 % for M4."
+    pair = [dataclasses.replace(run, row=planned(name).row) for name in readme.SUBSET for run in one]
+    assert expected in readme.subset(pair)
+    assert "in a few minutes." in readme.subset([*pair[:2], record(row={"name": "M4"})])
 
 
 def test_published_runs_reach_readme_and_pictures(tmp_path, monkeypatch):

@@ -1,0 +1,59 @@
+"""Is a published run that was trained again bit-identical, or as near to the published runs as one more seed?"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kerascifar.findings.statistics import prediction_interval
+from kerascifar.runs import records
+
+NOT_COMPARED = {"finished", "earlier", "uncommitted"}  # do not affect the result
+COMPARED = (("validation", "accuracy"), ("validation", "loss"), ("test", "accuracy"), ("test", "loss"))
+
+
+def compare(theirs: records.Record, mine: records.Record, spread: Sequence[records.Record]) -> tuple[bool, list[str]]:
+    """Whether the run is reproduced, and why.
+
+    It is if it is bit-identical, or if each figure lies in the 95 % prediction interval of the published runs of its
+    row, or in their range if there are fewer than three.
+    """
+    if mine.history == theirs.history and mine.results == theirs.results:
+        return True, [f"{theirs.label}: bit-identical ({len(theirs.seconds)} epochs, all losses and accuracies)."]
+    lines = [f"{theirs.label}: not bit-identical."]
+    there, here = _flat(theirs.environment), _flat(mine.environment)
+    lines += [
+        f"  {key}: published {there.get(key, 'not recorded')}; here {here.get(key, 'not recorded')}"
+        for key in sorted(there | here)
+        if there.get(key) != here.get(key)
+    ]
+    if mine.basis != theirs.basis:
+        lines.append("  the images or the model's layers differ")
+    reproduced = True
+    for split, measure in COMPARED:
+        values = [record.results[split][measure] for record in spread]
+        value = mine.results[split][measure]
+        half, mean = prediction_interval(values), float(np.mean(values))
+        if math.isnan(half):
+            low, high = min(values), max(values)
+            what = f"the range of the {len(values)} published {'seeds' if len(values) > 1 else 'seed'}"
+        else:
+            low, high = mean - half, mean + half
+            what = f"the 95 % prediction interval of the {len(values)} published seeds"
+        is_within = low <= value <= high
+        reproduced = reproduced and is_within
+        where = "within" if is_within else "outside"
+        lines.append(f"  {split} {measure} {value:.4f}: {where} {low:.4f} … {high:.4f}, {what}")
+    return reproduced, lines
+
+
+def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that affect a result, in one table: {"versions keras": "3.15", …}."""
+    flat: dict[str, Any] = {}
+    for key, value in environment.items():
+        if isinstance(value, dict):
+            flat |= {f"{key} {entry}": of_entry for entry, of_entry in value.items()}
+        elif key not in NOT_COMPARED and value is not None:
+            flat[key] = value
+    return flat
