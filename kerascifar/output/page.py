@@ -125,7 +125,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         by="the published" if published else "your own",
         counts=_counts(verdicts),
         rows=rows.to_dict("records"),
-        inside=(len(known[known["agrees"] == agreement.AGREES]), len(known), len(rows)),
+        inside=(len(known[known["agrees"] == agreement.AGREES]), len(known), int(rows["original"].notna().sum())),
         runs=len(shown),
         hours=sum(sum(r.seconds) for r in shown) / 3600,
         agreement=[
