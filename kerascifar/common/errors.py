@@ -4,6 +4,7 @@ import codecs
 import contextlib
 import difflib
 import errno
+import gc
 import os
 import re
 import signal
@@ -116,6 +117,9 @@ def run(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | No
     finally:
         if signal.getsignal(signal.SIGINT) is stop:
             signal.signal(signal.SIGINT, before)
+        # An interrupted training leaves TensorFlow's iterator in a reference cycle. Freed when Python exits, it would
+        # wait forever for its thread, which can no longer run the Python code that loads the next batch.
+        gc.collect()
 
 
 def _prepare_streams() -> None:

@@ -141,3 +141,37 @@ def test_ctrl_c_is_no_error_where_an_import_makes_one_of_it(capsys):
     finally:
         signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err.strip() == "Stopped."
+
+
+INTERRUPTED = """
+import sys, time
+import numpy as np
+from kerascifar.common import errors
+
+def command(argv):
+    from kerascifar.common.load_keras import load_keras
+    load_keras()
+    from kerascifar.training.batches import Batches
+
+    class Slow(Batches):
+        def __getitem__(self, number):
+            end = time.monotonic() + 0.2
+            while time.monotonic() < end:
+                pass
+            return super().__getitem__(number)
+
+    images, labels = np.zeros((640, 32, 32, 3), "uint8"), np.zeros(640, "uint8")
+    cycle = [iter(Slow(images, labels, np.arange(640), 4, seed=0).feed()) for _ in range(4)]
+    cycle.append(cycle)
+    next(cycle[0])
+    raise KeyboardInterrupt
+
+sys.exit(errors.run(command))
+"""
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_does_not_hang_when_python_exits():
+    """Fails if TensorFlow's iterators, whose threads run Python code, are freed only when none can run any more."""
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], cwd=ROOT, capture_output=True, timeout=120)
+    assert done.returncode == errors.INTERRUPTED
