@@ -105,7 +105,7 @@ def run(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | No
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        return _without_output(0)
+        status = _without_output(0)
     except (KeyboardInterrupt, Exception) as error:
         if stopped or isinstance(error, KeyboardInterrupt):  # importing C code may make another exception of Ctrl-C
             status, text = INTERRUPTED, str(error) if isinstance(error, KeyboardInterrupt) else ""
@@ -113,13 +113,14 @@ def run(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | No
             status, text = _explained(error)
         with contextlib.suppress(OSError):  # nobody reads it: `… 2>&1 | head`
             print(printable(text) or "\nStopped.", file=sys.stderr)
-        return _without_output(status) if isinstance(error, OSError) else status
+        status = _without_output(status) if isinstance(error, OSError) else status
     finally:
         if signal.getsignal(signal.SIGINT) is stop:
             signal.signal(signal.SIGINT, before)
-        # An interrupted training leaves TensorFlow's iterator in a reference cycle. Freed when Python exits, it would
-        # wait forever for its thread, which can no longer run the Python code that loads the next batch.
-        gc.collect()
+    # An interrupted training leaves TensorFlow's iterator in a reference cycle. Freed when Python exits, it would wait
+    # forever for its thread, which can no longer run the Python code that loads the next batch.
+    gc.collect()
+    return status
 
 
 def _prepare_streams() -> None:
