@@ -1,4 +1,8 @@
-"""`python -m kerascifar findings`: decides which of the original's claims hold."""
+"""`python -m kerascifar findings`: decides which of the original's claims hold.
+
+Where claims name the seeds that decide, a row of the user's counts only if it has all of them. Otherwise, training one
+seed would turn a verdict that is published into "pending".
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -17,6 +21,10 @@ if TYPE_CHECKING:
 
 
 HELP = "decide which of the original's claims hold"
+NOTE = (
+    "The original's claims need several seeds of each row. Your runs of a row count if you have all of these seeds; "
+    "otherwise, the published ones count."
+)
 EXAMPLES = """
 findings                                  one line per claim
 findings --details                        with the evidence
@@ -45,7 +53,12 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.output import tables
 
     declared = claims.read(arguments.claims or claims.CLAIMS)
-    runs = selection.by_row(arguments.runs, arguments.published, lambda run: not run.shortened and not run.is_synthetic)
+    runs = selection.by_row(
+        arguments.runs,
+        arguments.published,
+        lambda run: not run.shortened and not run.is_synthetic,
+        needed=declared.seeds,
+    )
     if not runs:
         raise UserError(
             f"There is no full run on CIFAR-10, in {arguments.runs} or published, so no claim can be decided.\n"

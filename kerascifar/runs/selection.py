@@ -5,8 +5,9 @@ published runs even where you have trained the same row.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from kerascifar.common import errors
 from kerascifar.common.errors import UserError
@@ -75,11 +76,24 @@ def find(name: str, runs: Path, published_only: bool = False) -> list[Record]:
     )
 
 
-def by_row(runs: Path, published_only: bool, usable: Callable[[Record], bool]) -> list[Record]:
-    """The runs of every row: for each row, yours that are usable, or the published ones if you have none."""
+def by_row(
+    runs: Path,
+    published_only: bool,
+    usable: Callable[[Record], bool],
+    needed: Mapping[str, Iterable[int]] = MappingProxyType({}),
+) -> list[Record]:
+    """The runs of every row: for each row, yours that are usable, or the published ones if you have none.
+
+    Args:
+        needed: by experiment, seeds; a row of yours that lacks one of them is taken only if none is published.
+    """
     chosen: dict[tuple[str, str], list[Record]] = {}
+    incomplete: dict[tuple[str, str], list[Record]] = {}
     for pool in pools(runs, published_only, usable):
-        chosen = records.by_row(pool) | chosen
+        for row, group in records.by_row(pool).items():
+            is_complete = {*needed.get(row[0], ())} <= {r.seed for r in group} or is_published(group[0])
+            (chosen if is_complete else incomplete).setdefault(row, group)
+    chosen = incomplete | chosen
     return records.in_order(r for group in chosen.values() for r in group)
 
 

@@ -61,6 +61,18 @@ def test_each_row_is_the_users_or_the_published_one(runs):
     assert "Mine" not in {r.name for r in chosen}
 
 
+def test_a_row_that_lacks_a_needed_seed_gives_way_to_the_published_one(runs):
+    """Fails if one seed of the user's takes the place of published runs that decide a claim."""
+
+    def whose(needed):
+        chosen = selection.by_row(runs, published_only=False, usable=lambda run: True, needed=needed)
+        return {r.name: selection.whose(r) for r in chosen}
+
+    assert whose({"experiment1": (0, 7)})["M1"] == "yours"
+    assert whose({"experiment1": (0, 1, 7)})["M1"] == "published"
+    assert whose({"own": (1,)})["Mine"] == "yours"  # none is published
+
+
 def test_the_sentence_says_whose_runs_are_used(runs):
     chosen = [*selection.find("M1", runs), *selection.find("M2", runs), *selection.find("Mine", runs)]
     told = "Runs used: M1 (yours); M2 (published); Mine (yours, a shortened trial)."
