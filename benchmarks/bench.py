@@ -100,7 +100,9 @@ class Table:
             return f"{middle:,.{digits}f}" + (f" ({low:,.{digits}f} … {high:,.{digits}f})" if len(values) > 1 else "")
 
         digits = 0 if max(line["ours"] + line["theirs"]) >= 100 else 3 if max(line["ours"]) < 0.1 else 2
-        cells = [line["what"], line["against"], shown(line["ratio"], 2), line["target"]]
+        middle, (sign, _, bound) = statistics.median(line["ratio"]), line["target"].partition(" ")
+        missed = bool(sign) and (middle > float(bound) if sign == "≤" else middle < float(bound))
+        cells = [line["what"], line["against"], shown(line["ratio"], 2), line["target"] + " (missed)" * missed]
         cells += [f"{shown(line['ours'], digits)} {line['unit']}", f"{shown(line['theirs'], digits)} {line['unit']}"]
         return "| " + " | ".join(cells) + " |"
 

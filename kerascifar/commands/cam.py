@@ -229,7 +229,7 @@ def _choose(
             trial = f"; a shortened trial of {epochs}, not a result" * record.shortened
             is_only = row or len(groups) == 1
             what = "mean validation accuracy of the row" if is_only else "best mean validation accuracy of a row"
-            return record, f"{record.name}, seed {record.seed} of {whose} ({what}: {accuracy(best):.2%}{trial})"
+            return record, f"{record.name}, seed {record.seed} of {whose} ({what}: {100 * accuracy(best):.2f} %{trial})"
     trained = [r for pool in pools for r in pool if records.has_weights(r)]
     if not trained:
         raise UserError(
@@ -240,9 +240,10 @@ def _choose(
     of_row = [r for r in trained if row in (None, r.name)]
     what = f"--seed {seed}" if of_row else f"--row {row}"
     known = {f"{r.seed}" for r in of_row} or {r.name for r in trained}
-    number = original.rows().get(row or "M6", {}).get("experiment", "1")
-    command = f"make experiment{number} ROWS={row or 'M6'}" + ("" if seed is None else f" SEEDS={seed}")
+    more, line = "", original.rows().get(row or "M6")
+    if line:
+        command = f"make experiment{line['experiment']} ROWS={line['row']}" + f" SEEDS={seed}" * (seed is not None)
+        more = f"To train another: `{command}`.\n"
     raise UserError(
-        f"{what}: no run with saved weights was found.\n{errors.suggest(row or '', known)}\n"
-        f"To train another: `{command}`.\nNothing was written."
+        f"{what}: no run with saved weights was found.\n{errors.suggest(row or '', known)}\n{more}Nothing was written."
     )

@@ -64,7 +64,9 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         load_keras()
     table = measuring.table(selected)
     if table.empty:
-        raise UserError("These published runs have not been measured.\nMeasure them: --published.")
+        raise UserError(
+            "These published runs have not been measured.\nMeasure those with saved weights, in minutes: --published."
+        )
     path = arguments.runs / "report" / "focus"
     tables.save(table, path, "Where models look", [measuring.NOTE])
     console = terminal.console(wide=arguments.wide, stderr=arguments.json)
@@ -74,7 +76,9 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         console.print(tables.as_rich(table if arguments.wide else table[SHOWN]))
     terminal.note(console, selection.described(selected))
     if any(map(selection.is_published, selected)) and not arguments.published:
-        terminal.note(console, "The published runs' measurements are shown as they are; --published adds missing ones.")
+        terminal.note(
+            console, "The published runs' measurements are shown as they are; --published measures what is missing."
+        )
     terminal.note(console, f"The measures are explained in {path.with_suffix('.md')}")
     return 0
 

@@ -4,6 +4,7 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerascifar.commands import options
@@ -58,6 +59,11 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     return 0
 
 
+def _from_here(folder: Path) -> Path:
+    here = Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder
+
+
 def _each(found: "Sequence[Record]") -> "pd.DataFrame":
     """One line per run."""
     import pandas as pd
@@ -71,7 +77,7 @@ def _each(found: "Sequence[Record]") -> "pd.DataFrame":
             # Candidates are ranked without test figures.
             "Test_acc": math.nan if r.experiment == records.CHOICES else 100 * r.results["test"]["accuracy"],
             "remarks": _remarks(r),
-            "folder": errors.printable(str(r.folder)),
+            "folder": errors.printable(str(_from_here(r.folder))),
         }
         for r in found
     ]

@@ -15,12 +15,12 @@ from kerascifar.training.rows import Run
 HELP = "train a published run again and compare the results"
 EXAMPLES = """
 verify M3                                 train row M3's first published run again and compare the results
-verify M3 --seed 12                       the run with this seed
+verify M3 --seed 21                       the run with this seed
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("row", metavar="ROW", help="a row, such as M3, or one of its runs, such as M3-seed1")
+    parser.add_argument("row", metavar="ROW", help="a row, such as M3, or one of its runs, such as M3-seed21")
     parser.add_argument("--seed", type=int, metavar="SEED", help="the seed (default: the first published one)")
     options.add(parser, "--data", "--runs")
 

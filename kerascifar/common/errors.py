@@ -20,7 +20,7 @@ UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
 USER_ERROR = 2
 LISTED = 20  # names in a message
 # Printed instead of these where the output's encoding lacks them; "?" stands for any other.
-PLAIN = dict(zip("◀✓✗·×±−–—…’", "<+-|x~---.'", strict=True))
+PLAIN = dict(zip("◀✓✗·×±−–—…", "<+-|x~---.", strict=True))
 
 # In the exceptions of TensorFlow, JAX and PyTorch.
 NO_MEMORY = re.compile(r"RESOURCE_?EXHAUSTED|out ?of ?memory|\bOOM\b", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""The numbers behind the verdicts on C6, C11 and C14: one line per row, from the records of its runs."""
+"""The numbers behind the verdicts on C6, C11a, C11b, C14a and C14b: one line per row, from the records of its runs."""
 
 import math
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ validation accuracy (percent) that the runs kept, *stopped early* the one that t
 stopped after as many epochs as the original's Model2. Compare Model2 with Model2_keras_norm, whose moving statistics
 follow ten times as slowly (momentum 0.99 instead of 0.9).
 
-C11: do more convolutions and parameters overfit? See the trainable *parameters*, the *multiply-adds* for one image, and
-the *gap* between training and validation accuracy at the kept epoch (points; augmentation and dropout lower the
-training accuracy).
+C11a, C11b: do more convolutions and parameters overfit? See the trainable *parameters*, the *multiply-adds* for one
+image, and the *gap* between training and validation accuracy at the kept epoch (points; augmentation and dropout lower
+the training accuracy).
 
-C14: what effect does the learning rate have? See *variation*, *worst rise* (of the validation loss from one epoch to
-the next, after the first five; nats), and *last fall* (how far the validation loss still fell over the ten epochs up to
-the kept one; nats)."""
+C14a, C14b: what effect does the learning rate have? See *variation*, *worst rise* (of the validation loss from one
+epoch to the next, after the first five; nats), and *last fall* (how far the validation loss still fell over the ten
+epochs up to the kept one; nats)."""
 
 
 def table(records: Sequence[Record]) -> "pd.DataFrame":
@@ -66,7 +66,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
 
 
 def remark(table: "pd.DataFrame") -> str:
-    """What the table says about C6 and C11, in a few sentences; empty if it lacks Model2 or M6."""
+    """What the table says about C6, C11a and C11b, in a few sentences; empty if it lacks Model2 or M6."""
     of = {line["row"]: line for line in table.to_dict("records")}
     if not {LIKE, "M6"} <= of.keys():
         return ""
@@ -83,7 +83,7 @@ def remark(table: "pd.DataFrame") -> str:
         text += f" (n = {slow['n']})"
     deeper = [int(line["parameters"]) for name, line in of.items() if name.startswith("Model")]
     return (
-        f"{text}. C11: M6 has {m6['parameters']:,} trainable parameters, the models with more convolutions "
+        f"{text}. C11a and C11b: M6 has {m6['parameters']:,} trainable parameters, the models with more convolutions "
         f"{min(deeper):,} to {max(deeper):,}."
     )
 

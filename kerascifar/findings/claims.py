@@ -78,7 +78,10 @@ class Comparison:
     kind: str = "gradcam"
 
     def __str__(self) -> str:
-        first, second = (f"{self.first} {self.of}".strip(), f"{self.second} {self.second_of or self.of}".strip())
+        first, second = (
+            f"{row} ({of})" if of else row
+            for row, of in ((self.first, self.of), (self.second, self.second_of or self.of))
+        )
         return f"{first} {self.first_is} than {second}, {self.metric}"
 
     def p_for(self, d: Difference) -> float:
@@ -132,17 +135,20 @@ class Claims:
     Attributes:
         seeds: by experiment, the seeds that decide; without an entry, all seeds count, and none is waited for.
         frozen: the commit that fixed claims, margins, rule and seeds; empty if none is named.
+        amended: what was changed after that commit, and why, in a sentence.
     """
 
     claims: tuple[Claim, ...]
     seeds: Mapping[str, tuple[int, ...]]
     frozen: str = ""
+    amended: str = ""
 
     @property
     def note(self) -> str:
         """Says when they were fixed; empty if no commit is named."""
         when = "before the first of the runs that decide them was trained"
-        return f"Claims, margins, rule and seeds were fixed in commit {self.frozen}, {when}." if self.frozen else ""
+        fixed = f"Claims, margins, rule and seeds were fixed in commit {self.frozen}, {when}." if self.frozen else ""
+        return f"{fixed} {self.amended}".strip()
 
     def counted(self, records: Iterable[Record]) -> list[Record]:
         """The runs that count: full ones on CIFAR-10 with the file's seeds, and of its experiments if it names any."""
@@ -172,7 +178,7 @@ def read(path: Path = CLAIMS) -> Claims:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: {error}. Compare it with {CLAIMS.name} and the comment at its top.") from None
-    return Claims(tuple(claims), seeds, str(file.get("frozen", "")))
+    return Claims(tuple(claims), seeds, str(file.get("frozen", "")), str(file.get("amended", "")))
 
 
 def _made(kind: Any, values: Mapping[str, Any], where: str) -> Any:
@@ -278,9 +284,9 @@ def _expected(
 def table(records: Sequence[Record], declared: Claims) -> "pd.DataFrame":
     """One line per comparison, with its claim's verdict. Differences are first − second, in the metric's unit.
 
-    Columns: claim, words, family, verdict, sentence, comparison, metric, margin, unit, reported, n (seeds), first,
-    second, difference, low, high (95 % interval), by seed, "p for" and "p against" (of the comparison), "p for (Holm)"
-    and "p against (Holm)" (of the claim), note.
+    Columns: claim, words, family, decided_by, verdict, sentence, comparison, metric, margin, unit, reported, n (seeds),
+    first, second, difference, low, high (95 % interval), by seed, "p for" and "p against" (of the comparison), "p for
+    (Holm)" and "p against (Holm)" (of the claim), note.
     """
     import pandas as pd
 
@@ -311,6 +317,7 @@ def _lines(decision: _Decision, adjusted: tuple[float, float], family: int) -> I
             "claim": claim.name,
             "words": claim.words,
             "family": claim.family,
+            "decided_by": claim.decided_by,
             "verdict": verdict,
             "sentence": _sentence(decision, verdict, family),
             "comparison": str(comparison),
@@ -347,7 +354,7 @@ def _sentence(decision: _Decision, verdict: str, family: int) -> str:
     if verdict == PENDING:  # without the differences so far: they must not tempt anyone to stop early
         there = min(len(d.seeds) if d else 0 for d in decision.differences)
         if not there:
-            return "Not all of its rows have been trained and measured yet."
+            return "Not all of its rows have been trained and measured yet with the seeds that decide."
         have = "has" if there == 1 else "have"
         return f"{there} of the {decision.needed} seeds that a verdict needs {have} been trained and measured."
     place = decision.telling(verdict)
@@ -355,7 +362,7 @@ def _sentence(decision: _Decision, verdict: str, family: int) -> str:
     assert d is not None  # or the verdict would be pending
     if d.is_empty:
         words = METRICS[comparison.metric].words
-        return f"{comparison.first}’s {words} is 0 in every image, so it cannot test the claim."
+        return f"{comparison.first}'s {words} is 0 in every image, so it cannot test the claim."
     text = _in_words(comparison, d)
     if len(comparisons) > 1:
         clearest = (verdict in (REFUTED, CONTRADICTED)) == (decision.claim.decided_by == "all")
@@ -376,7 +383,7 @@ def _in_words(comparison: Comparison, d: Difference) -> str:
         unit=metric.unit,
         way=metric.ways[mean >= 0],
         second=comparison.second,
-        other="for those of other classes" if comparison.second_of == OTHERS else f"{comparison.second}’s",
+        other="for those of other classes" if comparison.second_of == OTHERS else f"{comparison.second}'s",
     )
     if not math.isnan(low):
         text += f" (95 % interval {low:+.{metric.digits}f} … {high:+.{metric.digits}f}"
@@ -413,21 +420,26 @@ def verdicts(table: "pd.DataFrame", between: str = "; ") -> "pd.DataFrame":
     import pandas as pd
 
     def text(line: dict[str, Any]) -> str:
-        comparison = line["comparison"].replace("_", " ")
+        comparison = line["comparison"]
         digits = METRICS[line["metric"]].digits
         reported = "" if math.isnan(line["reported"]) else f"; reported {line['reported']:+z.{digits}f}"
         if not line["n"]:
-            return f"{comparison}: not trained or measured yet{reported}"
+            return f"{comparison}: not trained and measured yet with the seeds that decide{reported}"
         interval = "" if math.isnan(line["low"]) else f" ({line['low']:+.{digits}f} … {line['high']:+.{digits}f})"
         unit = "" if line["unit"] == "points" else f" {line['unit']}"
         return f"{comparison}: {line['difference']:+.{digits}f}{unit}{interval}, n = {line['n']}{reported}"
+
+    def enough(group: "pd.DataFrame") -> str:
+        return "one of these is enough" * (len(group) > 1 and group["decided_by"].iloc[0] == "any")
 
     return pd.DataFrame(
         {
             "claim": name,
             **{key: group[key].iloc[0] for key in ("words", "verdict", "sentence")},
             "seeds": str(group["n"].min()),
-            "evidence": between.join(filter(None, [*map(text, group.to_dict("records")), group["note"].iloc[0]])),
+            "evidence": between.join(
+                filter(None, [enough(group), *map(text, group.to_dict("records")), group["note"].iloc[0]])
+            ),
         }
         for name, group in table.groupby("claim", sort=False)
     )

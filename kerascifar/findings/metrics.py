@@ -59,7 +59,7 @@ class Metric:
     reported: Callable[[Mapping[str, str]], float] | None = None
     unit: str = "points"
     digits: int = 1
-    compared: str = "{first}’s {words} is {size} {unit} {way} than {other}"
+    compared: str = "{first}'s {words} is {size} {unit} {way} than {other}"
     ways: tuple[str, str] = ("lower", "higher")
 
 

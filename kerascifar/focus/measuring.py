@@ -77,9 +77,10 @@ NOTE = (
     "Means over the test images. `random` and `centred` are maps that know nothing of the model. Higher is better for "
     f"{terminal.listed([name for name, measure in MEASURES.items() if measure.better > 0])}; lower for "
     f"{terminal.listed([name for name, measure in MEASURES.items() if measure.better < 0])}. Chance is 0 for road, 25 "
-    "for pointing, and *by chance* for likeness. Compare border between maps of one row, not between rows: Model4's "
-    "last convolution has no cells at the image's edges. n: the models measured; kinds of map with another n were "
-    "measured on other models, too. docs/focus-measures.md explains each measure."
+    "for pointing, and *by chance* for likeness. Compare border between maps of one row, not between rows: the last "
+    "convolutions of M6 and Model4 have no cells at the image's edges, and border is always 0 for M6. n: the models "
+    "measured; kinds of map with another n were measured on other models, too. docs/focus-measures.md explains each "
+    "measure."
 )
 
 

@@ -62,7 +62,8 @@ def conclusion(table: "pd.DataFrame", metric: str = agreement.TEST_ACCURACY) -> 
     more, size = far["difference"] > 0, abs(far["difference"])
     in_points = f"{size:.1f} points {'higher' if more else 'lower'}"
     in_epochs = f"{size:.0f} epochs {'more' if more else 'fewer'}"
-    largest = f"{far['row']} differs most: {in_epochs if metric == agreement.EPOCHS else in_points} here."
+    which = "Of these, " if len(known) > 1 else ""
+    largest = f"{which}{far['row']} differs most: {in_epochs if metric == agreement.EPOCHS else in_points} here."
     if not len(known):
         return largest
     inside = int((known["agrees"] == agreement.AGREES).sum())

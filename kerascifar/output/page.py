@@ -47,8 +47,8 @@ SHORT = {  # of comparisons, in charts
     " not higher than ": " ≤ ",
     " higher than ": " > ",
     " other than ": " ≠ ",
-    r"^(\S+) (\S+) (.) (\S+) \2$": r"\2: \1 \3 \4",  # the same class in two rows
-    r"^(\S+) (\S+) (.) \1 (.+)$": r"\1: \2 \3 \4",  # two classes in the same row
+    r"^(\S+) \((.+)\) (.) (\S+) \(\2\)$": r"\2: \1 \3 \4",  # the same class in two rows
+    r"^(\S+) \((.+)\) (.) \1 \((.+)\)$": r"\1: \2 \3 \4",  # two classes in the same row
 }
 AXES = {  # of the charts of rows beside the original
     agreement.TEST_ACCURACY: "test accuracy (%)",
@@ -59,7 +59,7 @@ IN_WORDS = {  # what the measures in `FAITHFUL` do
     "road": "Pixels are removed and filled in from around them, the most or the least relevant first.",
     "deletion": "The most relevant pixels are greyed first: the class should soon be less probable.",
     "insertion": "The most relevant pixels of a blurred image become sharp first: the class should soon be probable.",
-    "background": "The half with the least evidence is replaced by another image’s: the prediction should stay.",
+    "background": "The half with the least evidence is replaced by another image's: the prediction should stay.",
 }
 FIRST_SHOWN = ("M1", "M5")  # curves: the original's comparison without and with augmentation
 NUMBER = re.compile(r"[+−-]?\d[\d,.]*")
@@ -126,7 +126,8 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         counts=_counts(verdicts),
         rows=rows.to_dict("records"),
         inside=(len(known[known["agrees"] == agreement.AGREES]), len(known), int(rows["original"].notna().sum())),
-        runs=len(shown),
+        runs=len(main),
+        others=len(shown) - len(main),
         hours=sum(sum(r.seconds) for r in shown) / 3600,
         agreement=[
             (
@@ -257,7 +258,7 @@ def _evidence(group: "pd.DataFrame") -> "pd.DataFrame":
     def signed(column: str) -> "pd.Series":
         digits = group["unit"].map({"nats": 4, "epochs": 0}).fillna(1).astype(int)
         values = zip(group[column].astype("float64"), digits, strict=True)
-        return [f"{value:+.{places}f}" if value == value else "" for value, places in values]
+        return [f"{value:+z.{places}f}" if value == value else "" for value, places in values]
 
     evidence = group[["label"]].rename(columns={"label": "comparison"}).assign(difference=signed("difference"))
     evidence["95 % interval"] = [f"{a} … {b}" if a else "" for a, b in zip(signed("low"), signed("high"), strict=True)]
@@ -272,8 +273,8 @@ def _lengths(main: Sequence[Record]) -> str:
     if shortest == longest:
         return f"{longest} trains for {epochs[longest]:.0f} epochs."
     return (
-        f"{longest} trains longest, for {epochs[longest]:.0f} epochs (median over seeds), and {shortest} is done "
-        f"soonest, after {epochs[shortest]:.0f}."
+        f"{longest} trains longest, for {epochs[longest]:.0f} epochs (median over seeds), and {shortest} "
+        f"stops first, after {epochs[shortest]:.0f}."
     )
 
 
@@ -388,8 +389,10 @@ def _measure(run: Record) -> str:
 
 def _commands(shown: Sequence[Record]) -> list[tuple[str, str]]:
     """For each row, the command that trains it; then the commands that measure, judge and draw."""
-    commands = []
+    commands, outdated = [], original.outdated(shown)  # the files have other settings now than the latter's
     for name, experiment in {r.name: r.experiment for r in shown if r.experiment in report.TITLES}.items():
+        if name in outdated:
+            continue
         runs = [r for r in shown if r.name == name]
         seeds = " ".join(str(r.seed) for r in runs)
         precision = runs[0].row.precision

@@ -63,9 +63,9 @@ def findings(published: Sequence[records.Record]) -> str:
     hours = sum(sum(r.seconds) for r in runs) / 3600
     return (
         "\n".join(f"- {bullet}" for bullet in bullets if bullet)
-        + "\n\n![Test accuracy of each row, original and here](docs/results/accuracy.png)\n\n"
-        + f"*{overview.conclusion(overview.table(runs))} {len(runs)} runs here, {hours:.0f} hours in all; one run of "
-        + "each row in the original.*\n"
+        + "\n\n![Accuracies and epochs of each row, original and here](docs/results/accuracy.png)\n\n"
+        + f"*{overview.conclusion(overview.table(runs))} The original trained each of its thirteen rows once; here, "
+        + f"{len(runs)} runs of them took {hours:.0f} hours.*\n"
     )
 
 
@@ -79,10 +79,12 @@ def _agreement(runs: Sequence[records.Record]) -> str:
     unknown = [row for row in table["row"].unique() if row not in set(known["row"])]
     return (
         f"**{agreeing} of {len(accuracy)} rows with enough runs agree with the original**: its test accuracy lies in "
-        "the 95 % prediction interval of one more run here. "
+        "the 95 % prediction interval for one more run here. "
         + (f"Different: {differing}. " if differing else "")
         + (f"Too few runs to say: {', '.join(unknown)}. " if unknown else "")
-        + f"Its training accuracy agrees in {others[0]} of {len(training)} rows, its number of epochs in {others[1]}."
+        + f"The original's training accuracy agrees in {others[0]} of {len(training)} rows, its number of epochs in "
+        f"{others[1]}. Settings that it leaves open were [chosen](docs/second-study.md) by its training and validation "
+        "figures, so some agreement is to be expected."
     )
 
 
@@ -103,13 +105,13 @@ def _best(runs: Sequence[records.Record]) -> str:
         second = others.loc[others["Valid_acc"].idxmax()]
         line = _compared(runs, second["row"], ours["row"])
         if line is None or line["pairs"] < claims.FEWEST or line["low"] <= 0 <= line["high"]:
-            near = f", though {second['row']}, with {accuracy(second)}, is too close to tell apart"
+            near = f", but cannot be told apart from {second['row']}, with {accuracy(second)}"
             named.add(second["row"])
     if ours["row"] == theirs["row"]:
-        text += f"It is the best here, too, with {accuracy(ours)}{near}."
+        text += f"It has the highest accuracy here, too, with {accuracy(ours)}{near}."
         return text + " These runs are from the first study." * (ours["row"] in original.outdated(runs))
     other = f"; {theirs['row']} has {accuracy(same.iloc[0])}" if len(same) and theirs["row"] not in named else ""
-    return text + f"Here, the best is {ours['row']} with {accuracy(ours)}{near}{other}."
+    return text + f"Here, {ours['row']} has the highest accuracy, with {accuracy(ours)}{near}{other}."
 
 
 def _compared(runs: Sequence[records.Record], base: str, changed: str) -> "pd.Series | None":
@@ -175,12 +177,12 @@ def _focus(published: Sequence[records.Record]) -> str:
     table = faithfulness.against_centred(published)
     if not len(table):
         return ""
-    counts = []
+    counts, outdated = [], {*original.outdated(published)}
     for line in table[table["map"] == methods.title("gradcam")].to_dict("records"):
         better, _ = faithfulness.compared_with_spot(line)
         counts.append(
             f"{line['row']}'s beat the spot on {len(better)} of {len(faithfulness.FAITHFUL)} measures "
-            f"({line['n']} trained model{'s' * (line['n'] > 1)})"
+            f"({line['n']} trained model{'s' * (line['n'] > 1)}{' of the first study' * (line['row'] in outdated)})"
         )
     return (
         "**Are Grad-CAM's maps more faithful than a spot in the middle of every image, which knows nothing of the "

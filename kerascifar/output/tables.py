@@ -243,7 +243,7 @@ def narrow_comparison(groups: "Mapping[str, Sequence[records.Record]]", compared
         difference, several = pair["difference"], pair["pairs"] > 1
         spread = f" ± {pair['high'] - difference:.2f}" if several else " (1 pair)"  # which says nothing about seeds
         line["difference"] = "" if math.isnan(difference) else f"{difference:+.2f}{spread}"
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines).rename(columns={"difference": f"from {next(iter(groups))}"})
 
 
 def _narrow(name: str, runs: Sequence[records.Record], base: Row) -> dict[str, str]:

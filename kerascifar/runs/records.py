@@ -150,6 +150,8 @@ class Record:
             UserError: the file is missing or damaged.
         """
         path = self.folder / PREDICTIONS
+        if self.experiment == CHOICES and not path.exists():
+            raise UserError(f"{self.label} is a candidate for an open choice. These are published without predictions.")
         try:
             with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}

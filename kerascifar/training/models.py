@@ -209,7 +209,7 @@ def model3(dropout: float = 0.2) -> "keras.Sequential":
 
 @model
 def model4(dropout: float = 0.2) -> "keras.Sequential":
-    """Experiment 2: two BatchNormalization layers, the original's best; 42,314 trainable parameters, as there."""
+    """Experiment 2: two BatchNormalization layers, the original's best; 42,314 trainable parameters, as reported."""
     return _sequential(
         "model4",
         _conv(64),

@@ -83,7 +83,7 @@ def test_the_default_is_the_best_row_by_validation_accuracy_and_its_lowest_seed(
     stored(record("M1", 1, 0.7), record("M1", 0, 0.6), record("M2", 0, 0.71), record("M2", 1, 0.2))
     chosen, why = choose(None, None)
     assert (chosen.name, chosen.seed) == ("M1", 0)
-    assert why == "M1, seed 0 of your runs (best mean validation accuracy of a row: 65.00%)"
+    assert why == "M1, seed 0 of your runs (best mean validation accuracy of a row: 65.00 %)"
 
 
 def test_a_row_is_judged_by_all_its_seeds_also_those_without_weights(stored, choose):
@@ -95,7 +95,7 @@ def test_a_row_is_judged_by_all_its_seeds_also_those_without_weights(stored, cho
         (weightless.folder / records.MODEL).unlink()
     chosen, why = choose(None, None)
     assert chosen == pool[2]
-    assert why == "M2, seed 0 of the published runs (best mean validation accuracy of a row: 65.50%)"
+    assert why == "M2, seed 0 of the published runs (best mean validation accuracy of a row: 65.50 %)"
 
 
 def test_the_users_runs_come_before_the_published_ones(stored, choose):
@@ -210,7 +210,7 @@ def test_class_draws_its_first_validation_image(place, figures, capsys, model):
     output = capsys.readouterr()
     assert output.err == ""
     assert output.out.splitlines() == [
-        "M6, seed 0 of your runs (mean validation accuracy of the row: 60.00%)",
+        "M6, seed 0 of your runs (mean validation accuracy of the row: 60.00 %)",
         str(Path("runs/report/cam/M6-seed0-horse.png")),
     ]
     with Image.open(place / "runs/report/cam/M6-seed0-horse.png") as picture:
@@ -364,7 +364,7 @@ def test_the_real_command_draws_and_says_nothing_else(tmp_path, model):
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == "M6, seed 0 of your runs (mean validation accuracy of the row: 50.00%)"
+    assert lines[0] == "M6, seed 0 of your runs (mean validation accuracy of the row: 50.00 %)"
     assert lines[-1] == str(Path("runs/report/cam/M6-seed0-photo-frog.png"))
     assert done.stderr == ""
     assert (tmp_path / "runs/report/cam/M6-seed0-photo-frog.png").is_file()
