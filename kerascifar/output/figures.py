@@ -31,6 +31,7 @@ TRAINING = "#0072B2"  # blue and vermilion of Okabe and Ito's palette: distinct 
 VALIDATION = "#D55E00"
 KEPT = "#555555"
 SERIES = (TRAINING, VALIDATION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # the rest of that palette
+INTERVAL = "95 % prediction interval, for one more run"
 PATIENCE = 30.0  # seconds that dot may take for a diagram
 FEW_EPOCHS = 20  # up to this number, each epoch gets a marker
 UNITS = {"loss": ("loss (cross-entropy, nats)", 1.0), "accuracy": ("accuracy (%)", 100.0)}  # a label, and a factor
@@ -88,8 +89,8 @@ def compared(groups: "Mapping[str, Sequence[Record]]") -> Figure:
 def beside_original(runs: "Sequence[Record]") -> Figure:
     """Each row's test accuracy, training accuracy and epochs: the seeds, their mean, and the original's figure.
 
-    A bar spans the 95 % prediction interval of one more run, from three seeds on. Below each row's name stands what
-    distinguishes it from its experiment's first row.
+    A bar spans the 95 % prediction interval for one more run, from three seeds on. Below each row's name stand a few
+    words that tell the rows apart.
     """
     compared_by = {metric: overview.table(runs, metric) for metric in agreement.METRICS}
     rows = compared_by[agreement.TEST_ACCURACY]
@@ -99,18 +100,13 @@ def beside_original(runs: "Sequence[Record]") -> Figure:
     ):
         for place, line in enumerate(table.to_dict("records")):
             ends = (line["low"], line["high"])
-            axes.plot(ends, (place, place), lw=7, color=TRAINING, alpha=0.2, label="95 % interval of one more run")
+            axes.plot(ends, (place, place), lw=7, color=TRAINING, alpha=0.2, label=INTERVAL)
             axes.plot(line["seeds"], [place] * line["n"], "o", ms=4, color=TRAINING, alpha=0.5, label="here, a seed")
             axes.plot(line["here"], place, "|", color=TRAINING, ms=14, mew=2, label="here, the mean")
             axes.plot(line["original"], place, "X", color=VALIDATION, ms=8, label="original")
         axes.set_xlabel(metric if metric == agreement.EPOCHS else f"{metric} (%)")
         axes.grid(alpha=0.3)
-    row_of = {(run.experiment, run.name): run.row for run in reversed(runs)}
-    first = {run.experiment: run.row for run in reversed(runs)}
-    labels = []
-    for experiment, name in zip(rows["experiment"], rows["row"], strict=True):
-        what = tables.differing(row_of[experiment, name], first[experiment])
-        labels.append(f"{name}\n{textwrap.shorten(what, 46, placeholder=' …')}")
+    labels = rows["row"] + "\n" + rows["settings"]
     left = figure.axes[0]
     left.set_yticks(range(len(labels)), labels, fontsize=8)
     left.set_ylim(len(labels) - 0.5, -0.5)  # the first row at the top, with space around the outer rows

@@ -181,7 +181,7 @@ def differing(row: Row, base: Row) -> str:
     """The values in which a row differs from `base`, in a few words; for `base` itself, its main settings and model."""
     words = {
         "model": _about(row.model),
-        "optimizer": original.OPTIMIZER_NAMES[row.optimizer].replace("RMSp", "RMSprop"),
+        "optimizer": original.OPTIMIZER_NAMES[row.optimizer],
         "learning_rate": f"lr {row.learning_rate:g}",
         "batch_size": f"batch {row.batch_size}",
         "augment": "augmented" if row.augment else "not augmented",

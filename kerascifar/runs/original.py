@@ -10,7 +10,7 @@ from kerascifar.runs.records import ORIGINALS, Record
 from kerascifar.training.rows import Row
 from kerascifar.training.rows import read as read_experiment
 
-OPTIMIZER_NAMES = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSp", "sgd": "SGD"}  # the original's names, and AdamW
+OPTIMIZER_NAMES = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "sgd": "SGD"}
 
 
 @cache

@@ -166,7 +166,7 @@ def test_the_overview_has_a_dot_per_seed_their_mean_and_the_originals_cross():
     assert [axes.get_xlabel() for axes in figure.axes] == ["test accuracy (%)", "training accuracy (%)", "epochs"]
     axes = figure.axes[0]
     labels = [tick.get_text().split("\n") for tick in axes.get_yticklabels()]
-    assert [name for name, _ in labels] == ["M6", "M5"] and labels[1][1] == "lr 0.01"
+    assert [name for name, _ in labels] == ["M6", "M5"] and labels[1][1] == "Adam 0.01, batch 512, augmented"
     shown = {marker: [line.get_xdata() for line in axes.get_lines() if line.get_marker() == marker] for marker in "o|X"}
     assert [x.tolist() for x in shown["o"]] == [[73.0, 74.0], [50.0]]
     assert [float(x[0]) for x in shown["|"]] == [73.5, 50.0] and [float(x[0]) for x in shown["X"] if x[0] == x[0]] == [
