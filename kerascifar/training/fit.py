@@ -315,20 +315,9 @@ def train(
     validation = Batches(images, labels, split[1], VALIDATION_BATCH, one_hot=row.mixes)
     compiled(network, row, row.epochs * len(batches), eager=trial and keras.backend.backend() != "jax")
     network.optimizer.build(network.trainable_variables)
-    stopping = keras.callbacks.EarlyStopping(
-        monitor=row.monitor,
-        mode="min" if row.monitor == "val_loss" else "max",  # explicit: Keras's "auto" needs built metrics
-        patience=row.patience,
-        restore_best_weights=True,
-    )
+    stopping = _early_stopping(row)
     stopping.set_model(network)
-    start = checkpoint.load(folder, say)
-    if start:
-        _set(network.weights, start.weights)
-        _set(network.optimizer.variables, start.optimizer)
-        say(f"resuming after epoch {start.epoch}.")
-        if other := [key for key, value in environment.items() if start.environments[-1].get(key) != value]:
-            say(f"started in a different environment ({', '.join(other)}); results may differ. The record lists both.")
+    start = _resumed(network, folder, environment, say)
     # First, so that all others see the averages. Whether these are in the model is part of its state.
     others = [*[keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] * _averages(row), *callbacks]
     keep = _Keep(stopping, others, folder, start=start, environment=environment, tell=tell)
@@ -358,6 +347,26 @@ def train(
     return Trained(network, keep.history, keep.seconds, stop, stopping.best_epoch + 1, keep.environments)
 
 
-def _set(variables: Sequence[keras.Variable], values: Sequence[np.ndarray]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+def _early_stopping(row: Row) -> keras.callbacks.EarlyStopping:
+    return keras.callbacks.EarlyStopping(
+        monitor=row.monitor,
+        mode="min" if row.monitor == "val_loss" else "max",  # explicit: Keras's "auto" needs built metrics
+        patience=row.patience,
+        restore_best_weights=True,
+    )
+
+
+def _resumed(
+    network: keras.Sequential, folder: Path, environment: Mapping[str, Any], say: Callable[[str], None]
+) -> checkpoint.Checkpoint | None:
+    """The checkpoint in `folder`, if there is one, with whose weights and optimizer's state `network` goes on."""
+    start = checkpoint.load(folder, say)
+    if start is None:
+        return None
+    for variables, values in ((network.weights, start.weights), (network.optimizer.variables, start.optimizer)):
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+    say(f"resuming after epoch {start.epoch}.")
+    if other := [key for key, value in environment.items() if start.environments[-1].get(key) != value]:
+        say(f"started in a different environment ({', '.join(other)}); results may differ. The record lists both.")
+    return start
