@@ -238,12 +238,13 @@ def _choose(
             "kept elsewhere: --runs DIR.\nNothing was written."
         )
     of_row = [r for r in trained if row in (None, r.name)]
-    what = f"--seed {seed}" if of_row else f"--row {row}"
-    known = {f"{r.seed}" for r in of_row} or {r.name for r in trained}
+    what, wrong, known = f"--row {row}", row or "", {r.name for r in trained}
+    if of_row:
+        what, wrong, known = f"--seed {seed}", f"{seed}", {f"{r.seed}" for r in of_row}
     more, line = "", original.rows().get(row or "M6")
     if line:
         command = f"make experiment{line['experiment']} ROWS={line['row']}" + f" SEEDS={seed}" * (seed is not None)
         more = f"To train another: `{command}`.\n"
     raise UserError(
-        f"{what}: no run with saved weights was found.\n{errors.suggest(row or '', known)}\n{more}Nothing was written."
+        f"{what}: no run with saved weights was found.\n{errors.suggest(wrong, known)}\n{more}Nothing was written."
     )

@@ -40,6 +40,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     table = choices.table(trained, questions)
     if table.empty:
         print("No candidate has finished training yet, so there is nothing to rank.", file=sys.stderr)
+        if arguments.json:
+            print("[]")
         return 0
     path = arguments.runs / "report" / "choices"
     tables.save(table, path, choices.TITLE, [choices.NOTE])

@@ -36,14 +36,10 @@ BESIDE = {"clean-images": [], "classes": ["class", "measure", "M6", "Model4", "d
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    out = options.RUNS / "report"
     parser.add_argument("--details", action="store_true", help="show the evidence, and the analyses beside it")
     options.add(parser, "--published", "--runs")
     parser.add_argument(
         "--claims", type=Path, metavar="FILE", help="decide the claims in this file (default: the original's claims)"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=out, metavar="DIR", help="folder for the tables (default: %(default)s)"
     )
     options.add(parser, "--json")
 
@@ -65,7 +61,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
             "Train one: make experiment1. To use runs kept elsewhere: --runs DIR."
         )
     table = claims.table(runs, declared)
-    tables.save(table, arguments.out / "findings", "Findings", [claims.RULE])
+    out = arguments.runs / "report"
+    tables.save(table, out / "findings", "Findings", [claims.RULE])
     if arguments.json:
         print(options.as_json(table))
     console = terminal.console(stderr=arguments.json)
@@ -76,7 +73,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
             f"{words}: {verdict}\n{sentence}\n{text}\n" for words, verdict, sentence, text in zip(*parts, strict=True)
         ]
         console.print(tables.as_rich(verdicts[["claim", "evidence"]]))
-        names += _beside(runs, arguments.out, console)
+        names += _beside(runs, out, console)
     else:
         short = verdicts[["claim", "words", "verdict"]].rename(columns={"words": "the original says"})
         console.print(tables.as_rich(short, cut="the original says"))
@@ -86,7 +83,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     for note in filter(None, (declared.note, selection.described(declared.counted(runs)))):
         terminal.note(console, note)
     more = "" if arguments.details else "The evidence: findings --details, or "
-    terminal.note(console, more + ", ".join(str(arguments.out / f"{name}.md") for name in names))
+    terminal.note(console, more + ", ".join(str(out / f"{name}.md") for name in names))
     return 0
 
 

@@ -41,8 +41,8 @@ def _find(name: str) -> tuple[str, Mapping[str, Any]]:
     """A model's name and options: of the model `name`, or of the row `name` of the experiments in this folder."""
     if name in models.BUILDERS:
         return name, {}
-    folder = Path("experiments") if Path("experiments").is_dir() else EXPERIMENTS
-    texts = {path: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.toml"))}
+    paths = [*sorted(EXPERIMENTS.glob("*.toml")), *sorted(Path("experiments").glob("*.toml"))]  # the user's come last
+    texts = {path: path.read_text(encoding="utf-8") for path in paths}
     known = {row.name: row for path in texts if "[[row]]" in texts[path] for row in rows.read(path).rows}
     if name not in known:
         raise UserError(f'"{name}" is neither a model nor a row.\n{suggest(name, [*models.BUILDERS, *known])}')

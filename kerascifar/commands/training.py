@@ -93,8 +93,8 @@ def train_and_show(runs: Sequence[Run], arguments: argparse.Namespace, command: 
     from kerascifar.output import report, tables
 
     name = own[0].experiment
-    everything = [] if dataset.is_synthetic else records.current(records.list_records(records.PUBLISHED))
-    published = [r for r in everything if r.experiment == name]
+    known = [] if dataset.is_synthetic else records.current(records.list_records(records.PUBLISHED))
+    published = [r for r in known if r.experiment == name]
     table, title = tables.results(own, published), f"{name} on {dataset.name}"
     if arguments.json:
         print(as_json(table))
@@ -104,15 +104,14 @@ def train_and_show(runs: Sequence[Run], arguments: argparse.Namespace, command: 
         console.print(tables.as_rich(tables.narrow(own, published), f"{title}, test accuracy (%)"))
     for note in tables.notes(own, published if arguments.wide else []):
         terminal.note(console, note)
-    # The files include all rows of the experiment, so that training one row does not remove the others from the table.
-    names = {r.name for r in own}
-    others = [
-        r
-        for r in records.list_records(arguments.runs)
-        if r.experiment == name and r.is_synthetic == own[0].is_synthetic and r.name not in names
-    ]
+    # The files include the other rows of the experiment and the other seeds of these rows: training adds to the tables.
+    everything = [r for r in records.list_records(arguments.runs) if r.experiment == name]
+    everything = [r for r in everything if r.is_synthetic == own[0].is_synthetic]
+    names, groups = {r.name for r in own}, {r.group for r in own}
+    of_rows = [r for r in everything if r.group in groups]
+    others = records.current(r for r in everything if r.name not in names)
     written = report.write(
-        records.in_order([*own, *records.current(others)]),
+        records.in_order([*of_rows, *others]),
         published,
         arguments.runs / "report",
         lambda text: console.print(text, markup=False),

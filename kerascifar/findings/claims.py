@@ -1,4 +1,4 @@
-"""The original's claims (`experiments/claims.toml`), each decided from the published records by a written rule.
+"""The original's claims (`experiments/claims.toml`), each decided from records by a written rule.
 
 Only full runs on CIFAR-10 count, with the seeds that the file names for each experiment. Their number was fixed before
 the first of them was trained, and no verdict is given before the last one is there. Runs are compared in pairs: same
@@ -21,7 +21,7 @@ the other way round. Holm's method adjusts the p over the claims of a family. Th
 - *contradicted* and *refuted*: the same for the p against the claim.
 - *no clear difference*: the claim says that there is a difference, but the 95 % interval of each comparison lies within
   the margin.
-- *undecided*: none of these, or a measure is 0 in every image of both rows and tells nothing.
+- *undecided*: none of these; or the metric tells nothing, as it is 0 in every image of both rows or a run has no value.
 - *pending*: not all seeds have been trained, or not all runs measured, or there are fewer than three seeds.
 """
 
@@ -43,6 +43,7 @@ from kerascifar.findings.metrics import METRICS, OTHERS, Difference
 from kerascifar.findings.statistics import LEVEL
 from kerascifar.focus import measuring
 from kerascifar.images import cifar10
+from kerascifar.runs import selection
 from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
@@ -86,8 +87,6 @@ class Comparison:
 
     def p_for(self, d: Difference) -> float:
         """p for the claim, as in the table above."""
-        if d.is_empty:
-            return 1.0
         if self.first_is == "not higher":
             return d.estimate.p_below(self.margin)
         mean = d.estimate.mean if self.first_is == "higher" else abs(d.estimate.mean)
@@ -97,8 +96,6 @@ class Comparison:
 
     def p_against(self, d: Difference) -> float:
         """p against the claim, as in the table above."""
-        if d.is_empty:
-            return 1.0
         if self.first_is == "not higher":
             return d.estimate.p_above() if d.estimate.mean >= self.margin else 1.0
         below = d.estimate.p_below(self.margin)
@@ -107,7 +104,7 @@ class Comparison:
     def is_within_margin(self, d: Difference) -> bool:
         """Whether the 95 % interval lies within the margin, although the claim says that there is a difference."""
         low, high = d.estimate.interval
-        return not d.is_empty and self.first_is != "not higher" and -self.margin < low and high < self.margin
+        return self.first_is != "not higher" and -self.margin < low and high < self.margin
 
 
 @dataclass(frozen=True)
@@ -294,6 +291,8 @@ def table(records: Sequence[Record], declared: Claims) -> "pd.DataFrame":
     for record in declared.counted(records):
         for name in (record.name, f"{record.experiment}/{record.name}"):
             runs.setdefault(name, []).append(record)
+    for name in {row for claim in declared.claims for c in claim.comparisons for row in (c.first, c.second)}:
+        selection.check_unambiguous(name, runs.get(name, ()))
     decisions = [_decide(claim, runs, declared.seeds) for claim in terminal.track(declared.claims, "Claims")]
     families: dict[str, list[_Decision]] = {}
     for decision in decisions:
@@ -360,9 +359,8 @@ def _sentence(decision: _Decision, verdict: str, family: int) -> str:
     place = decision.telling(verdict)
     comparison, d = comparisons[place], decision.differences[place]
     assert d is not None  # or the verdict would be pending
-    if d.is_empty:
-        words = METRICS[comparison.metric].words
-        return f"{comparison.first}'s {words} is 0 in every image, so it cannot test the claim."
+    if d.flaw:
+        return f"{d.flaw}, so it cannot test the claim."
     text = _in_words(comparison, d)
     if len(comparisons) > 1:
         clearest = (verdict in (REFUTED, CONTRADICTED)) == (decision.claim.decided_by == "all")
@@ -425,6 +423,8 @@ def verdicts(table: "pd.DataFrame", between: str = "; ") -> "pd.DataFrame":
         reported = "" if math.isnan(line["reported"]) else f"; reported {line['reported']:+z.{digits}f}"
         if not line["n"]:
             return f"{comparison}: not trained and measured yet with the seeds that decide{reported}"
+        if math.isnan(line["difference"]):
+            return f"{comparison}: no value in every run{reported}"
         interval = "" if math.isnan(line["low"]) else f" ({line['low']:+.{digits}f} … {line['high']:+.{digits}f})"
         unit = "" if line["unit"] == "points" else f" {line['unit']}"
         return f"{comparison}: {line['difference']:+.{digits}f}{unit}{interval}, n = {line['n']}{reported}"

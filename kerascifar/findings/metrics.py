@@ -104,18 +104,18 @@ class Difference:
     """The difference first − second of two rows, in the metric's unit.
 
     Attributes:
-        seeds: the seeds that both rows have.
+        seeds: the seeds that both rows have been trained and measured with.
         levels: the means of `first` and `second` over the seeds and images compared.
-        by_seed: the difference for each seed.
+        by_seed: the difference for each seed; empty if a run has no value.
         estimate: the mean difference with its error.
-        is_empty: whether a measure of maps is 0 in every image of both rows, so that it tells nothing about them.
+        flaw: why the difference tells nothing about the rows; the error of its estimate is then unknown.
     """
 
     seeds: tuple[int, ...]
     levels: tuple[float, float]
     by_seed: tuple[float, ...]
     estimate: Estimate
-    is_empty: bool = False
+    flaw: str = ""
 
 
 def difference(
@@ -137,16 +137,8 @@ def difference(
     """
     first, second = ({run.seed: run for run in runs} for runs in (firsts, seconds))
     seeds = sorted(first.keys() & second.keys())
-    of_run = METRICS[metric].of_run
-    if of_run:
-        pairs = {seed: (of_run(first[seed]), of_run(second[seed])) for seed in seeds}
-        pairs = {seed: pair for seed, pair in pairs.items() if np.isfinite(pair).all()}
-        if not pairs:
-            return None
-        values = np.array(list(pairs.values()))
-        by_seed = values[:, 0] - values[:, 1]
-        levels = tuple(values.mean(axis=0).tolist())
-        return Difference(tuple(pairs), levels, tuple(by_seed.tolist()), statistics.of_seeds(by_seed))
+    if seeds and METRICS[metric].of_run:
+        return _of_runs([first[s] for s in seeds], [second[s] for s in seeds], METRICS[metric])
     if metric in OF_MAPS:
         name = f"{kind}/{metric}"
         seeds = [s for s in seeds if all(name in measurements.read(runs[s]) for runs in (first, second))]
@@ -166,13 +158,24 @@ def difference(
     if any((~np.isnan(sample)).sum(axis=1).min() < 2 for sample in samples):
         return None
     by_seed = np.sum([np.nanmean(sample, axis=1) for sample in samples], axis=0)
-    return Difference(
-        tuple(seeds),
-        (float(np.nanmean(a, axis=1).mean()), float(np.nanmean(b, axis=1).mean())),
-        tuple(by_seed.tolist()),
-        statistics.of_seeds_and_images(*samples),
-        is_empty=metric in OF_MAPS and not (np.nan_to_num(a).any() or np.nan_to_num(b).any()),
-    )
+    levels = (float(np.nanmean(a, axis=1).mean()), float(np.nanmean(b, axis=1).mean()))
+    if metric in OF_MAPS and not (np.nan_to_num(a).any() or np.nan_to_num(b).any()):
+        flaw = f"{firsts[0].name}'s {METRICS[metric].words} is 0 in every image"
+        return Difference(tuple(seeds), levels, tuple(by_seed.tolist()), Estimate(0.0, math.nan, math.nan), flaw)
+    return Difference(tuple(seeds), levels, tuple(by_seed.tolist()), statistics.of_seeds_and_images(*samples))
+
+
+def _of_runs(firsts: Sequence[Record], seconds: Sequence[Record], metric: Metric) -> Difference:
+    """The difference by a metric that is one number per run, given pairs of runs with the same seed."""
+    assert metric.of_run
+    seeds = tuple(run.seed for run in firsts)
+    values = np.array([[metric.of_run(run) for run in runs] for runs in (firsts, seconds)])
+    by_seed, (first, second) = values[0] - values[1], values.mean(axis=1).tolist()
+    if np.isfinite(by_seed).all():
+        return Difference(seeds, (first, second), tuple(by_seed.tolist()), statistics.of_seeds(by_seed))
+    lacking = next(run for runs in (firsts, seconds) for run in runs if not math.isfinite(metric.of_run(run)))
+    flaw = f"{lacking.name} has no {metric.words} with seed {lacking.seed}"
+    return Difference(seeds, (first, second), (), Estimate(math.nan, math.nan, math.nan), flaw)
 
 
 def _by_image(run: Record, metric: str, kind: str, *, of: str, others: bool = False) -> np.ndarray:
@@ -194,6 +197,6 @@ def _by_image(run: Record, metric: str, kind: str, *, of: str, others: bool = Fa
 
 def reported(first: str, second: str, metric: str) -> float:
     """The same difference of two rows in the original's own figures; NaN where it reports none."""
-    lines = [original.rows().get(row) for row in (first, second)]
+    lines = [original.find(row) for row in (first, second)]
     value = METRICS[metric].reported
     return value(lines[0]) - value(lines[1]) if value and lines[0] and lines[1] else math.nan

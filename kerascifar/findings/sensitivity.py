@@ -4,11 +4,11 @@ Each changes one assumption of a row of the original, with whose name its own be
 same seed, which means the same initial weights, order and augmentation where the assumption leaves them alone.
 """
 
-import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from kerascifar.findings import metrics
+from kerascifar.runs import rows_in_words
 from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
@@ -22,19 +22,6 @@ NOTE = (
     "with one seed. low … high is the 95 % interval, by Student's t over seeds and images. A single pair has none, "
     "because it says nothing about seeds. Clear: the interval excludes zero. One in twenty does by chance alone."
 )
-
-
-def changed(row: dict[str, Any], base: dict[str, Any]) -> str:
-    """The values in which `row` differs from `base`, e.g. `augmentation.rotation_range = 10.0`."""
-    values, base_values = _leaves(row), _leaves(base)
-    return ", ".join(f"{k} = {v}" for k, v in values.items() if k != "name" and base_values.get(k) != v)
-
-
-def _leaves(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
-    for key, value in row.items():
-        leaves |= _leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return leaves
 
 
 def table(records: Iterable[Record]) -> "pd.DataFrame":
@@ -54,7 +41,7 @@ def table(records: Iterable[Record]) -> "pd.DataFrame":
         seeds = {r.seed for r in runs} & {r.seed for r in like}
         if not seeds:
             continue
-        what = changed(dataclasses.asdict(runs[0].row), dataclasses.asdict(like[0].row))
+        what = rows_in_words.differing(runs[0].row, like[0].row)
         line: dict[str, Any] = {"row": name, "changed": what, "like": like[0].name, "n": len(seeds)}
         for metric in COMPARED:
             difference = metrics.difference(runs, like, metric)

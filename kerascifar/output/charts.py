@@ -186,9 +186,8 @@ def rank_correlations(table: "pd.DataFrame") -> Chart:
 
 def sensitivity(table: "pd.DataFrame") -> Chart:
     """The difference in test accuracy that one changed assumption makes, with its 95 % interval."""
-    groups = r"[a-z_]+\.(?=[a-z])"  # names of groups of options, which the label leaves out
     values = table[["row", "changed", "like", "n"]].assign(
-        label=table["like"] + "\t" + table["changed"].str.replace(groups, "", regex=True),
+        label=table["like"] + "\t" + table["changed"],
         difference=table["test_accuracy"],
         low=table["test_accuracy low"],
         high=table["test_accuracy high"],

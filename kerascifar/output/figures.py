@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 from kerascifar.common import drawing, files
 from kerascifar.findings import agreement, statistics
 from kerascifar.output import overview, tables
+from kerascifar.runs import rows_in_words
 
 if TYPE_CHECKING:
     import keras
@@ -126,7 +127,7 @@ def per_class(groups: "Sequence[Sequence[Record]]") -> Figure:
         shares = np.array([[100 * run.per_class["test"][name] for name in names] for run in group])
         places = np.arange(len(names)) + (number - (len(groups) - 1) / 2) * width
         seeds = f"{len(group)} {'seeds' if len(group) > 1 else 'seed'}"
-        label = f"{group[0].name} ({overview.described(group[0].row)}), {seeds}"
+        label = f"{group[0].name} ({rows_in_words.described(group[0].row)}), {seeds}"
         means.append(shares.mean(axis=0))
         axes.bar(places, means[-1], width * 0.92, color=colour, alpha=0.55, label=label)
         if len(group) > 1:
@@ -202,8 +203,8 @@ def augmentation_comparison(without: "Record", with_: "Record") -> Figure:
     _settle(*grid[0])
     _settle(*grid[1])
     figure.suptitle("Training statistics without and with augmentation", fontsize=13)
-    best = [f"{_lowest(run):.3f} nats in epoch {run.epoch_kept}" for run in (without, with_)]
-    _conclude(figure, f"Lowest validation loss: {best[0]} without augmentation, {best[1]} with it.")
+    kept = [f"{run.results['validation']['loss']:.3f} nats in epoch {run.epoch_kept}" for run in (without, with_)]
+    _conclude(figure, f"Validation loss at the kept epoch: {kept[0]} without augmentation, {kept[1]} with it.")
     _mark_synthetic(figure, [without, with_])
     return figure
 
@@ -250,7 +251,7 @@ def _heading(runs: "Sequence[Record]") -> str:
     """The runs' common heading, with the row's settings."""
     first = runs[0]
     seeds = f"seed {first.seed}" if len(runs) == 1 else f"{len(runs)} seeds"
-    return f"{first.heading.replace(f'seed {first.seed}', seeds)} · {overview.described(first.row)}"
+    return f"{first.heading.replace(f'seed {first.seed}', seeds)} · {rows_in_words.described(first.row)}"
 
 
 def _conclude(figure: Figure, text: str) -> None:

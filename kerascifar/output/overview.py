@@ -1,41 +1,19 @@
-"""Each row beside the original, and a few words that tell the rows apart."""
+"""Each row beside the original: a table, and what it shows."""
 
-import json
 from collections.abc import Sequence
-from functools import cache
 from typing import TYPE_CHECKING
 
 from kerascifar.findings import agreement, sensitivity
-from kerascifar.runs import original
+from kerascifar.runs import rows_in_words
 from kerascifar.runs.records import CHOICES, Record, by_row
-from kerascifar.training import models
-from kerascifar.training.rows import Row
 
 if TYPE_CHECKING:
     import pandas as pd
-
-TRAINING_ONLY = {"BatchNormalization": "BatchNorm", "Dropout": "Dropout"}  # layers, and their short names
 
 
 def main_rows(shown: Sequence[Record]) -> list[Record]:
     """The runs without candidates and sensitivity rows, which would crowd out the rest; all, if there are no others."""
     return [r for r in shown if r.experiment not in (CHOICES, sensitivity.EXPERIMENT)] or list(shown)
-
-
-def described(row: Row) -> str:
-    """What tells a row apart: "4 BatchNorm, 2 Dropout" if its model has such layers, or "Adam 0.001, batch 256"."""
-    if layers := _layers(row.model, json.dumps(row.model_options, sort_keys=True)):
-        return layers
-    words = f"{original.OPTIMIZER_NAMES[row.optimizer]} {row.learning_rate:g}, batch {row.batch_size}"
-    return words + (", augmented" if row.augment else "")
-
-
-@cache
-def _layers(model: str, options: str) -> str:
-    if model not in models.BUILDERS:
-        return ""
-    kinds = [type(layer).__name__ for layer in models.build(model, **json.loads(options)).layers]
-    return ", ".join(f"{kinds.count(kind)} {short}" for kind, short in TRAINING_ONLY.items() if kind in kinds)
 
 
 def table(shown: Sequence[Record], metric: str = agreement.TEST_ACCURACY) -> "pd.DataFrame":
@@ -46,7 +24,7 @@ def table(shown: Sequence[Record], metric: str = agreement.TEST_ACCURACY) -> "pd
     import pandas as pd
 
     return pd.DataFrame(
-        {"experiment": experiment, "row": name, "settings": described(runs[0].row)}
+        {"experiment": experiment, "row": name, "settings": rows_in_words.described(runs[0].row)}
         | agreement.beside_original(runs, metric)
         for (experiment, name), runs in by_row(shown).items()
     )

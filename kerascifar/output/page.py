@@ -23,7 +23,7 @@ from kerascifar.findings.metrics import METRICS
 from kerascifar.focus import methods
 from kerascifar.images import cifar10
 from kerascifar.output import charts, gallery, overview, report, tables
-from kerascifar.runs import measurements, original, records
+from kerascifar.runs import measurements, original, records, rows_in_words, selection
 from kerascifar.runs.records import Record
 from kerascifar.training import models
 
@@ -340,7 +340,7 @@ def _models(shown: Sequence[Record]) -> dict[str, Any]:
     alike: dict[str, list[str]] = {}
     for column in columns:
         layers = [layer for block in [*column["blocks"], column["dense"]] for layer in block]
-        alike.setdefault(str([one for one in layers if one["kind"] not in overview.TRAINING_ONLY]), []).append(
+        alike.setdefault(str([one for one in layers if one["kind"] not in rows_in_words.TRAINING_ONLY]), []).append(
             column["name"]
         )
     same = [listed(names) for names in alike.values() if len(names) > 1]
@@ -383,7 +383,7 @@ def _measure(run: Record) -> str:
     """The command that repeats a run's measurements."""
     values = measurements.read(run)
     measured = " ".join(kind for kind in methods.METHODS if f"{kind}/road" in values)
-    published = " --published" if run.folder.parent == records.PUBLISHED else ""
+    published = " --published" * selection.is_published(run)
     return f"python -m kerascifar focus{published} --rows {run.name} --seeds {run.seed} --methods {measured}"
 
 
@@ -398,7 +398,7 @@ def _commands(shown: Sequence[Record]) -> list[tuple[str, str]]:
         precision = runs[0].row.precision
         options = "" if precision == "float32" else f" --precision {precision}"
         again = f"\npython -m kerascifar verify {name} --seed {runs[0].seed}"
-        published = again if runs[0].folder.parent == records.PUBLISHED else ""
+        published = again * selection.is_published(runs[0])
         command = f"python -m kerascifar run experiments/{experiment}.toml --rows {name} --seeds {seeds}{options}"
         commands.append((name, command + published))
     return [

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascifar.common import files
-from kerascifar.runs import original, records
-from kerascifar.training import models
+from kerascifar.runs import original, records, rows_in_words
 from kerascifar.training.rows import Row
 
 if TYPE_CHECKING:
@@ -177,37 +176,6 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
     return lines
 
 
-def differing(row: Row, base: Row) -> str:
-    """The values in which a row differs from `base`, in a few words; for `base` itself, its main settings and model."""
-    words = {
-        "model": _about(row.model),
-        "optimizer": original.OPTIMIZER_NAMES[row.optimizer],
-        "learning_rate": f"lr {row.learning_rate:g}",
-        "batch_size": f"batch {row.batch_size}",
-        "augment": "augmented" if row.augment else "not augmented",
-    }
-    chosen = [text for key, text in words.items() if row is base or getattr(row, key) != getattr(base, key)]
-    keys = ("model_options", "optimizer_options", "augmentation", "schedule", "monitor", "patience", "precision")
-    for key in (*keys, *["epochs"] * bool(row.schedule)):  # the schedule's length; otherwise only a limit
-        value, like = getattr(row, key), getattr(base, key)
-        if key == "model_options" and row.model != base.model:
-            continue
-        options = value if isinstance(value, Mapping) else {key: value}
-        others = like if isinstance(like, Mapping) else {key: like}
-        chosen += [f"{k.replace('_', ' ')} {v}" for k, v in options.items() if others.get(k) != v]
-        if key != "optimizer_options" or row.optimizer == base.optimizer:
-            chosen += [f"no {k.replace('_', ' ')}" for k in others if k not in options]
-    return ", ".join(chosen) or "nothing"
-
-
-def _about(model: str) -> str:
-    """A model's name and what its builder's docstring says first."""
-    builder = models.BUILDERS.get(model)
-    first = (builder.__doc__ or "").strip().partition("\n")[0] if builder else ""
-    about = re.split(r"[;(.]", re.sub(r"^Experiment \d: ", "", first).replace('"', ""))[0].strip()
-    return f"{model}: {about}" if about else model
-
-
 def spread(runs: Sequence[records.Record]) -> str:
     """`73.57 ± 0.89 (6)`: the mean test accuracy of some runs, in percent, and their standard deviation if several."""
     shares = [100 * run.results["test"]["accuracy"] for run in runs]
@@ -251,7 +219,7 @@ def _narrow(name: str, runs: Sequence[records.Record], base: Row) -> dict[str, s
     reported = original.comparable(runs[0])
     return {
         "row": name,
-        "what differs": differing(runs[0].row, base),
+        "what differs": rows_in_words.differing(runs[0].row, base),
         "original": f"{float(reported['test_acc']):.2f}" if reported else "",
         "here ± sd (n)": spread(runs) + " shortened" * any(run.shortened for run in runs),
         "difference": "",

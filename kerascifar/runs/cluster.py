@@ -179,7 +179,8 @@ def _train_all(work: "one_run.Work", *, cpus: float, gpus: float, storage: Stora
                 failed.append(f"{run.label}: {str(cause).strip().splitlines()[-1]}")
                 say(f"{run.label} failed: {cause}")
             total, open_costs = sum(map(cost, work.runs)), sorted(map(cost, pending.values()))
-            done = total - sum(open_costs) + sum(open_costs[-slots:]) / 2  # those in progress are half done, on average
+            in_progress = sum(open_costs[-max(slots, 1) :])  # half done, on average
+            done = total - sum(open_costs) + in_progress / 2
             left = terminal.duration((time.monotonic() - began) * max(total / done - 1, 0))
             say(f"{len(work.runs) - len(pending)} of {len(work.runs)} runs done; left about {left}")
     except KeyboardInterrupt:

@@ -136,7 +136,7 @@ def here(work: Work) -> list[str]:
 def _clean(folder: Path) -> None:
     """Removes what a finished run no longer needs; also after a kill between its record and this."""
     checkpoint.clear(folder)
-    files.remove_unfinished(folder)
+    files.remove_unfinished(folder, older=files.A_DAY)  # `focus` may be writing its measurements there
 
 
 def check_precision(run: Run, device: Device) -> None:

@@ -128,7 +128,7 @@ def check_model(row: Row, build: Builder, dataset: cifar10.Dataset) -> None:
             f'model "{first.name}" has different weights each time it is built with the same seed, so a run could not '
             "be repeated.\nDraw random numbers with Keras, or from a generator with a fixed seed."
         )
-    found = {layer.dtype_policy.name for layer in _layers(first) if layer.weights}
+    found = {layer.dtype_policy.name for layer in models.all_layers(first) if layer.weights}
     if row.precision not in found or not found <= {row.precision, "float32"}:
         raise UserError(
             f'the row has precision {row.precision}, but the layers of model "{first.name}" have '
@@ -203,11 +203,6 @@ def _same(one: keras.layers.Layer, other: keras.layers.Layer) -> bool:
     """Whether the weights are the same."""
     pairs = zip(one.get_weights(), other.get_weights(), strict=True)
     return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
-
-
-def _layers(network: keras.Model) -> Iterator[keras.layers.Layer]:
-    for layer in network.layers:
-        yield from _layers(layer) if isinstance(layer, keras.Model) else (layer,)
 
 
 def _check_logits(network: keras.Model, images: np.ndarray) -> None:

@@ -20,10 +20,16 @@ def rows() -> dict[str, dict[str, str]]:
         return {row["row"]: row for row in csv.DictReader(file)}
 
 
+def find(name: str) -> dict[str, str] | None:
+    """The reported figures of a row, such as "M6" or "experiment1/M6"; None for other rows."""
+    experiment, _, row = name.rpartition("/")
+    line = rows().get(row)
+    return line if line and experiment in ("", f"experiment{line['experiment']}") else None
+
+
 def row_of(record: Record) -> dict[str, str] | None:
     """The reported figures for the record's row, found by name only. None for other rows and for synthetic data."""
-    row = None if record.is_synthetic else rows().get(record.name)
-    return row if row and record.experiment == f"experiment{row['experiment']}" else None
+    return None if record.is_synthetic else find(f"{record.experiment}/{record.name}")
 
 
 def comparable(record: Record) -> dict[str, str] | None:

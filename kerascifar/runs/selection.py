@@ -1,7 +1,8 @@
 """Which runs does a name mean? One rule for every command: your runs, or the published ones if you have none.
 
-A name is a row (`M6`: all of its seeds), a row with a seed (`M6-seed0`), or a run's folder. `--published` means the
-published runs even where you have trained the same row.
+A name is a row (`M6`: all of its seeds), a row with a seed (`M6-seed0`), or a run's folder. A row that several
+experiments have is named with its experiment (`experiment1/M6`). `--published` means the published runs even where you
+have trained the same row.
 """
 
 import re
@@ -16,7 +17,7 @@ from kerascifar.runs.records import Record
 
 
 def is_published(record: Record) -> bool:
-    return record.folder.parent == records.PUBLISHED
+    return record.folder.resolve().parent == records.PUBLISHED.resolve()
 
 
 def whose(record: Record) -> str:
@@ -65,7 +66,8 @@ def find(name: str, runs: Path, published_only: bool = False) -> list[Record]:
     row, seed = parse(name)
     searched = pools(runs, published_only)
     for pool in searched:
-        if found := [r for r in pool if r.name == row and seed in (None, r.seed)]:
+        if found := [r for r in pool if row in (r.name, f"{r.experiment}/{r.name}") and seed in (None, r.seed)]:
+            check_unambiguous(row, found)
             return found
     everything = records.in_order(r for pool in searched for r in pool)
     known = [short_name(r) for r in everything if r.name == row] or [r.name for r in everything]
@@ -74,6 +76,14 @@ def find(name: str, runs: Path, published_only: bool = False) -> list[Record]:
         f'"{errors.printable(name)}" is neither the folder of a finished run nor a row in {where}.\n'
         f"{errors.suggest(name, known)}"
     )
+
+
+def check_unambiguous(row: str, found: Iterable[Record]) -> None:
+    """Raises a `UserError` if runs with this row's name belong to different experiments."""
+    experiments = sorted({record.experiment for record in found})
+    if len(experiments) > 1:
+        names = ", ".join(f"{experiment}/{row}" for experiment in experiments)
+        raise UserError(f"{row} is a row of several experiments.\nExpected one of: {names}.")
 
 
 def by_row(

@@ -15,7 +15,7 @@ from kerascifar.common.errors import UserError
 
 MAGIC, VERSION = b"kerascifar checkpoint ", 1
 ARRAYS = ("weights", "optimizer", "best_weights")
-ABOUT = ("history", "seconds", "environments", "callbacks")
+ABOUT = ("history", "seconds", "environments", "callbacks", "stopped")
 KEPT = 2  # the newest, and one more in case the newest is damaged
 
 
@@ -31,6 +31,7 @@ class Checkpoint:
         best_weights: the weights that EarlyStopping would restore.
         environments: the distinct environments of the epochs so far, in order.
         callbacks: for each of the caller's callbacks, the attributes that are numbers, or lists or tables of these.
+        stopped: whether the training ended with this epoch.
     """
 
     history: dict[str, list[float]]
@@ -40,6 +41,7 @@ class Checkpoint:
     best_weights: list[np.ndarray]
     environments: list[dict[str, Any]]
     callbacks: list[dict[str, Any]] = field(default_factory=list)
+    stopped: bool = False
 
     @property
     def epoch(self) -> int:

@@ -238,6 +238,7 @@ class _Keep(keras.callbacks.Callback):
             weights if self.stopping.best_weights is None else self.stopping.best_weights,
             self.environments,
             [_state(callback) for callback in self.others],
+            stopped=bool(self.model.stop_training),
         )
         checkpoint.save(self.folder, state)
         if not _finite(self.history):
@@ -321,7 +322,7 @@ def train(
     # First, so that all others see the averages. Whether these are in the model is part of its state.
     others = [*[keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] * _averages(row), *callbacks]
     keep = _Keep(stopping, others, folder, start=start, environment=environment, tell=tell)
-    over = start is not None and (_replay(stopping, start) or start.epoch >= row.epochs)
+    over = start is not None and (_replay(stopping, start) or start.stopped or start.epoch >= row.epochs)
     if over:
         network.set_weights(stopping.best_weights)
     else:

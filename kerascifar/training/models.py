@@ -10,7 +10,7 @@ import functools
 import inspect
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +93,7 @@ def adapt(
     for name, value, top in (("momentum", momentum, 1), ("epsilon", epsilon, math.inf)):
         if value is not None and (type(value) not in (int, float) or not 0 <= value < top):
             raise ValueError(f"{name} must be a number from 0 up to {top}, not {value!r}")
-    for layer in network.layers:
+    for layer in all_layers(network):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = layer.momentum if momentum is None else momentum
             layer.epsilon = layer.epsilon if epsilon is None else epsilon
@@ -101,8 +101,15 @@ def adapt(
         _initialize_like_pytorch(network)
     if pixels == "-1..1":
         scaled = keras.layers.Rescaling(2.0, offset=-1.0, name="rescaling")
-        return keras.Sequential([keras.Input(INPUT_SHAPE), scaled, *network.layers], name=network.name)
+        parts = network.layers if isinstance(network, keras.Sequential) else [network]
+        return keras.Sequential([keras.Input(INPUT_SHAPE), scaled, *parts], name=network.name)
     return network
+
+
+def all_layers(network: "keras.Model") -> Iterator["keras.layers.Layer"]:
+    """The layers of a model and of the models inside it."""
+    for layer in network.layers:
+        yield from all_layers(layer) if isinstance(layer, keras.Model) else (layer,)
 
 
 # The options that every model takes, besides its builder's own.
@@ -136,7 +143,7 @@ def _sequential(name: str, *layers: "keras.layers.Layer", hidden: Sequence[int] 
 
 
 def _initialize_like_pytorch(network: "keras.Sequential") -> None:
-    for layer in network.layers:
+    for layer in all_layers(network):
         if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
             limit = 1 / math.sqrt(math.prod(layer.kernel.shape[:-1]))
             for variable in layer.weights:

@@ -24,6 +24,7 @@ from pathlib import Path
 import factories
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from factories import ROOT
 from PIL import Image
@@ -138,6 +139,14 @@ def test_the_same_command_again_trains_nothing(trained, shapes):
     assert [(p, p.stat().st_mtime_ns) for p in sorted((folder / "runs").glob("mine-*/*"))] == before
 
 
+def test_another_seed_is_added_to_the_tables(trained, shapes, tmp_path):
+    """Fails if the tables hold only what the last command trained."""
+    shutil.copytree(trained[0], tmp_path / "mine")
+    command("run", "mine.toml", "--data", shapes, "--epochs", 2, "--seeds", 1, cwd=tmp_path / "mine")
+    table = pd.read_csv(tmp_path / "mine" / "runs" / "report" / "mine.csv")
+    assert table["n"].tolist() == [2]
+
+
 def examples():
     modules = [importlib.import_module(f"kerascifar.commands.{name}") for name in __main__.COMMANDS]
     return [(name, m.EXAMPLES.strip().splitlines()) for name, m in zip(__main__.COMMANDS, modules, strict=True)]
@@ -207,7 +216,7 @@ def test_one_model_without_maps_keeps_no_other_from_being_measured(trained, shap
         (("run", "mine.toml", "--epochs", 2, "--data"), "row", "A"),
         (("data", "--data"), "class", "circle"),
         pytest.param(("focus", "--rows", "A", "--data"), "map", "Grad-CAM", marks=pytest.mark.slow),
-        (("findings", "--out", "out"), "claim", "C1"),
+        (("findings",), "claim", "C1"),
         (("runs",), "run", "A-seed0"),
         (("runs", "A"), "run", "A-seed0"),
         (("compare", "A"), "run", "A"),
@@ -736,7 +745,7 @@ def test_report_without_any_run_says_what_to_do(tmp_path, monkeypatch, capsys):
 @pytest.mark.slow
 def test_findings_needs_no_tensorflow(tmp_path):
     """Half of its time would be the import. Fails if a module on its way imports TensorFlow."""
-    code = "import sys; from kerascifar.__main__ import main; main(['findings', '--out', sys.argv[1]]); "
+    code = "import sys; from kerascifar.__main__ import main; main(['findings', '--runs', sys.argv[1]]); "
     code += "print('tensorflow' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "False"

@@ -1,5 +1,6 @@
 """Claims are decided by the written rule, from paired runs."""
 
+import dataclasses
 import math
 import subprocess
 import tomllib
@@ -92,13 +93,13 @@ def test_the_verdicts(first_is, mean, error, holm, verdict):
 @pytest.mark.parametrize("first_is", ["higher", "not higher", "other"])
 def test_a_measure_that_is_0_in_every_image_decides_nothing(first_is):
     """Fails if a claim is refuted, or confirmed, because its measure cannot see what the claim is about."""
-    nothing = Difference(tuple(range(6)), (0.0, 0.0), (0.0,) * 6, Estimate(0.0, 0.0, 5.0), is_empty=True)
+    nothing = Difference(tuple(range(6)), (0.0, 0.0), (0.0,) * 6, Estimate(0.0, math.nan, math.nan), "A's border is 0")
     comparison = better(first_is=first_is, metric="border", of="cat", second_of="dog")
     decision = claims._Decision(
         Claim("C", "w", (comparison,)), (nothing,), True, (comparison.p_for(nothing), comparison.p_against(nothing))
     )
     assert decision.verdict((1.0, 1.0)) == UNDECIDED
-    expected = "A's share of the evidence at the border is 0 in every image, so it cannot test the claim."
+    expected = "A's border is 0, so it cannot test the claim."
     assert claims._sentence(decision, UNDECIDED, 1) == expected
 
 
@@ -285,15 +286,24 @@ def test_findings_judges_the_runs_of_a_folder(tmp_path, capsys):
         predictions = {"test_label": zeros, "test_predicted": zeros}
         run_on_disk(tmp_path / "runs" / name, predictions=predictions, row={"name": name, "model": "model1"})
     (tmp_path / "mine.toml").write_text(BLOCK.replace('"A"', '"M6"').replace('"B"', '"M7"'), encoding="utf-8")
-    options = ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
+    options = ["--runs", str(tmp_path / "runs")]
     assert main(["findings", *options]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert " C1 " in printed and " nan " not in printed and "pending" in printed
-    assert "*confirmed*: supported" in (tmp_path / "out" / "findings.md").read_text(encoding="utf-8")
-    assert (tmp_path / "out" / "findings.csv").is_file()
+    assert "*confirmed*: supported" in (tmp_path / "runs" / "report" / "findings.md").read_text(encoding="utf-8")
+    assert (tmp_path / "runs" / "report" / "findings.csv").is_file()
     assert main(["findings", "--claims", str(tmp_path / "mine.toml"), *options]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert " C1 " not in printed and "pending" in printed
+
+
+def test_a_row_of_two_experiments_must_be_named_with_one():
+    """Fails if the runs of both are mixed."""
+    found = [factories.answering(name, s) for name in ("A", "B") for s in range(3)]
+    found += [dataclasses.replace(factories.answering("A", s), experiment="mine") for s in range(3)]
+    with pytest.raises(UserError, match="A is a row of several experiments.\nExpected one of: experiment1/A, mine/A"):
+        judge(found, Claim("C", "w", (better("A", "B"),)))
+    assert judge(found, Claim("C", "w", (better("mine/A", "B"),))).loc["C", "seeds"] == "3"
 
 
 def test_findings_without_a_run_says_what_to_do(tmp_path, capsys, monkeypatch):

@@ -37,10 +37,13 @@ def test_a_metric_with_one_number_per_run_is_compared_over_seeds():
     assert d.by_seed == (10.0,) * 6 and d.estimate.error == 0 and d.levels == (62.5, 52.5)
 
 
-def test_a_seed_that_diverged_is_left_out():
+def test_a_run_without_a_value_makes_the_difference_unknown():
+    """Fails if the other seeds decide alone: that a run has no value, as it never gets there, is no accident."""
     first, second = runs("A", 3), runs("B", 3)
     first[1].results["train"]["accuracy"] = math.nan
-    assert metrics.difference(first, second, "gap").seeds == (0, 2)
+    d = metrics.difference(first, second, "gap")
+    assert d.seeds == (0, 1, 2) and math.isnan(d.estimate.error)
+    assert d.flaw == "A has no gap between training and validation accuracy with seed 1"
 
 
 def test_variation_is_the_fluctuation_without_the_fall():
@@ -94,13 +97,15 @@ def test_runs_measured_on_fewer_images_are_compared_on_those(tmp_path):
     assert metrics.difference(first, second, "border").seeds == (1,)
 
 
-def test_a_measure_that_no_map_can_have_is_empty(tmp_path):
+def test_a_measure_that_no_map_can_have_tells_nothing(tmp_path):
     """Model1's last convolution has no cells at the image's edges, so its maps have nothing there in any image."""
     first, second = ([factories.looking(tmp_path, n, s, 0.3) for s in range(3)] for n in ("A", "B"))
-    assert not metrics.difference(first, second, "border").is_empty
+    assert not metrics.difference(first, second, "border").flaw
     for run in [*first, *second]:
         factories.measured(tmp_path, run, {"gradcam/border": np.zeros(300, "float16")})
-    assert metrics.difference(first, second, "border").is_empty
-    assert not metrics.difference(first, second, "test_accuracy").is_empty
+    nothing = metrics.difference(first, second, "border")
+    assert nothing.flaw == "A's share of the evidence at the border is 0 in every image"
+    assert np.isnan(nothing.estimate.error)
+    assert not metrics.difference(first, second, "test_accuracy").flaw
     factories.measured(tmp_path, second[0], {"gradcam/border": np.full(300, 0.1, "float16")})
-    assert not metrics.difference(first, second, "border").is_empty
+    assert not metrics.difference(first, second, "border").flaw

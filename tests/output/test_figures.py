@@ -269,7 +269,7 @@ def test_a_figure_says_what_it_shows():
     )
     pair = figures.augmentation_comparison(named(HISTORY, "M1"), named({**HISTORY, "val_loss": [3, 2, 1, 2]}, "M5"))
     assert pair.get_supxlabel() == (
-        "Lowest validation loss: 1.375 nats in epoch 3 without augmentation, 1.000 nats in epoch 3 with it."
+        "Validation loss at the kept epoch: 1.000 nats in epoch 3 without augmentation, 1.000 nats in epoch 3 with it."
     )
     shares = dict.fromkeys(cifar10.CLASS_NAMES, 0.5)
     groups = [[made(per_class={"test": shares | {"ship": 0.75, "cat": 0.25}})], [made(per_class={"test": shares})]]

@@ -47,9 +47,3 @@ def test_the_conclusion_counts_what_is_inside_and_names_the_largest_gap():
     assert overview.conclusion(overview.table(runs(0.6, 0.6, 0.6), agreement.EPOCHS), agreement.EPOCHS) == (
         "The original's figure lies inside the interval in 0 of 1 row. M1 differs most: 68 epochs fewer here."
     )
-
-
-def test_rows_with_batch_normalization_or_dropout_are_told_apart_by_them():
-    row = factories.record(row={"name": "Model4", "model": "model4", "augment": True}).row
-    assert overview.described(row) == "2 BatchNorm, 2 Dropout"
-    assert overview.described(factories.record(row={"augment": True}).row) == "Adam 0.001, batch 256, augmented"

@@ -1,6 +1,5 @@
 """Reported, published and own figures side by side."""
 
-import dataclasses
 import math
 
 import factories
@@ -93,22 +92,6 @@ def test_the_narrow_table_has_the_row_what_differs_and_the_difference(runs):
     assert (second["row"], second["what differs"]) == ("M2", "lr 0.003")
     assert list(first.values())[2:] == ["67.97", "70.00 ± 1.41 (2)", "+2.03"]
     assert list(second.values())[2:] == ["68.12", "75.00 (1)", "+6.88"]
-
-
-def test_what_differs_names_changed_options(runs):
-    base = runs[0].row
-    changed = dataclasses.replace(base, model_options={"padding": "valid"}, monitor="val_accuracy", augment=True)
-    assert tables.differing(changed, base) == "augmented, padding valid, monitor val_accuracy"
-    assert tables.differing(dataclasses.replace(base, name="Same"), base) == "nothing"
-    options = {"optimizer": "adamw", "optimizer_options": {"weight_decay": 0.05, "ema_momentum": 0.999}, "epochs": 60}
-    full = dataclasses.replace(base, augmentation={"mixup": 0.2}, schedule={"decay": "cosine", "end": 0.01}, **options)
-    assert (
-        tables.differing(dataclasses.replace(full, optimizer_options={"weight_decay": 0.05}), full) == "no ema momentum"
-    )
-    assert tables.differing(dataclasses.replace(full, schedule={}), full) == "no decay, no end"
-    assert tables.differing(dataclasses.replace(full, epochs=90), full) == "epochs 90"
-    words = "AdamW, weight decay 0.05, ema momentum 0.999, mixup 0.2, no rotation range, no horizontal flip"
-    assert tables.differing(full, base) == f"{words}, decay cosine, end 0.01, epochs 60"
 
 
 @pytest.mark.parametrize("width", [40, 80])

@@ -53,6 +53,23 @@ def test_an_unknown_name_is_answered_with_known_ones(runs):
         selection.find("Mine", runs, published_only=True)
 
 
+def test_a_row_of_two_experiments_is_named_with_its_experiment(runs, tmp_path):
+    for experiment in ("experiment1", "mine"):
+        factories.run(tmp_path / f"{experiment}-M1-seed0-1", experiment=experiment)
+    with pytest.raises(
+        UserError, match="several experiments.\nExpected one of: experiment1/M1, mine/M1"
+    ):
+        selection.find("M1", tmp_path)
+    (found,) = selection.find("mine/M1-seed0", tmp_path)
+    assert found.experiment == "mine"
+
+
+def test_a_folder_by_another_path_is_published_too(tmp_path):
+    """Fails if a relative path or a link makes a published run the user's, whose measurements may be overwritten."""
+    (tmp_path / "link").symlink_to(records.PUBLISHED)
+    assert selection.is_published(records.read(tmp_path / "link" / PUBLISHED[0].folder.name))
+
+
 def test_each_row_is_the_users_or_the_published_one(runs):
     """Fails if runs of both stand in one row, or if a trial hides a published run where only full runs count."""
     chosen = selection.by_row(runs, published_only=False, usable=lambda run: not run.shortened)

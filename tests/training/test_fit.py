@@ -154,6 +154,20 @@ def test_a_callback_goes_on_as_it_was(images, tmp_path):
     assert whole.history["learning_rate"] == pytest.approx([1e-6] * 3 + [5e-7] * 2 + [2.5e-7])
 
 
+class StopAtTwo(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1:
+            self.model.stop_training = True
+
+
+def test_a_training_that_a_callback_ended_does_not_go_on(images, tmp_path):
+    """Fails if only EarlyStopping's own decision is known after a kill between the last epoch and the result."""
+    with pytest.raises(Killed):
+        fit.train(tiny(), ROW, 7, tmp_path, **images, tell=killed_after(2), callbacks=[StopAtTwo()])
+    trained = fit.train(tiny(), ROW, 7, tmp_path, **images, callbacks=[StopAtTwo()])
+    assert (len(trained.seconds), trained.stop) == (2, "stopped by a callback")
+
+
 class Rate(keras.callbacks.Callback):
     """Adds the next step's learning rate to each epoch's values."""
 

@@ -159,6 +159,22 @@ def test_pytorchs_initialisation_is_uniform_with_its_limits_and_follows_the_seed
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
 
 
+def test_options_reach_the_layers_of_nested_and_branching_models():
+    """Fails if only the outermost layers change, or if a model with a branch becomes a chain of its layers."""
+    layers = keras.layers
+    block = keras.Sequential([layers.Conv2D(4, 3, padding="same"), layers.BatchNormalization()])
+    images = keras.Input((32, 32, 3))
+    first = block(images)
+    both = layers.Add()([first, layers.Conv2D(4, 1)(images)])
+    plain = keras.Model(images, layers.Dense(10)(layers.GlobalAveragePooling2D()(both)))
+    assert [layer.name for layer in models.all_layers(plain)][1:3] == [layer.name for layer in block.layers]
+    pixels = np.random.default_rng(0).random((2, 32, 32, 3)).astype("float32")
+    expected = plain(2 * pixels - 1)
+    signed = models.adapt(plain, momentum=0.9, pixels="-1..1")
+    assert block.layers[1].momentum == 0.9
+    assert np.allclose(signed(pixels), expected, atol=1e-5)
+
+
 def norms(network):
     return [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
 

@@ -1,0 +1,39 @@
+"""What tells a row apart, and how it differs from another."""
+
+import dataclasses
+
+import factories
+
+from kerascifar.runs import rows_in_words
+
+
+def test_rows_with_batch_normalization_or_dropout_are_told_apart_by_them():
+    row = factories.record(row={"name": "Model4", "model": "model4", "augment": True}).row
+    assert rows_in_words.described(row) == "2 BatchNorm, 2 Dropout"
+    assert rows_in_words.described(factories.record(row={"augment": True}).row) == "Adam 0.001, batch 256, augmented"
+
+
+def test_what_differs_names_changed_options():
+    base = factories.record().row
+    changed = dataclasses.replace(base, model_options={"padding": "valid"}, monitor="val_accuracy", augment=True)
+    assert rows_in_words.differing(changed, base) == "augmented, padding valid, monitor val_accuracy"
+    assert rows_in_words.differing(dataclasses.replace(base, name="Same"), base) == "nothing"
+    options = {"optimizer": "adamw", "optimizer_options": {"weight_decay": 0.05, "ema_momentum": 0.999}, "epochs": 60}
+    full = dataclasses.replace(base, augmentation={"mixup": 0.2}, schedule={"decay": "cosine", "end": 0.01}, **options)
+    assert (
+        rows_in_words.differing(dataclasses.replace(full, optimizer_options={"weight_decay": 0.05}), full)
+        == "default ema momentum"
+    )
+    assert rows_in_words.differing(dataclasses.replace(full, schedule={}), full) == "no decay, no end"
+    assert rows_in_words.differing(dataclasses.replace(full, epochs=90), full) == "epochs 90"
+    words = "AdamW, weight decay 0.05, ema momentum 0.999, mixup 0.2, no rotation range, no horizontal flip"
+    assert rows_in_words.differing(full, base) == f"{words}, decay cosine, end 0.01, epochs 60"
+
+
+def test_an_option_that_a_row_leaves_out_is_named():
+    """Fails if only the options that a row has are compared: then M6 with Keras's defaults differs in nothing."""
+    base = factories.record(
+        row={"model_options": {"initialization": "pytorch"}, "optimizer_options": {"epsilon": 1e-8}}
+    ).row
+    plain = dataclasses.replace(base, model_options={}, optimizer_options={})
+    assert rows_in_words.differing(plain, base) == "default initialization, default epsilon"
