@@ -1,12 +1,12 @@
 """`python -m kerascifar data`: finds or downloads CIFAR-10, verifies it, and describes it."""
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
 
 from kerascifar.commands import options
+from kerascifar.common import terminal
 from kerascifar.images import cifar10
 
 HELP = "find or download CIFAR-10, verify it, and describe it"
@@ -20,6 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
+    import pandas as pd
+
+    from kerascifar.output import tables
+
     began = time.perf_counter()
     dataset = cifar10.load(arguments.data)
     out = sys.stderr if arguments.json else sys.stdout
@@ -28,13 +32,10 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         print(f"fingerprint of the {name} images (SHA-256): {dataset.fingerprint[name]}", file=out)
     split = cifar10.split_fingerprint(*cifar10.split(dataset.labels))
     print(f"fingerprint of the split (SHA-256): {split}\n", file=out)
-    counts = cifar10.class_counts(dataset)
+    table = pd.DataFrame({"class": dataset.class_names, **cifar10.class_counts(dataset)})
     if arguments.json:
-        lines = zip(dataset.class_names, *(map(int, values) for values in counts.values()), strict=True)
-        print(json.dumps([dict(zip(("class", *counts), line, strict=True)) for line in lines], indent=2))
+        print(options.as_json(table))
         return 0
-    print(f"{'class':<12}" + "".join(f"{name:>12}" for name in counts))
-    for label, name in enumerate(dataset.class_names):
-        print(f"{name:<12}" + "".join(f"{values[label]:>12,}" for values in counts.values()))
-    print(f"{'all':<12}" + "".join(f"{sum(values):>12,}" for values in counts.values()))
+    table.loc[len(table)] = ["all", *table.drop(columns="class").sum()]
+    terminal.console().print(tables.as_rich(table))
     return 0

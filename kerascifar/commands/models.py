@@ -1,6 +1,7 @@
 """`python -m kerascifar models`: lists the layers, parameters and cost of each model."""
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    wanted = [_find(name) for name in arguments.names] or [(name, {}) for name in models.names()]
+    wanted = [_find(name) for name in arguments.names] or [(name, {}) for name in models.BUILDERS]
     if not arguments.names:
         print("Models with their default options; for those of a row: models M6", file=sys.stderr)
     load_keras_to_count()
@@ -57,7 +58,9 @@ def _describe(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     keras.backend.clear_session()  # layer names start afresh, as in a run
     network = models.build(name, **options)
     trainable, total = models.parameters(network)
-    last = next(reversed(methods.convolutions(network)), None)
+    last = None
+    with contextlib.suppress(UserError):  # it has none
+        last = methods.chosen_layer(network)
     return {
         "model": name,
         "description": (models.BUILDERS[name].__doc__ or "").strip().partition("\n")[0],

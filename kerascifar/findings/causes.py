@@ -44,15 +44,15 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
         row = runs[0].row
         if row.model not in models.BUILDERS:  # from another version, or a user's model that is gone
             continue
-        size = models.size_of(row.model, row.model_options)
+        network = models.built(row.model, row.model_options)
         change = [np.diff(r.history["val_loss"])[5:] for r in runs]
         lines.append(
             {
                 "row": name,
                 "n": len(runs),
                 "lr": f"{row.learning_rate:g}",
-                "parameters": size.trainable,
-                "multiply-adds": size.multiply_adds,
+                "parameters": models.parameters(network)[0],
+                "multiply-adds": models.multiply_adds(network),
                 "epochs": np.mean([r.epochs_trained for r in runs]),
                 "kept": 100 * np.mean([r.results["validation"]["accuracy"] for r in runs]),
                 "stopped early": 100 * np.mean([_kept_by(r, STOP) for r in runs]),

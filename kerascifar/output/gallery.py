@@ -78,7 +78,7 @@ def _row(label: str, network: "keras.Sequential", images: np.ndarray, labels: np
 
 def chosen(networks: "Sequence[keras.Sequential]", dataset: cifar10.Dataset) -> np.ndarray:
     """The official indices of the images to show, class by class."""
-    validation = np.sort(cifar10.split(dataset.labels)[1])
+    validation = cifar10.split(dataset.labels)[1]
     groups = [validation[dataset.labels[validation] == label][:SEARCHED] for label in range(10)]
     searched = np.concatenate(groups)
     picked = [np.concatenate([np.arange(len(group)) < EACH for group in groups])]

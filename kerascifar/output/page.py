@@ -196,14 +196,7 @@ def _terms(glossary: str) -> dict[str, str]:
 
 def _cells(table: "pd.DataFrame") -> list[list[tuple[str, bool]]]:
     """A table's cells as text, and whether each is a number."""
-
-    def text(value: Any) -> str:
-        if isinstance(value, float):
-            return tables.number(value)
-        return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-
-    lines = (map(text, line) for line in table.itertuples(index=False))
-    return [[(cell, bool(NUMBER.match(cell))) for cell in line] for line in lines]
+    return [[(cell, bool(NUMBER.match(cell))) for cell in line] for line in table.map(tables.cell).to_numpy()]
 
 
 def _counts(verdicts: "pd.Series") -> list[tuple[str, int, str]]:

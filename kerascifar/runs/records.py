@@ -162,13 +162,6 @@ class Record:
         """bool (images,): whether each prediction is correct."""
         return np.asarray(self.predictions[f"{split}_predicted"] == self.predictions[f"{split}_label"])
 
-    def confusion(self, split: str = "test") -> np.ndarray:
-        """int64 (10, 10): images of each label (row) by predicted class (column)."""
-        label, predicted = (self.predictions[f"{split}_{what}"].astype(int) for what in ("label", "predicted"))
-        counts = np.zeros((10, 10), dtype=np.int64)
-        np.add.at(counts, (label, predicted), 1)
-        return counts
-
 
 def write(
     record: Record,

@@ -1,9 +1,7 @@
 """A row's settings in words: what tells it apart, and how it differs from another row."""
 
-import json
 import re
 from collections.abc import Mapping
-from functools import cache
 
 from kerascifar.runs import original
 from kerascifar.training import models
@@ -14,18 +12,11 @@ TRAINING_ONLY = {"BatchNormalization": "BatchNorm", "Dropout": "Dropout"}  # lay
 
 def described(row: Row) -> str:
     """What tells a row apart: "4 BatchNorm, 2 Dropout" if its model has such layers, or "Adam 0.001, batch 256"."""
-    if layers := _layers(row.model, json.dumps(row.model_options, sort_keys=True)):
-        return layers
+    layers = models.built(row.model, row.model_options).layers if row.model in models.BUILDERS else []
+    kinds = [type(layer).__name__ for layer in layers]
+    counts = [f"{kinds.count(kind)} {short}" for kind, short in TRAINING_ONLY.items() if kind in kinds]
     words = f"{original.OPTIMIZER_NAMES[row.optimizer]} {row.learning_rate:g}, batch {row.batch_size}"
-    return words + (", augmented" if row.augment else "")
-
-
-@cache
-def _layers(model: str, options: str) -> str:
-    if model not in models.BUILDERS:
-        return ""
-    kinds = [type(layer).__name__ for layer in models.build(model, **json.loads(options)).layers]
-    return ", ".join(f"{kinds.count(kind)} {short}" for kind, short in TRAINING_ONLY.items() if kind in kinds)
+    return ", ".join(counts) or words + ", augmented" * row.augment
 
 
 def differing(row: Row, base: Row) -> str:

@@ -11,7 +11,6 @@ import inspect
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kerascifar.common.errors import UserError, suggest
@@ -42,10 +41,6 @@ def model(builder: Callable[..., "keras.Sequential"]) -> Callable[..., "keras.Se
     """Registers a builder under the name of its function."""
     BUILDERS[builder.__name__] = builder
     return builder
-
-
-def names() -> list[str]:
-    return list(BUILDERS)
 
 
 def build(name: str, **options: Any) -> "keras.Sequential":
@@ -279,42 +274,14 @@ def check_shapes(network: "keras.Sequential") -> None:
         )
 
 
-def last_convolution(network: "keras.Sequential") -> "keras.layers.Conv2D":
-    """The last `Conv2D`, whose grid Grad-CAM's maps share.
-
-    Raises:
-        UserError: the model has none.
-    """
-    for layer in reversed(network.layers):
-        if isinstance(layer, keras.layers.Conv2D):
-            return layer
-    raise UserError(f'Model "{network.name}" has no Conv2D layer, so there is no grid to draw a focus map on.')
-
-
-@dataclass(frozen=True)
-class Size:
-    """The size of a model.
-
-    Attributes:
-        trainable: number of trainable parameters.
-        total: number of all parameters, including BatchNormalization's moving statistics.
-        multiply_adds: for one forward pass of one image; see `multiply_adds`.
-    """
-
-    trainable: int
-    total: int
-    multiply_adds: int
-
-
-def size_of(name: str, options: Mapping[str, Any]) -> Size:
-    """The size of a model with these options. Each combination is built only once per process."""
-    return _size_of(name, json.dumps(options, sort_keys=True))
+def built(name: str, options: Mapping[str, Any]) -> "keras.Sequential":
+    """An untrained model with these options, to look at; each one is built only once per process."""
+    return _built(name, json.dumps(options, sort_keys=True))
 
 
 @functools.cache
-def _size_of(name: str, options: str) -> Size:
-    network = build(name, **json.loads(options))
-    return Size(*parameters(network), multiply_adds(network))
+def _built(name: str, options: str) -> "keras.Sequential":
+    return build(name, **json.loads(options))
 
 
 def parameters(network: "keras.Sequential") -> tuple[int, int]:

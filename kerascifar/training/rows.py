@@ -278,7 +278,7 @@ def _row(where: str, values: Mapping[str, Any]) -> Row:
     try:
         row = Row(**values)
         if row.model not in models.BUILDERS:
-            raise UserError(f'model "{row.model}" is not known.\n{suggest(row.model, models.names())}')
+            raise UserError(f'model "{row.model}" is not known.\n{suggest(row.model, models.BUILDERS)}')
     except UserError as error:
         raise UserError(f"{where}: {error}\nNothing was trained and no file was changed.") from None
     return row

@@ -33,7 +33,7 @@ import kerascifar
 from kerascifar import __main__
 from kerascifar.__main__ import main
 from kerascifar.commands import cam, verify
-from kerascifar.common import errors
+from kerascifar.common import errors, files
 from kerascifar.output import readme
 from kerascifar.runs import records
 from kerascifar.training import models
@@ -132,11 +132,15 @@ def test_a_run_leaves_a_whole_record_and_says_what_it_does(trained, shapes):
 
 
 def test_the_same_command_again_trains_nothing(trained, shapes):
+    """Fails, too, if it removes what `focus` is writing into the run's folder meanwhile."""
     folder, _ = trained
+    (finished,) = (folder / "runs").glob("mine-*")
+    (finished / f"{files.TEMPORARY}focus").touch()
     before = [(p, p.stat().st_mtime_ns) for p in sorted((folder / "runs").glob("mine-*/*"))]
     again = command("run", "mine.toml", "--data", shapes, "--epochs", 2, cwd=folder)
     assert again.returncode == 0 and "1 of 1 finished already" in again.stdout
     assert [(p, p.stat().st_mtime_ns) for p in sorted((folder / "runs").glob("mine-*/*"))] == before
+    (finished / f"{files.TEMPORARY}focus").unlink()
 
 
 def test_another_seed_is_added_to_the_tables(trained, shapes, tmp_path):

@@ -158,7 +158,7 @@ def test_wrong_arrays_are_named(model, images, change, message):
 def test_the_last_convolution_is_found_before_other_layers(model):
     """Fails if it is the first, or any layer with a grid ("pool" is a later one)."""
     assert methods.convolutions(model) == ["first", "second"]
-    assert models.last_convolution(model).name == "second"
+    assert methods.chosen_layer(model) == "second"
 
 
 def test_a_model_without_convolution_or_of_another_shape_is_refused(images):
@@ -326,7 +326,7 @@ def test_cells_lie_where_the_receptive_fields_have_their_centres(name, start, pi
     import tensorflow as tf
 
     network = models.build(name)
-    layer = models.last_convolution(network).name
+    layer = methods.chosen_layer(network)
     assert methods.cells(network, layer) == (start, pitch)
     x = tf.random.stateless_uniform((8, 32, 32, 3), (1, 2))
     with tf.GradientTape() as tape:

@@ -56,9 +56,7 @@ def test_an_unknown_name_is_answered_with_known_ones(runs):
 def test_a_row_of_two_experiments_is_named_with_its_experiment(runs, tmp_path):
     for experiment in ("experiment1", "mine"):
         factories.run(tmp_path / f"{experiment}-M1-seed0-1", experiment=experiment)
-    with pytest.raises(
-        UserError, match="several experiments.\nExpected one of: experiment1/M1, mine/M1"
-    ):
+    with pytest.raises(UserError, match="several experiments.\nExpected one of: experiment1/M1, mine/M1"):
         selection.find("M1", tmp_path)
     (found,) = selection.find("mine/M1-seed0", tmp_path)
     assert found.experiment == "mine"
