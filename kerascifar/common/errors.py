@@ -125,7 +125,6 @@ def run(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | No
 
 def _prepare_streams() -> None:
     """Lets the standard streams print any text, and discard it if they are closed (`>&-`)."""
-    codecs.register_error("kerascifar", _replaced)
     while (handle := os.open(os.devnull, os.O_RDWR)) < 3:  # otherwise the next file that is opened would be the output
         pass
     os.close(handle)
@@ -140,6 +139,14 @@ def _replaced(error: UnicodeError) -> tuple[str, int]:
     """Replaces characters that the encoding lacks; see the module `codecs`."""
     assert isinstance(error, UnicodeEncodeError)
     return "".join(PLAIN.get(c, "?") for c in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("kerascifar", _replaced)
+
+
+def encodable(text: str, encoding: str) -> str:
+    """`text`, with plain signs in place of those that the encoding lacks."""
+    return text.encode(encoding, "kerascifar").decode(encoding)
 
 
 def _without_output(status: int) -> int:

@@ -15,6 +15,8 @@ import rich.console
 from rich.progress import Progress, SpinnerColumn
 from rich.progress import track as rich_track
 
+from kerascifar.common.errors import encodable
+
 T = TypeVar("T")
 
 
@@ -55,18 +57,17 @@ def listed(words: Sequence[str]) -> str:
 
 def note(console: rich.console.Console, text: str) -> None:
     """Prints a paragraph, wrapped at the console's width."""
-    console.print(text.encode(console.encoding, "replace").decode(console.encoding), highlight=False, markup=False)
+    console.print(encodable(text, console.encoding), highlight=False, markup=False)
 
 
 def say(console: rich.console.Console, text: str) -> None:
-    """Prints `text` unchanged: no markup, highlighting or wrapping. "?" stands for what the output cannot show.
+    """Prints `text` unchanged: no markup, highlighting or wrapping.
 
     Raises:
         KeyboardInterrupt: the output's reader has gone (`… | head`).
     """
-    text = text.encode(console.encoding, "replace").decode(console.encoding)
     try:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.print(encodable(text, console.encoding), highlight=False, markup=False, soft_wrap=True)
     except BrokenPipeError:
         raise KeyboardInterrupt from None
 

@@ -285,7 +285,7 @@ def test_text_that_the_output_cannot_encode_stops_no_training(dataset, tmp_path)
     console = Console(file=io.TextIOWrapper(raw, encoding="ascii"), width=300)
     (record,) = api.train(network, ROW, dataset, [0], runs=tmp_path / "◀", console=console)
     console.file.flush()
-    assert record.epochs_trained == 1 and b"/?; 0 of 1 finished already" in raw.getvalue()
+    assert record.epochs_trained == 1 and b"/<; 0 of 1 finished already" in raw.getvalue()
 
 
 def test_a_layers_configuration_may_hold_what_json_cannot(dataset, tmp_path):
