@@ -31,7 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--rows", nargs="+", metavar="ROW", help="only these rows, such as M1 M6")
     add("--seeds", nargs="+", type=int, metavar="SEED", help="these seeds instead of the experiment's, such as 0 1 2")
     add("--epochs", type=int, metavar="N", help="at most N epochs: a shortened run, for a trial")
-    add("--precision", metavar="POLICY", help="float32 (default), mixed_bfloat16, or mixed_float16 (on a GPU)")
+    add(
+        "--precision",
+        metavar="POLICY",
+        help="float32, mixed_bfloat16 or mixed_float16 (on a GPU); default: the row's",
+    )
     add(
         "--deterministic",
         action="store_true",

@@ -92,7 +92,7 @@ def run(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | No
 
     _prepare_streams()
     os.environ["MPLBACKEND"] = "agg"  # no command opens a window, and Matplotlib would not start with an unknown one
-    if any(option.startswith("e") for option in sys.warnoptions):  # a library's warning is no error of a command
+    if any(option.startswith("e") for option in sys.warnoptions):  # a library's warning must not fail a command
         warnings.simplefilter("default")
         os.environ.pop("PYTHONWARNINGS", None)
     if not os.environ.get("COLUMNS", "").strip("0"):  # 0 columns, as where a terminal has no size: Rich prints nothing

@@ -1,4 +1,4 @@
-"""Progress and remaining time of long tasks, on standard error: standard output is for results.
+"""What commands print: paragraphs, tables' console, durations; and the progress of long tasks, on standard error.
 
 Training prints its own progress (`experiment.py`).
 """

@@ -56,7 +56,7 @@ def beside_original(runs: Sequence[Record], metric: str = TEST_ACCURACY) -> dict
 def table(records: Sequence[Record]) -> "pd.DataFrame":
     """One line per metric and row of the original that has full runs with the original's settings.
 
-    Columns: metric, row, and the keys of `beside_original`.
+    Columns: metric, row, and the keys of `beside_original` without low, high and seeds.
     """
     import pandas as pd
 

@@ -21,7 +21,7 @@ NOTE = (
     "of the table of means; ↑: higher is better, ↓: lower. Differences are paired: the same models and images. *best*: "
     "the best map, if the interval of its difference to the second best excludes zero. *beat the spot*: the maps that "
     "are better than a spot in the middle of every image, by the same rule. *no better than noise*: those that are not "
-    "better than a random map. The baselines depend on no model, so the last checks have none."
+    "better than a random map. The baselines depend on no model, so the sanity checks do not apply to them."
 )
 AGREE_NOTE = (
     "Spearman's rank correlation between two measures over the kinds of map, the baselines included, with each measure "

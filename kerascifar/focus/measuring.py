@@ -79,8 +79,8 @@ NOTE = (
     f"{terminal.listed([name for name, measure in MEASURES.items() if measure.better < 0])}. Chance is 0 for road, 25 "
     "for pointing, and *by chance* for likeness. Compare border between maps of one row, not between rows: the last "
     "convolutions of M6 and Model4 have no cells at the image's edges, and border is always 0 for M6. n: the models "
-    "measured; kinds of map with another n were measured on other models, too. docs/focus-measures.md explains each "
-    "measure."
+    "measured; kinds of map with another n were measured on a different set of models. docs/focus-measures.md explains "
+    "each measure."
 )
 
 

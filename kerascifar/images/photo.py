@@ -102,7 +102,7 @@ def _pixels(image: Image.Image) -> np.ndarray:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """The picture in 8-bit RGB, on a white ground."""
+    """The picture in 8-bit RGB, on a white background."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return Image.fromarray(_eight_bits(np.asarray(image), image.mode)).convert("RGB")
     if image.has_transparency_data:

@@ -1,6 +1,6 @@
 """The page's charts, declared with Altair. Each is one table of inline data, drawn as wide as the space that it gets.
 
-Colours read on light and on dark ground; text takes the colour of the page.
+Colours can be read on a light and on a dark background; text takes the colour of the page.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Chart = alt.LayerChart | alt.FacetChart
 HERE, ORIGINAL, BAND = "#3b82c4", "#e06c1f", "#8a9099"
-# Okabe and Ito's palette, its yellow and black replaced by ones that are legible on both grounds.
+# Okabe and Ito's palette, its yellow and black replaced by ones that are legible on both backgrounds.
 SERIES = ("#3b82c4", "#e06c1f", "#0f9d76", "#c2689e", "#b8860b", "#7a6fd0", "#8a9099", "#4fb0d8")
 FACES = {"labelColor": "currentColor", "titleColor": "currentColor"}
 CONFIG: dict[str, Any] = {
@@ -218,7 +218,7 @@ def _high(table: "pd.DataFrame") -> dict[str, Any]:
 
 
 def _labels(narrow: int, wide: int) -> alt.Y:
-    """The axis of rows, with labels that start in one column, so many pixels wide."""
+    """The axis of rows, with labels that start in one column of the given width in pixels."""
     width = _pixels(narrow, wide)
     axis = alt.Axis(
         grid=True,

@@ -1,7 +1,7 @@
 """Figures from records (training curves, comparisons, confusion matrices), and a model's architecture diagram.
 
 Except `architecture`, the functions only draw and return a `Figure`, which `drawing.save` writes. None opens a window.
-Below each figure stands a conclusion, worked out from its numbers.
+Below most figures stands a conclusion, worked out from their numbers.
 """
 
 import importlib.util

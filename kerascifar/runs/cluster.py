@@ -64,7 +64,7 @@ def connect(
         cpus_per_run: processor cores of a run, and its number of threads.
         gpus_per_run: GPUs of a run; at 0.25 four runs share one. None divides this machine's GPUs among `jobs` runs.
         storage: URI of a folder of runs, if the nodes share none.
-        jobs: most runs at once on this machine; by default as many as fit.
+        jobs: the maximum number of runs at once on this machine; by default as many as fit.
     Raises:
         UserError: Ray is missing, nothing answers at `address`, or the resources or the storage are not available.
     """

@@ -47,7 +47,7 @@ def refused(row: Row) -> Iterator[None]:
         problem = str(error)
         if isinstance(error, Warning):
             problem = (
-                f"a library warns ({type(error).__name__}: {problem[:300]}), and this program makes errors of warnings."
+                f"a library warns ({type(error).__name__}: {problem[:300]}). This program turns warnings into errors."
                 "\nCall it within warnings.catch_warnings() and warnings.simplefilter('default'), or start it without "
                 "-W error."
             )
@@ -71,7 +71,7 @@ def check_form(model: keras.Model) -> None:
     if not hasattr(model, "outputs"):
         raise UserError(
             f'Keras does not know the shapes of model "{model.name}" before it is used.\nBegin a Sequential model with '
-            "keras.Input((32, 32, 3)). Of a model of your own class, make keras.Model(images, own(images)), with "
+            "keras.Input((32, 32, 3)). Wrap a model of your own class: keras.Model(images, own(images)), with "
             "images = keras.Input((32, 32, 3))."
         )
     in_a_dictionary = isinstance(getattr(model, "output", None), dict)
@@ -181,7 +181,8 @@ def _few(dataset: cifar10.Dataset) -> cifar10.Dataset:
 def _lost(model: keras.Model, copy: keras.Model) -> list[str]:
     """The layers of which a copy trains other weights, or has other values in those that are not trained.
 
-    By weight, as one layer may wrap others that are frozen. What a trained BatchNormalization has seen may begin anew.
+    By weight, as one layer may wrap others that are frozen. The moving statistics of a trained BatchNormalization may
+    start anew.
     """
     trained = {id(weight) for network in (model, copy) for weight in network.trainable_weights}
     learning = {_owner(weight) for weight in copy.trainable_weights}

@@ -119,7 +119,7 @@ class Record:
 
     @property
     def group(self) -> str:
-        """A text shared by the runs that differ only in their seed. Only such runs may be averaged."""
+        """A string shared by the runs that differ only in their seed. Only such runs may be averaged."""
         parts = [self.experiment, dataclasses.asdict(self.row), self.basis, self.split, self.shortened]
         return json.dumps(parts, sort_keys=True)
 
@@ -323,7 +323,7 @@ def load_model(record: Record) -> "keras.Sequential":
 
     path = record.folder / MODEL
     own_code = (
-        "It has code of your own, which no command runs. In a program that defines this code, load it "
+        "It has custom code, which the commands never run. In a program that defines this code, load it "
         f"with keras.models.load_model({str(path)!r}, compile=False), and draw its maps with kerascifar.api.focus_maps."
     )
     if not path.is_file():

@@ -298,7 +298,7 @@ def train(
         callbacks: Keras callbacks, e.g. TensorBoard; called before the checkpoint is written, which holds their
             attributes that are numbers, or lists or tables of these.
         trial: hide from whatever observes every training by wrapping Keras's `fit`, as MLflow does, and start sooner,
-            without compiling; JAX would compile each operation for itself, so there nothing is gained.
+            without compiling; JAX would compile each operation separately, which gains nothing.
     Returns:
         The model with the weights of the kept epoch, and its history.
     """
@@ -318,7 +318,7 @@ def train(
     network.optimizer.build(network.trainable_variables)
     stopping = _early_stopping(row)
     stopping.set_model(network)
-    start = _resumed(network, folder, environment, say)
+    start = _restore(network, folder, environment, say)
     # First, so that all others see the averages. Whether these are in the model is part of its state.
     others = [*[keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] * _averages(row), *callbacks]
     keep = _Keep(stopping, others, folder, start=start, environment=environment, tell=tell)
@@ -357,10 +357,10 @@ def _early_stopping(row: Row) -> keras.callbacks.EarlyStopping:
     )
 
 
-def _resumed(
+def _restore(
     network: keras.Sequential, folder: Path, environment: Mapping[str, Any], say: Callable[[str], None]
 ) -> checkpoint.Checkpoint | None:
-    """The checkpoint in `folder`, if there is one, with whose weights and optimizer's state `network` goes on."""
+    """Loads the weights and the optimizer's state of the checkpoint in `folder`, if there is one, into `network`."""
     start = checkpoint.load(folder, say)
     if start is None:
         return None

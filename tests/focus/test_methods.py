@@ -136,7 +136,7 @@ def test_a_level_map_is_zero():
         (lambda x, y: (x[:5], y), r"labels have shape \(6,\)\.\nExpected one class for each of 5 images"),
         (
             lambda x, y: (x[0], y),
-            r"images have shape \(32, 32, 3\)\.\nExpected \(n, 32, 32, 3\); of one image, images\[None\]",
+            r"images have shape \(32, 32, 3\)\.\nExpected \(n, 32, 32, 3\), for one image images\[None\]",
         ),
         (lambda x, y: (x[:, :16], y), r"images have shape \(6, 16, 32, 3\)"),
         (lambda x, y: ([1, 2], y), r"images have shape \(2,\)"),

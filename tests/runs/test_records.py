@@ -205,7 +205,7 @@ def test_a_model_with_code_is_refused(tmp_path):
         ]
     )
     network.save(record.folder / "model.keras")
-    with pytest.raises(UserError, match="cannot be loaded(?s:.*)code of your own") as refused:
+    with pytest.raises(UserError, match="cannot be loaded(?s:.*)custom code") as refused:
         records.load_model(record)
     assert "Train" not in str(refused.value)  # that would not help
 
