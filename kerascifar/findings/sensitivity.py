@@ -20,8 +20,8 @@ CLEAR, UNCLEAR, UNKNOWN = "yes", "no", "unknown"
 NOTE = (
     "Differences in percentage points and epochs: the changed row minus the unchanged one, mean over pairs of runs "
     "with one seed. low … high is the 95 % interval, by Student's t over seeds and images. A single pair has none, "
-    "because it says nothing about seeds. Clear: the interval excludes zero. One in twenty would, even if no assumption "
-    "mattered."
+    "because it says nothing about seeds. Clear: the interval excludes zero. One in twenty would, even if no "
+    "assumption mattered."
 )
 
 

@@ -233,7 +233,7 @@ REFUSED = {
     "no input": (lambda: keras.Sequential([layers.Dense(10)]), r"Begin a Sequential model with keras.Input"),
     "a warning that is an error": (
         lambda: warnings.warn("odd", stacklevel=1),
-        "UserWarning: odd.*makes errors of warnings",
+        "UserWarning: odd.*turns warnings into errors",
     ),
 }
 
