@@ -322,8 +322,8 @@ def write(folder: Path, about: dict, table: Table) -> None:
     versions = ", ".join(f"{package} {version}" for package, version in about["versions"].items())
     processor = f"{about['cores']} cores of {about['processor']} with {about['instructions']}"
     head = f"{processor}, Python {about['python']}, {versions}. {about['date']}."
-    note = "Medians (ranges). Ratios with ≤ are here / there; the others there / here, so above 1 is better here.\n"
-    note += "Epochs of Model4 are of a tenth of the images.\n"
+    note = "Medians (ranges). With a target of ≤, the ratio is here / there; otherwise it is the speed-up here.\n"
+    note += "Epochs of Model4 use a tenth of the images.\n"
     files.write_text(folder / "bench.json", json.dumps({"machine": about, "lines": table.lines}, indent=1) + "\n")
     files.write_text(folder / "bench.md", f"{head}\n\n{table.markdown()}\n{note}")
 

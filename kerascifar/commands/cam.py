@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-HELP = "draw where a trained model finds its evidence: image, focus map, and both"
+HELP = "show where a trained model finds evidence: image, focus map, and both overlaid"
 EXAMPLES = """
-cam --class airplane                      its first validation image, with the row of the best validation accuracy
+cam --class airplane                      its first validation image, with the row with the best validation accuracy
 cam --class airplane --row M6             the same image, with row M6
 cam --all --row Model4-seed0              the ten classes on one sheet
 cam --class bird --method scorecam        with a method other than Grad-CAM
@@ -32,8 +32,8 @@ cam --index 4711                          image 4711 of the 50,000, explained fo
 cam --image photo.jpg                     your own photo, explained for the predicted class
 """
 NOTE = (
-    "Without --index, a class is shown on its first validation image in the official order, so that images are not "
-    "selected by how good their maps look. Test images are never shown."
+    "Without --index, a class's first validation image in the official order is shown, so that no image is chosen for "
+    "its good-looking map. Test images are never shown."
 )
 
 

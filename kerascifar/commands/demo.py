@@ -1,4 +1,4 @@
-"""`python -m kerascifar demo`: a short tour on drawn shapes, without data or network."""
+"""`python -m kerascifar demo`: a short tour on drawn shapes; needs no dataset or network."""
 
 import argparse
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from kerascifar.common.load_keras import load_tensorflow
 from kerascifar.images import cifar10, drawn
 from kerascifar.training.rows import Experiment, Row
 
-HELP = "a short tour on drawn shapes, without data or network"
+HELP = "a short tour on drawn shapes; needs no dataset or network"
 EXAMPLES = """
 demo                                      two minutes on two cores
 """
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         Row("Demo1", "model1", epochs=8, batch_size=8, augment=False),
         Row("Demo4", "model4", epochs=5, batch_size=8, augment=False),
     )
-    runs = Experiment("demo", "Demo on synthetic shapes", rows).runs()
+    runs = Experiment("demo", "Demo on drawn shapes", rows).runs()
     where = argparse.Namespace(runs=out / "runs", data=out / "data", json=False, wide=False)
     status = training.train_and_show(runs, where, command)
     for row in rows if status == 0 else ():

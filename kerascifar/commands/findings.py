@@ -27,7 +27,7 @@ NOTE = (
 )
 EXAMPLES = """
 findings                                  one line per claim
-findings --details                        with the evidence
+findings --details                        with the comparisons
 findings --published                      without your own runs
 findings --claims mine.toml               decide your own claims
 """
@@ -36,7 +36,7 @@ BESIDE = {"clean-images": [], "classes": ["class", "measure", "M6", "Model4", "d
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--details", action="store_true", help="show the evidence, and the analyses beside it")
+    parser.add_argument("--details", action="store_true", help="show the comparisons, and further analyses")
     options.add(parser, "--published", "--runs")
     parser.add_argument(
         "--claims", type=Path, metavar="FILE", help="decide the claims in this file (default: the original's claims)"

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--storage",
         metavar="URI",
-        help="with --executor ray: the storage if nodes share no folder, such as s3://bucket/runs",
+        help="with --executor ray: where to keep runs if nodes share no folder, such as s3://bucket/runs",
     )
     options.add(parser, "--data", "--runs", "--wide", "--json")
 

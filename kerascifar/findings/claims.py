@@ -2,9 +2,9 @@
 
 Only full runs on CIFAR-10 count, with the seeds that the file names for each experiment. Their number was fixed before
 the first of them was trained, and no verdict is given before the last one is there. Runs are compared in pairs: same
-seed, same images. For every comparison, with d = first − second, the mean of d over seeds and images has a standard
-error from both, crossed, and Student's t with Satterthwaite's degrees of freedom gives p
-(`kerascifar/findings/statistics.py`; a metric that is one number per run has Student's t over seeds).
+seed, same images. For every comparison, d = first − second. The standard error of its mean combines seeds and images,
+which are crossed; p comes from Student's t with Satterthwaite's degrees of freedom
+(`kerascifar/findings/statistics.py`; for a metric with one number per run, from Student's t over seeds).
 
 | the claim says | p for the claim | p against it |
 |---|---|---|
@@ -13,16 +13,16 @@ error from both, crossed, and Student's t with Satterthwaite's degrees of freedo
 | first is other | of d = 0, two-sided; 1 if the mean is within the margin | of d ≥ margin or d ≤ −margin, the larger |
 
 A claim needs all its comparisons: its p is the largest p for them. It fails if one comparison fails: the p against it
-is the smallest p against its k comparisons, times k. If a claim needs only one comparison (`decided_by = "any"`), it is
-the other way round. Holm's method adjusts the p over the claims of a family. The verdicts:
+is the smallest p against its k comparisons, times k. If a claim needs only one comparison (`decided_by = "any"`), these
+two rules are swapped. Holm's method adjusts the p over the claims of a family. The verdicts:
 
 - *supported*: the p for the claim is at most 0.025, so that the 95 % intervals are clear of zero (or of the margin).
 - *confirmed*: supported, and the p adjusted by Holm's method is at most 0.05.
 - *contradicted* and *refuted*: the same for the p against the claim.
 - *no clear difference*: the claim says that there is a difference, but the 95 % interval of each comparison lies within
   the margin.
-- *undecided*: none of these; or the metric tells nothing, as it is 0 in every image of both rows or a run has no value.
-- *pending*: not all seeds have been trained, or not all runs measured, or there are fewer than three seeds.
+- *undecided*: none of these; or the metric says nothing: it is 0 in every image of both rows, or a run has no value.
+- *pending*: not all runs have been trained and measured, or there are fewer than three seeds.
 """
 
 import dataclasses

@@ -27,7 +27,7 @@ BY_CLASS = (
     "spot in place of the maps. The part of a difference that the spot shows too is not due to where the models look."
 )
 AGAINST_CENTRED = (
-    "Each kind of map minus a spot in the middle of every image, which knows nothing of the model, on the same test "
+    "Each kind of map minus a spot in the middle of every image, which knows nothing about the model, on the same test "
     "images: road, and in points deletion (lower is better), insertion and background. ± is the half-width of the 95 % "
     "interval by Student's t over seeds and images, or for one seed from the images alone; intervals are not "
     "adjusted for the number of comparisons."

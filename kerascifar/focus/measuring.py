@@ -74,7 +74,7 @@ MEASURES = {
 }
 
 NOTE = (
-    "Means over the test images. `random` and `centred` are maps that know nothing of the model. Higher is better for "
+    "Means over the test images. The maps `random` and `centred` know nothing about the model. Higher is better for "
     f"{terminal.listed([name for name, measure in MEASURES.items() if measure.better > 0])}; lower for "
     f"{terminal.listed([name for name, measure in MEASURES.items() if measure.better < 0])}. Chance is 0 for road, 25 "
     "for pointing, and *by chance* for likeness. Compare border between maps of one row, not between rows: the last "

@@ -65,7 +65,7 @@ def findings(published: Sequence[records.Record]) -> str:
         "\n".join(f"- {bullet}" for bullet in bullets if bullet)
         + "\n\n![Accuracies and epochs of each row, original and here](docs/results/accuracy.png)\n\n"
         + f"*{overview.conclusion(overview.table(runs))} The original trained each of its thirteen rows once; here, "
-        + f"{len(runs)} runs of them took {hours:.0f} hours.*\n"
+        + f"{len(runs)} runs took {hours:.0f} hours.*\n"
     )
 
 
@@ -83,8 +83,8 @@ def _agreement(runs: Sequence[records.Record]) -> str:
         + (f"Different: {differing}. " if differing else "")
         + (f"Too few runs to say: {', '.join(unknown)}. " if unknown else "")
         + f"The original's training accuracy agrees in {others[0]} of {len(training)} rows, its number of epochs in "
-        f"{others[1]}. Settings that it leaves open were [chosen](docs/second-study.md) by its training and validation "
-        "figures, so some agreement is to be expected."
+        f"{others[1]}. Settings that it leaves open were [chosen](docs/second-study.md) to match its training and "
+        "validation figures, so some agreement is expected."
     )
 
 
@@ -147,7 +147,7 @@ def _effects(runs: Sequence[records.Record]) -> str:
         return ""
     return (
         f"**{len(same)} of {len(same + opposite + unclear)} changes clearly move test accuracy in the same "
-        "direction as in the original.** In points, with a 95 % interval, and the original's difference in brackets: "
+        "direction as in the original.** Differences in points, with 95 % intervals; the original's in brackets: "
         + "; ".join(same or ["none"])
         + (f". **The opposite effect:** {'; '.join(opposite)}" if opposite else "")
         + (f". Not clear yet: {'; '.join(unclear)}" if unclear else "")
@@ -169,7 +169,7 @@ def _verdicts(published: Sequence[records.Record]) -> str:
             sentences.append(f"{verdict.capitalize()}: {named}.")
     if claims.PENDING in groups:
         names = ", ".join(groups[claims.PENDING]["claim"])
-        sentences.append(f"Pending, until all of their seeds are trained: {names} ([plan](docs/second-study.md)).")
+        sentences.append(f"Pending, until all of their runs are trained: {names} ([plan](docs/second-study.md)).")
     return " ".join(sentences)
 
 
@@ -185,8 +185,8 @@ def _focus(published: Sequence[records.Record]) -> str:
             f"({line['n']} trained model{'s' * (line['n'] > 1)}{' of the first study' * (line['row'] in outdated)})"
         )
     return (
-        "**Are Grad-CAM's maps more faithful than a spot in the middle of every image, which knows nothing of the "
-        f"model?** {', '.join(counts)}. Do not trust a map that fails this test "
+        "**Are Grad-CAM's maps more faithful than a spot in the middle of every image, which knows nothing about the "
+        f"model?** {'; '.join(counts)}. Do not trust a map that fails this test "
         "([when to trust one](docs/gradcam.md))."
     )
 

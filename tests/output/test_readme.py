@@ -119,7 +119,7 @@ def test_the_bullets_say_what_the_records_say():
         and "Different: M5 (+10.3 points)." in first
     )
     assert "The original's training accuracy agrees in 1 of 2 rows, its number of epochs in 0." in first
-    assert first.endswith("so some agreement is to be expected.")
+    assert first.endswith("so some agreement is expected.")
     assert best.endswith("test accuracy.** Here, M5 has the highest accuracy, with 81.00 ± 1.00 % (n = 3).")
     assert (
         effects.startswith("- **1 of 1 changes clearly") and "augmentation +13.0 ± " in effects and "(+2.8)" in effects
