@@ -68,11 +68,11 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     console = terminal.console(stderr=arguments.json)
     verdicts, names = claims.verdicts(table, between="\n"), ["findings"]
     if arguments.details:
-        parts = (verdicts[column] for column in ("words", "verdict", "sentence", "evidence"))
-        verdicts["evidence"] = [
+        parts = (verdicts[column] for column in ("words", "verdict", "sentence", "comparisons"))
+        verdicts["comparisons"] = [
             f"{words}: {verdict}\n{sentence}\n{text}\n" for words, verdict, sentence, text in zip(*parts, strict=True)
         ]
-        console.print(tables.as_rich(verdicts[["claim", "evidence"]]))
+        console.print(tables.as_rich(verdicts[["claim", "comparisons"]]))
         names += _beside(runs, out, console)
     else:
         short = verdicts[["claim", "words", "verdict"]].rename(columns={"words": "the original says"})
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     terminal.note(console, f"{', '.join(counts)}.")
     for note in filter(None, (declared.note, selection.described(declared.counted(runs)))):
         terminal.note(console, note)
-    more = "" if arguments.details else "The evidence: findings --details, or "
+    more = "" if arguments.details else "In detail: findings --details, or "
     terminal.note(console, more + ", ".join(str(out / f"{name}.md") for name in names))
     return 0
 

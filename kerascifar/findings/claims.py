@@ -410,9 +410,9 @@ def seeds_needed(comparison: Comparison, d: Difference, family: int = 1) -> int 
 
 
 def verdicts(table: "pd.DataFrame", between: str = "; ") -> "pd.DataFrame":
-    """One line per claim: claim, words, verdict, sentence, seeds (the fewest of its comparisons), and evidence.
+    """One line per claim: claim, words, verdict, sentence, seeds (the fewest of its comparisons), and comparisons.
 
-    For each comparison, the evidence gives the difference (in points unless another unit is named), its 95 % interval,
+    The last one gives, for each comparison, the difference (in points unless another unit is named), its 95 % interval,
     the number of seeds and the reported difference. The claim's note comes last. `between` separates these parts.
     """
     import pandas as pd
@@ -437,7 +437,7 @@ def verdicts(table: "pd.DataFrame", between: str = "; ") -> "pd.DataFrame":
             "claim": name,
             **{key: group[key].iloc[0] for key in ("words", "verdict", "sentence")},
             "seeds": str(group["n"].min()),
-            "evidence": between.join(
+            "comparisons": between.join(
                 filter(None, [enough(group), *map(text, group.to_dict("records")), group["note"].iloc[0]])
             ),
         }

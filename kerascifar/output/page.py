@@ -207,7 +207,7 @@ def _counts(verdicts: "pd.Series") -> list[tuple[str, int, str]]:
 
 
 def _claims(verdict_lines: "pd.DataFrame", drawn: _Charts) -> list[dict[str, Any]]:
-    """Each claim with its verdict, a chart for each metric of its comparisons, and the evidence as a table."""
+    """Each claim with its verdict, a chart for each metric of its comparisons, and the comparisons as a table."""
     lines = verdict_lines.assign(label=verdict_lines["comparison"].str.rpartition(", ")[0])
     for long, short in SHORT.items():
         lines["label"] = lines["label"].str.replace(long, short, regex=True)
@@ -239,13 +239,13 @@ def _claims(verdict_lines: "pd.DataFrame", drawn: _Charts) -> list[dict[str, Any
                 "note": first.get("note", ""),
                 "seeds": int(group["n"].min()),
                 "figures": figures,
-                "evidence": _evidence(group),
+                "comparisons": _comparisons(group),
             }
         )
     return found
 
 
-def _evidence(group: "pd.DataFrame") -> "pd.DataFrame":
+def _comparisons(group: "pd.DataFrame") -> "pd.DataFrame":
     """A claim's comparisons in numbers."""
 
     def signed(column: str) -> "pd.Series":
@@ -253,10 +253,10 @@ def _evidence(group: "pd.DataFrame") -> "pd.DataFrame":
         values = zip(group[column].astype("float64"), digits, strict=True)
         return [f"{value:+z.{places}f}" if value == value else "" for value, places in values]
 
-    evidence = group[["label"]].rename(columns={"label": "comparison"}).assign(difference=signed("difference"))
-    evidence["95 % interval"] = [f"{a} … {b}" if a else "" for a, b in zip(signed("low"), signed("high"), strict=True)]
-    evidence = evidence.assign(original=signed("reported"), margin=group["margin"].map("{:g}".format), n=group["n"])
-    return evidence.assign(measured=group["title"])
+    table = group[["label"]].rename(columns={"label": "comparison"}).assign(difference=signed("difference"))
+    table["95 % interval"] = [f"{a} … {b}" if a else "" for a, b in zip(signed("low"), signed("high"), strict=True)]
+    table = table.assign(original=signed("reported"), margin=group["margin"].map("{:g}".format), n=group["n"])
+    return table.assign(measured=group["title"])
 
 
 def _lengths(main: Sequence[Record]) -> str:

@@ -259,7 +259,7 @@ def results(published: Sequence[records.Record]) -> str:
         declared = claims.read()
         parts.append(_earlier(published, "../").strip())
         verdicts = claims.verdicts(claims.table(published, declared))
-        shown = verdicts.rename(columns={"words": "the original says"}).drop(columns="evidence")
+        shown = verdicts.rename(columns={"words": "the original says"}).drop(columns="comparisons")
         parts += ["## Verdicts on the claims", tables.plain_markdown(shown), f"{VERDICTS} {declared.note}".strip()]
         if not original.outdated(published):  # it compares rows, which must be of one study
             parts += [result.summary for result in analyses.results(published, "causes") if result.summary]

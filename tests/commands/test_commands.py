@@ -444,7 +444,7 @@ def test_adding_a_model_is_one_function_and_adding_a_row_one_block(tmp_path, sha
     result = ended(process(*words, cwd=tmp_path, source=tmp_path))
     assert result.returncode == 0, result.stderr
     (record,) = records.list_records(tmp_path / "runs")
-    assert record.row.model == "mine" and record.row.model_options == {"width": 64}
+    assert record.row.model == "mine" and record.row.model_options["width"] == 64
     listing = ended(process("models", "mine", cwd=tmp_path, source=tmp_path)).stdout
     assert "trainable parameters 1,226" in listing  # 32 × (27 + 1) + 32 × 10 + 10
 

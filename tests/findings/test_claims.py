@@ -203,7 +203,7 @@ def test_an_undecided_claim_says_what_would_decide_it():
     found += [factories.answering("B", s, epochs=45) for s in range(6)]
     line = judge(found, Claim("X", "w", (better(metric="epochs", margin=5.0),), note="but")).loc["X"]
     assert line["verdict"] == UNDECIDED and line["sentence"].endswith("seeds would decide it.")
-    assert line["evidence"].endswith(", n = 6; but")
+    assert line["comparisons"].endswith(", n = 6; but")
     assert line["sentence"].startswith("A trains 8 epochs longer than B (95 % interval ")
 
 

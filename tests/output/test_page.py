@@ -3,6 +3,7 @@
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import factories
 import keras
@@ -15,7 +16,7 @@ from kerascifar.focus import methods
 from kerascifar.images import cifar10
 from kerascifar.output import gallery, overview, page, tables
 from kerascifar.runs import records
-from kerascifar.training import models
+from kerascifar.training import models, rows
 
 # Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
 pytestmark = pytest.mark.filterwarnings(
@@ -413,7 +414,15 @@ def test_a_command_is_copied(opened):
     opened.locator("#commands summary").click()
     opened.locator("#commands pre").first.get_by_text("Copy").click()
     opened.get_by_text("Copied").wait_for()
-    assert opened.evaluate("navigator.clipboard.readText()").startswith("python -m kerascifar run")
+    assert opened.evaluate("navigator.clipboard.readText()") == "make choices"
+
+
+def test_only_rows_with_their_files_settings_have_a_command():
+    """Fails if the page offers a command that trains another row than the published one of this name."""
+    planned = rows.read(rows.find(Path("experiment1"))).rows[0]
+    found = dict(page._commands([factories.record(row=vars(planned)), factories.record(row={"name": "M6"})]))
+    assert found["M1"] == "python -m kerascifar run experiments/experiment1.toml --rows M1 --seeds 0"
+    assert "M6" not in found
 
 
 def test_the_theme_can_be_chosen(opened):
