@@ -173,7 +173,8 @@ def _of_runs(firsts: Sequence[Record], seconds: Sequence[Record], metric: Metric
     by_seed, (first, second) = values[0] - values[1], values.mean(axis=1).tolist()
     if np.isfinite(by_seed).all():
         return Difference(seeds, (first, second), tuple(by_seed.tolist()), statistics.of_seeds(by_seed))
-    lacking = next(run for runs in (firsts, seconds) for run in runs if not math.isfinite(metric.of_run(run)))
+    side, place = np.argwhere(~np.isfinite(values))[0]
+    lacking = (firsts, seconds)[side][place]
     flaw = f"{lacking.name} has no {metric.words} with seed {lacking.seed}"
     return Difference(seeds, (first, second), (), Estimate(math.nan, math.nan, math.nan), flaw)
 

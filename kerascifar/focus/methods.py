@@ -74,15 +74,14 @@ def chosen_layer(model: "keras.Sequential", layer: str | None = None) -> str:
     Raises:
         UserError: the model has no `Conv2D`, or none called `layer`, or the last one is part of another layer.
     """
+    names = convolutions(model)
     if layer is None:
         _check_nested(model)
-        names = convolutions(model)
         if not names:
             raise UserError(f'Model "{model.name}" has no Conv2D layer, so there is no grid to draw a focus map on.')
         # A convolution with a single cell, such as one that makes the logits, cannot say where.
         with_places = [n for n in names if math.prod(model.get_layer(n).output.shape[1:3]) > 1]
         return [*names, *with_places][-1]
-    names = convolutions(model)
     if layer not in names:
         known = layer in [other.name for other in model.layers]
         what = "is not a Conv2D layer" if known else "is not a layer"
