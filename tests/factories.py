@@ -82,6 +82,27 @@ def answering(row, seed, share=0.7, epochs=50, images=2000):
     return record(seed=seed, row={"name": row}, results=results, epochs_trained=epochs, predictions=predictions)
 
 
+STEPS = (  # from Model4 to the network of Experiment 3, each with what it changes
+    ("experiment2", "Model4", {"batch_size": 512}),
+    ("ablation", "Step1_batch", {"batch_size": 128}),
+    ("ablation", "Step2_rate", {"batch_size": 128, "learning_rate": 0.01}),
+    ("experiment3", "Best", {"batch_size": 128, "learning_rate": 0.01, "augment": True}),
+)
+
+
+def step(which, share, seeds=(0, 1, 2), **changes):
+    """A run of one of `STEPS` for each seed, with this share of 2,000 images right, the same ones in each but a few."""
+    experiment, name, settings = which
+    row = record(row={"name": name, "model": "model4", **settings}).row
+    made = [answering(name, seed, share) for seed in seeds]
+    return [dataclasses.replace(r, experiment=experiment, row=row, seconds=[90.0] * 2, **changes) for r in made]
+
+
+def steps():
+    """All `STEPS`; the first and the last gain five points, the second nothing."""
+    return [r for which, share in zip(STEPS, (0.70, 0.75, 0.75, 0.80), strict=True) for r in step(which, share)]
+
+
 def measured(folder, made, values):
     """The record with these measurements in its folder."""
     made = dataclasses.replace(made, folder=folder / made.label)

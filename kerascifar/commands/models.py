@@ -81,13 +81,14 @@ def _describe(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(model: dict[str, Any]) -> str:
+    name, kind = (2 + max(len(layer[key]) for layer in model["layers"]) for key in ("layer", "type"))
     lines = [
         f"{model['model']}: {model['description'] or 'no description'}",
-        f"  {'layer':<24}{'type':<22}{'output':<18}{'parameters':>10}",
+        f"  {'layer':<{name}}{'type':<{kind}}{'output':<12}{'parameters':>10}",
     ]
     for layer in model["layers"]:
         shape = "×".join(map(str, layer["output"]))
-        lines.append(f"  {layer['layer']:<24}{layer['type']:<22}{shape:<18}{layer['parameters']:>10,}")
+        lines.append(f"  {layer['layer']:<{name}}{layer['type']:<{kind}}{shape:<12}{layer['parameters']:>10,}")
     last = model["last convolution"] or {"layer": "none", "grid": []}
     lines += [
         f"  trainable parameters {model['trainable parameters']:,}; total {model['parameters']:,} "

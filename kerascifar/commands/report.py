@@ -10,6 +10,7 @@ from kerascifar.common import terminal
 from kerascifar.common.errors import UserError
 from kerascifar.common.load_keras import load_tensorflow
 from kerascifar.images import cifar10
+from kerascifar.output import overview
 from kerascifar.runs import selection
 
 HELP = "make the tables, figures and page from your runs and the published ones; update README and docs/results"
@@ -25,9 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     own, published = selection.pools(arguments.runs)
-    if not own and not published:
+    if not overview.shown(own, published):
         raise UserError(
-            f"There is no finished run in {arguments.runs}, and there are no published runs.\n"
+            f"There is no finished run in {arguments.runs} but candidates, and there are no published runs.\n"
+            if own
+            else f"There is no finished run in {arguments.runs}, and there are no published runs.\n"
             "Train one first: make experiment1. Without data, in two minutes: make demo."
         )
     dataset = None

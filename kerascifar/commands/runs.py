@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
             raise errors.UserError(f'There is no run of row "{row}".\n{errors.suggest(row, names)}')
     found = [run for run in found if run.name in (arguments.rows or names)]
     whole = arguments.wide or arguments.json
-    shown = found if whole or arguments.rows else [run for run in found if run.experiment != records.CHOICES]
+    shown = found if whole or arguments.rows else [run for run in found if not run.is_candidate]
     table = _each(found) if whole else _by_row(shown)
     if arguments.json:
         print(options.as_json(table))
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     else:
         print(f"There is no finished run in {arguments.runs}, and none is published.", file=sys.stderr)
     if left_out := len(found) - len(shown):
-        terminal.note(console, f"{left_out} runs of candidates for open choices are left out: runs --wide.")
+        terminal.note(console, f"{left_out} runs of candidates are left out: runs --wide.")
     terminal.note(console, NOTE)
     return 0
 
@@ -74,8 +74,9 @@ def _each(found: "Sequence[Record]") -> "pd.DataFrame":
             "whose": selection.whose(r),
             "experiment": r.experiment,
             "epochs": r.epochs_trained,
+            "Valid_acc": 100 * r.results["validation"]["accuracy"],
             # Candidates are ranked without test figures.
-            "Test_acc": math.nan if r.experiment == records.CHOICES else 100 * r.results["test"]["accuracy"],
+            "Test_acc": math.nan if r.is_candidate else 100 * r.results["test"]["accuracy"],
             "remarks": _remarks(r),
             "folder": errors.printable(str(_from_here(r.folder))),
         }
@@ -98,7 +99,7 @@ def _by_row(found: "Sequence[Record]") -> "pd.DataFrame":
                     "row": name,
                     "seeds": _seeds([r.seed for r in runs]),
                     "whose": whose,
-                    "test accuracy (n)": tables.spread(runs),
+                    "test accuracy (n)": "" if runs[0].is_candidate else tables.spread(runs),
                     "remarks": _remarks(runs[0]),
                 }
             )

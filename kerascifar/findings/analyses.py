@@ -4,7 +4,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kerascifar.findings import agreement, causes, choices, clean_images, faithfulness, maps_compared, sensitivity
+from kerascifar.findings import (
+    ablation,
+    agreement,
+    causes,
+    choices,
+    clean_images,
+    cost,
+    faithfulness,
+    maps_compared,
+    search,
+    sensitivity,
+)
 from kerascifar.focus import measuring
 from kerascifar.runs.records import Record
 
@@ -56,6 +67,9 @@ ANALYSES = (
     Analysis("choices-compared", choices.TITLE, choices.table, choices.NOTE),
     Analysis("readings", "How to read the original's tables", choices.readings, choices.READINGS_NOTE),
     Analysis("sensitivity-compared", "Sensitivity", sensitivity.table, sensitivity.NOTE),
+    Analysis("cost", "Accuracy and cost", cost.table, cost.NOTE, cost.summary),
+    Analysis("ablation-steps", "From Model4 to Best", ablation.table, ablation.NOTE, ablation.summary),
+    Analysis("search-ranked", "The search for Best", search.table, search.NOTE, search.summary),
     Analysis("focus", "Where the models look, measured", measuring.table, measuring.NOTE),
     Analysis(
         "centred",

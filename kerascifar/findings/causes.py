@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascifar.findings import metrics
-from kerascifar.runs.records import CHOICES, Record, by_row
+from kerascifar.runs.records import Record, by_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,13 +34,13 @@ epochs up to the kept one; nats)."""
 
 
 def table(records: Sequence[Record]) -> "pd.DataFrame":
-    """One line per row, without the candidates of open choices; `NOTE` explains the columns."""
+    """One line per row, without candidates; `NOTE` explains the columns."""
     import pandas as pd
 
     from kerascifar.training import models
 
     lines: list[dict[str, Any]] = []
-    for (_, name), runs in by_row(r for r in records if r.experiment != CHOICES).items():
+    for (_, name), runs in by_row(r for r in records if not r.is_candidate).items():
         row = runs[0].row
         if row.model not in models.BUILDERS:  # from another version, or a user's model that is gone
             continue

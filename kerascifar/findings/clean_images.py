@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascifar.common.paths import EXPERIMENTS
-from kerascifar.runs.records import CHOICES, Record, by_row
+from kerascifar.runs.records import Record, by_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,8 +42,8 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    # Only CIFAR-10's images are listed, and candidates are published without predictions.
-    records = [r for r in records if not r.is_synthetic and r.experiment != CHOICES]
+    # Only CIFAR-10's images are listed, and candidates have no predictions for them.
+    records = [r for r in records if not (r.is_synthetic or r.is_candidate)]
     for (experiment, name), runs in by_row(records).items():
         right = np.mean([r.right() for r in runs], axis=0)
         line = {"experiment": experiment, "row": name, "n": len(runs), "Test_acc": 100 * right.mean()}

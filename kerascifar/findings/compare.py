@@ -26,11 +26,16 @@ def find(names: Sequence[str], runs: Path, published_only: bool = False) -> dict
     """The records to compare, by name; see `selection`.
 
     Raises:
-        UserError: a name means no run, or the runs were tested on different images.
+        UserError: a name means no run or a candidate, or the runs were tested on different images.
     """
     groups: dict[str, list[Record]] = {}
     for name in names:
         found = selection.find(name, runs, published_only)
+        if found[0].is_candidate:
+            raise UserError(
+                f"{found[0].name} is a candidate: no test images are used for it, so it cannot be compared.\n"
+                f"Its validation accuracy: kerascifar runs {found[0].name} --wide"
+            )
         title = name if selection.parse(name) == (found[0].name, None) else found[0].label
         groups[f"{title} ({found[0].folder})" if title in groups else title] = found
     if len({run.dataset["test"] for group in groups.values() for run in group}) > 1:

@@ -4,7 +4,7 @@ Each changes one assumption of a row of the original, with whose name its own be
 same seed, which means the same initial weights, order and augmentation where the assumption leaves them alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kerascifar.findings import metrics
@@ -39,20 +39,26 @@ def table(records: Iterable[Record]) -> "pd.DataFrame":
     lines = []
     for name, runs in [(name, runs) for (is_changed, name), runs in rows.items() if is_changed]:
         like = rows.get((False, name.partition("_")[0]), [])
-        seeds = {r.seed for r in runs} & {r.seed for r in like}
-        if not seeds:
+        if not {r.seed for r in runs} & {r.seed for r in like}:
             continue
-        what = rows_in_words.differing(runs[0].row, like[0].row)
-        line: dict[str, Any] = {"row": name, "changed": what, "like": like[0].name, "n": len(seeds)}
-        for metric in COMPARED:
-            difference = metrics.difference(runs, like, metric)
-            assert difference is not None  # as there are seeds
-            low, high = difference.estimate.interval if len(seeds) > 1 else (float("nan"),) * 2
-            line |= {
-                metric: difference.estimate.mean,
-                f"{metric} low": low,
-                f"{metric} high": high,
-                f"{metric} clear": UNKNOWN if len(seeds) == 1 else CLEAR if low > 0 or high < 0 else UNCLEAR,
-            }
-        lines.append(line)
+        lines.append(effect(runs, like))
     return pd.DataFrame(lines)
+
+
+def effect(runs: Sequence[Record], like: Sequence[Record], compared: Sequence[str] = COMPARED) -> dict[str, Any]:
+    """A line of `table`, by the metrics `compared`: how a row differs from `like`, with which it shares a seed."""
+    what = rows_in_words.differing(runs[0].row, like[0].row)
+    line: dict[str, Any] = {"row": runs[0].name, "changed": what, "like": like[0].name}
+    for metric in compared:
+        difference = metrics.difference(runs, like, metric)
+        assert difference is not None  # as there are seeds
+        several = len(difference.seeds) > 1
+        low, high = difference.estimate.interval if several else (float("nan"),) * 2
+        line |= {
+            "n": len(difference.seeds),
+            metric: difference.estimate.mean,
+            f"{metric} low": low,
+            f"{metric} high": high,
+            f"{metric} clear": UNKNOWN if not several else CLEAR if low > 0 or high < 0 else UNCLEAR,
+        }
+    return line

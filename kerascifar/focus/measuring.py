@@ -145,7 +145,7 @@ def parts(count: int) -> Iterator[slice]:
 
 
 def _measured(
-    network: "keras.Sequential", fresh: "keras.Sequential", shown: Sequence[np.ndarray], *, kind: str, part: slice
+    network: "keras.Model", fresh: "keras.Model", shown: Sequence[np.ndarray], *, kind: str, part: slice
 ) -> dict[str, np.ndarray]:
     """All measures of one kind of map for a part of the images.
 
@@ -180,8 +180,8 @@ def _measured(
 
 
 def _sanity(
-    network: "keras.Sequential",
-    fresh: "keras.Sequential",
+    network: "keras.Model",
+    fresh: "keras.Model",
     images: np.ndarray,
     labels: np.ndarray,
     *,
@@ -200,7 +200,7 @@ def _sanity(
     }
     if noise:
 
-        def copies(model: "keras.Sequential", radius: float) -> list[np.ndarray]:
+        def copies(model: "keras.Model", radius: float) -> list[np.ndarray]:
             return [_maps(model, measures.noisy(images, radius, seed), labels, kind) for seed in range(COPIES)]
 
         smooth = [np.mean(copies(model, SMOOTHING), axis=0) for model in (network, fresh)]
@@ -209,14 +209,14 @@ def _sanity(
     return values
 
 
-def _maps(network: "keras.Sequential", images: np.ndarray, labels: np.ndarray, kind: str) -> np.ndarray:
+def _maps(network: "keras.Model", images: np.ndarray, labels: np.ndarray, kind: str) -> np.ndarray:
     """Maps of one kind, placed on the image, with cells of at least `CELL` pixels: float32 (n, 32, 32)."""
     if kind in BASELINES:
         return BASELINES[kind](len(images))
     return _placed(network, methods.evidence(network, images, labels, method=kind), kind)
 
 
-def _placed(network: "keras.Sequential", grids: np.ndarray, kind: str) -> np.ndarray:
+def _placed(network: "keras.Model", grids: np.ndarray, kind: str) -> np.ndarray:
     """A method's evidence (n, grid, grid), placed on the image: (n, 32, 32)."""
     on_image = methods.on_image(network, grids, method=kind)
     if max(grids.shape[1:]) * CELL <= 32:
@@ -241,7 +241,7 @@ def _by_chance_of(model: str, options: str, kind: str, count: int) -> float:
     return float(np.nanmean(measures.likeness(*(_placed(network, grids, kind) for grids in noise))))
 
 
-def _with_random_weights(network: "keras.Sequential") -> "keras.Sequential":
+def _with_random_weights(network: "keras.Model") -> "keras.Model":
     """The same layers, reinitialised with a fixed seed."""
     import keras
 

@@ -45,14 +45,14 @@ def check_method(method: str, layer: str | None = None) -> None:
         raise UserError(f"{title(method)} looks at the image's pixels, not at a layer.\nLeave out --layer or --method.")
 
 
-def convolutions(model: "keras.Sequential") -> list[str]:
+def convolutions(model: "keras.Model") -> list[str]:
     """The names of a model's `Conv2D` layers, first to last."""
     import keras
 
     return [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
 
 
-def _check_nested(model: "keras.Sequential") -> None:
+def _check_nested(model: "keras.Model") -> None:
     """Raises a `UserError` if the last `Conv2D` is part of another layer: the outer model has no output for it."""
     import keras
 
@@ -68,7 +68,7 @@ def _check_nested(model: "keras.Sequential") -> None:
             )
 
 
-def chosen_layer(model: "keras.Sequential", layer: str | None = None) -> str:
+def chosen_layer(model: "keras.Model", layer: str | None = None) -> str:
     """The name of the `Conv2D` to look at; by default, the last one with more than one cell.
 
     Raises:
@@ -90,7 +90,7 @@ def chosen_layer(model: "keras.Sequential", layer: str | None = None) -> str:
 
 
 def focus_maps(
-    model: "keras.Sequential",
+    model: "keras.Model",
     images: np.ndarray,
     labels: np.ndarray,
     *,
@@ -114,9 +114,7 @@ def focus_maps(
     return _stretched(on_image(model, grids, layer, method))
 
 
-def on_image(
-    model: "keras.Sequential", grids: np.ndarray, layer: str | None = None, method: str = "gradcam"
-) -> np.ndarray:
+def on_image(model: "keras.Model", grids: np.ndarray, layer: str | None = None, method: str = "gradcam") -> np.ndarray:
     """The result of `evidence`, (n, grid, grid), placed on the image: float32 (n, 32, 32)."""
     if method in OF_PIXELS:
         return grids
@@ -125,7 +123,7 @@ def on_image(
 
 
 def evidence(
-    model: "keras.Sequential",
+    model: "keras.Model",
     images: np.ndarray,
     labels: np.ndarray,
     *,
@@ -192,7 +190,7 @@ def _in_float32(layer: "keras.layers.Layer") -> "keras.layers.Layer":
     return type(layer).from_config(config)
 
 
-def _explainer(model: "keras.Sequential", layer: str | None, method: str) -> Callable[[Any, np.ndarray], np.ndarray]:
+def _explainer(model: "keras.Model", layer: str | None, method: str) -> Callable[[Any, np.ndarray], np.ndarray]:
     """tf-keras-vis's function from a score and images to maps, without its messages."""
     with warnings.catch_warnings():
         # tf-keras-vis 0.8.7 imports from an old SciPy namespace, which SciPy < 2, as we pin it, calls deprecated.
@@ -250,14 +248,14 @@ def _score(labels: np.ndarray, against: np.ndarray | None = None) -> Any:
     return lambda logits: logit(logits, labels) - (0 if against is None else logit(logits, against))
 
 
-def _strongest_other(model: "keras.Sequential", images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _strongest_other(model: "keras.Model", images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """For each image, the class with the highest logit besides its label, int64 (n,)."""
     others = logits(model, images)
     np.put_along_axis(others, labels[:, None].astype("int64"), -np.inf, axis=1)
     return np.asarray(others.argmax(axis=1))
 
 
-def logits(model: "keras.Sequential", images: np.ndarray) -> np.ndarray:
+def logits(model: "keras.Model", images: np.ndarray) -> np.ndarray:
     """The model's logits for images (n, 32, 32, 3), float32 (n, 10): a few images need no graph, as `predict` makes."""
     parts = [model(images[i : i + BATCH], training=False) for i in range(0, len(images), BATCH)]
     return np.concatenate([np.asarray(part, "float32") for part in parts])
@@ -274,7 +272,7 @@ def _fixed_random_numbers() -> Iterator[None]:
         np.random.set_state(before)  # noqa: NPY002
 
 
-def cells(model: "keras.Sequential", layer: str, axis: int = 0) -> tuple[float, float]:
+def cells(model: "keras.Model", layer: str, axis: int = 0) -> tuple[float, float]:
     """Where a layer's cells lie on the image, in pixels: the centre of the first, and the distance between two.
 
     axis: 0 for rows, 1 for columns.
@@ -286,7 +284,8 @@ def cells(model: "keras.Sequential", layer: str, axis: int = 0) -> tuple[float, 
     """
     import keras
 
-    sliding = keras.layers.Conv2D | keras.layers.MaxPooling2D | keras.layers.AveragePooling2D
+    convolution = keras.layers.Conv2D | keras.layers.DepthwiseConv2D
+    sliding = convolution | keras.layers.MaxPooling2D | keras.layers.AveragePooling2D
     last = id(model.inputs[0])
     places: dict[int, tuple[float, float] | None] = {last: (0.0, 1.0)}  # of the cells of each tensor
     for step in model.layers:
@@ -301,7 +300,7 @@ def cells(model: "keras.Sequential", layer: str, axis: int = 0) -> tuple[float, 
             place = None
         size, grid = (shape[1 + axis] if len(shape) == 4 else 0 for shape in (before[0].shape, step.output.shape))
         if place and isinstance(step, sliding):
-            kernel = (step.kernel_size if isinstance(step, keras.layers.Conv2D) else step.pool_size)[axis]
+            kernel = (step.kernel_size if isinstance(step, convolution) else step.pool_size)[axis]
             kernel = (kernel - 1) * getattr(step, "dilation_rate", (1, 1))[axis] + 1
             stride = step.strides[axis]
             padded = max((grid - 1) * stride + kernel - size, 0) // 2 if step.padding == "same" else 0
@@ -373,7 +372,7 @@ def check_logits(outputs: np.ndarray) -> None:
         raise UserError(f"the model's outputs are probabilities: each image's add up to 1.\n{models.EXPECTED_LOGITS}")
 
 
-def not_finite(model: "keras.Sequential") -> str:
+def not_finite(model: "keras.Model") -> str:
     """The error message for a model whose output is not finite."""
     return (
         f'Model "{model.name}" outputs numbers that are not finite: its training diverged.\n'

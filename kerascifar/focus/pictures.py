@@ -50,7 +50,7 @@ class Focus:
 
 
 def explain(
-    model: "keras.Sequential",
+    model: "keras.Model",
     images: np.ndarray,
     labels: Sequence[int | None],
     sources: Sequence[str],
@@ -152,13 +152,13 @@ def class_sheet(record: records.Record, dataset: cifar10.Dataset) -> Figure:
     return sheet(focuses, record, way(model, None, "gradcam"))
 
 
-def way(model: "keras.Sequential", layer: str | None, method: str) -> str:
+def way(model: "keras.Model", layer: str | None, method: str) -> str:
     """How a map was made, for the reader: "Grad-CAM, layer conv2d_2"."""
     looked_at = "pixels" if method in methods.OF_PIXELS else f"layer {methods.chosen_layer(model, layer)}"
     return f"{methods.title(method)}, {looked_at}"
 
 
-def probabilities(model: "keras.Sequential", images: np.ndarray) -> np.ndarray:
+def probabilities(model: "keras.Model", images: np.ndarray) -> np.ndarray:
     """Softmax of the logits, float64 (n, 10)."""
     scores = methods.logits(model, images).astype(np.float64)
     if not np.isfinite(scores).all():

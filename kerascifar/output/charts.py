@@ -184,22 +184,42 @@ def rank_correlations(table: "pd.DataFrame") -> Chart:
     ).properties(height=26 * len(table))
 
 
-def sensitivity(table: "pd.DataFrame") -> Chart:
-    """The difference in test accuracy that one changed assumption makes, with its 95 % interval."""
+def effects(table: "pd.DataFrame", named: str, title: str) -> Chart:
+    """The difference in test accuracy that each changed setting makes, with its 95 % interval.
+
+    named: the column with the name to show, "row" or "like".
+    """
     values = table[["row", "changed", "like", "n"]].assign(
-        label=table["like"] + "\t" + table["changed"],
+        label=table[named] + "\t" + table["changed"],
         difference=table["test_accuracy"],
         low=table["test_accuracy low"],
         high=table["test_accuracy high"],
     )
     tooltip = _tooltip("row:N changed:N like:N difference:Q low:Q high:Q n:Q")
     base = alt.Chart(_inline(values)).encode(_labels(150, 370), tooltip=tooltip)
-    x = alt.X("difference:Q", title="difference in test accuracy from the unchanged row (points)")
+    x = alt.X("difference:Q", title=title)
     return alt.layer(
         base.mark_circle(color=HERE, size=80, opacity=1).encode(x),
         base.mark_rule(color=HERE, strokeWidth=2).encode(alt.X("low:Q"), x2="high"),
         _zero(base),
     ).properties(**_high(table))
+
+
+def cost(table: "pd.DataFrame", column: str, title: str) -> Chart:
+    """Test accuracy against what it costs, a column of `cost.table`: one dot a row, with its standard deviation."""
+    values = table[["row", column, "Test_acc", "n"]].assign(
+        low=table["Test_acc"] - table["Test_acc ±"], high=table["Test_acc"] + table["Test_acc ±"]
+    )
+    tooltip = _tooltip(f"row:N {column}:Q Test_acc:Q low:Q high:Q n:Q")
+    scale = alt.Scale(type="log", nice=False, padding=40)
+    base = alt.Chart(_inline(values)).encode(alt.X(f"{column}:Q", title=title, scale=scale), tooltip=tooltip)
+    scale = alt.Scale(zero=False, padding=20)
+    y = alt.Y("Test_acc:Q", title="test accuracy (%)", scale=scale)
+    return alt.layer(
+        base.mark_rule(color=HERE, strokeWidth=2).encode(alt.Y("low:Q", scale=scale), y2="high"),
+        base.mark_circle(color=HERE, size=80, opacity=1).encode(y),
+        base.mark_text(dy=-12, color="currentColor", fontSize=12).encode(y, text="row:N"),
+    ).properties(height=260)
 
 
 def _zero(base: alt.Chart) -> alt.Chart:

@@ -229,7 +229,7 @@ def graphviz_missing() -> str | None:
     return f"{LEFT_OUT}Graphviz's program dot is installed, but fails ({' '.join(reason.split())[:200]})."
 
 
-def architecture(model: "keras.Sequential", path: Path) -> str | None:
+def architecture(model: "keras.Model", path: Path) -> str | None:
     """Draws a model's layers as PNG: names, activations, input and output shapes.
 
     Returns:

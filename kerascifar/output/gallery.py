@@ -32,7 +32,7 @@ def gallery(shown: Sequence[records.Record], dataset: cifar10.Dataset) -> dict[s
         (methods × images). Pictures and maps are texts for an `img`; an empty map is an empty text.
     """
     usable = [r for r in shown if records.has_weights(r) and r.dataset["train"] == dataset.fingerprint["train"]]
-    networks: dict[str, keras.Sequential] = {}
+    networks: dict[str, keras.Model] = {}
     for key in records.EXPLAINED:
         if run := next((r for r in usable if (r.experiment, r.name) == key), None):
             try:
@@ -62,7 +62,7 @@ def gallery(shown: Sequence[records.Record], dataset: cifar10.Dataset) -> dict[s
     }
 
 
-def _row(label: str, network: "keras.Sequential", images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def _row(label: str, network: "keras.Model", images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """A row's predictions and maps of the images, float32 (n, 32, 32, 3)."""
     maps = []
     for method in terminal.track(tuple(methods.METHODS), f"Focus maps of {label}"):
@@ -76,7 +76,7 @@ def _row(label: str, network: "keras.Sequential", images: np.ndarray, labels: np
     }
 
 
-def chosen(networks: "Sequence[keras.Sequential]", dataset: cifar10.Dataset) -> np.ndarray:
+def chosen(networks: "Sequence[keras.Model]", dataset: cifar10.Dataset) -> np.ndarray:
     """The official indices of the images to show, class by class."""
     validation = cifar10.split(dataset.labels)[1]
     groups = [validation[dataset.labels[validation] == label][:SEARCHED] for label in range(10)]

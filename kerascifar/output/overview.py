@@ -3,17 +3,22 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kerascifar.findings import agreement, sensitivity
+from kerascifar.findings import ablation, agreement, sensitivity
 from kerascifar.runs import rows_in_words
-from kerascifar.runs.records import CHOICES, Record, by_row
+from kerascifar.runs.records import Record, by_row
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+def shown(own: Sequence[Record], published: Sequence[Record]) -> list[Record]:
+    """The runs that the output is about: the user's, or the published ones if there are none; without candidates."""
+    return next(filter(None, ([r for r in pool if not r.is_candidate] for pool in (own, published))), [])
+
+
 def main_rows(shown: Sequence[Record]) -> list[Record]:
-    """The runs without candidates and sensitivity rows, which would crowd out the rest; all, if there are no others."""
-    return [r for r in shown if r.experiment not in (CHOICES, sensitivity.EXPERIMENT)] or list(shown)
+    """The runs without sensitivity and ablation rows, which would crowd out the rest; all, if there are no others."""
+    return [r for r in shown if r.experiment not in (sensitivity.EXPERIMENT, ablation.EXPERIMENT)] or list(shown)
 
 
 def table(shown: Sequence[Record], metric: str = agreement.TEST_ACCURACY) -> "pd.DataFrame":

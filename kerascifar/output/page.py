@@ -17,7 +17,7 @@ import numpy as np
 from kerascifar.common import files
 from kerascifar.common.paths import CHECKOUT
 from kerascifar.common.terminal import listed
-from kerascifar.findings import agreement, analyses, claims, metrics, sensitivity, statistics
+from kerascifar.findings import ablation, agreement, analyses, claims, metrics, sensitivity, statistics
 from kerascifar.findings.faithfulness import FAITHFUL
 from kerascifar.findings.metrics import METRICS
 from kerascifar.focus import methods
@@ -84,7 +84,7 @@ class _Charts(dict[str, dict[str, Any]]):
 
 
 def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.Dataset | None, out: Path) -> Path:
-    """Writes the page about the user's runs, or the published ones if there are none, into `out`; returns its path.
+    """Writes the page about the runs that `overview.shown` selects into `out`; returns its path.
 
     Args:
         own: the user's runs.
@@ -93,18 +93,17 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
     """
     import jinja2
 
-    shown, drawn = [*own] or [*published], _Charts()
-    main = overview.main_rows(shown)
+    shown, drawn = overview.shown(own, published), _Charts()
+    main, candidates = overview.main_rows(shown), [r for r in [*own] or [*published] if r.is_candidate]
     compared = {metric: (overview.table(main, metric), title) for metric, title in AXES.items()}
     rows = compared[agreement.TEST_ACCURACY][0]
     known = rows[rows["agrees"] != agreement.UNKNOWN]
     declared = claims.read()
     verdict_lines = claims.table([*published] or [*own], declared)
     verdicts = verdict_lines.groupby("claim", sort=False)["verdict"].first()
-    found = {result.name: result for result in analyses.results(shown)}
+    found = {result.name: result for result in analyses.results([*shown, *candidates])}
     maps = gallery.gallery(shown, dataset) if dataset is not None else None
-    of_curves = [r for r in shown if r.experiment != records.CHOICES] or shown
-    curves = {name: charts.summarized(runs) for (_, name), runs in records.by_row(of_curves).items()}
+    curves = {name: charts.summarized(runs) for (_, name), runs in records.by_row(shown).items()}
     documents = {
         name: path.read_text(encoding="utf-8").partition("\n")[2]
         for name in DOCUMENTS
@@ -127,7 +126,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         rows=rows.to_dict("records"),
         inside=(len(known[known["agrees"] == agreement.AGREES]), len(known), int(rows["original"].notna().sum())),
         runs=len(main),
-        others=len(shown) - len(main),
+        others=len(shown) + len(candidates) - len(main),
         hours=sum(sum(r.seconds) for r in shown) / 3600,
         agreement=[
             (
@@ -144,6 +143,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         lengths=_lengths(main),
         gallery=maps,
         faithful=_faithful(found, drawn),
+        next=_next(found, drawn),
         models=_models(main),
         sensitivity=_sensitivity(found.get("sensitivity-compared"), drawn),
         results=[
@@ -301,17 +301,49 @@ def _sensitivity(result: analyses.Result | None, drawn: _Charts) -> dict[str, An
     if rest := len(clear) - known:
         conclusion += f"{rest} of {len(clear)} changed assumptions {'was' if rest == 1 else 'were'} tested with one "
         conclusion += "seed only, too few to tell an effect from chance."
-    figure = drawn.add("sensitivity", "One assumption changed", charts.sensitivity(result.table))
+    title = "difference in test accuracy from the unchanged row (points)"
+    figure = drawn.add("sensitivity", "One assumption changed", charts.effects(result.table, "like", title))
     return {"figure": figure, "conclusion": conclusion, "note": result.note}
 
 
+def _next(found: Mapping[str, analyses.Result], drawn: _Charts) -> dict[str, Any] | None:
+    """The answer to "what next?": what Experiment 3's networks cost and reach, and what each ingredient is worth."""
+    cost, steps, tried = (found.get(name) for name in ("cost", "ablation-steps", "search-ranked"))
+    if cost is None:
+        return None
+    best = cost.table[cost.table["row"] == records.BEST[1]]
+    first = cost.table["row"] == ablation.FIRST[1]
+    figures = []
+    # One network trained for a shorter time, and smaller networks trained for as many epochs.
+    for column, title, fixed in (
+        ("minutes", "minutes of training", "parameters"),
+        ("parameters", "trainable parameters", "epochs"),
+    ):
+        alike = cost.table[cost.table[fixed].isin(best[fixed]) | first]
+        figures.append(drawn.add(f"cost-{column}", f"Accuracy by {column}", charts.cost(alike, column, title), 420))
+    parts: dict[str, Any] = {"figures": figures, "conclusion": cost.summary, "note": cost.note}
+    if steps:
+        title = "difference in test accuracy from the step before (points)"
+        figure = drawn.add("ablation-steps", steps.title, charts.effects(steps.table, "row", title))
+        parts["steps"], parts["note"] = (figure, steps.summary), f"{cost.note}\n\n{steps.note}"
+    if tried:
+        parts["conclusion"] += f" {tried.summary}"
+    return parts
+
+
 def _models(shown: Sequence[Record]) -> dict[str, Any]:
-    """The models' layers, in blocks that start with a convolution, side by side."""
+    """The layers of models without branches, in blocks that start with a convolution, side by side."""
+    import keras
+
     columns: list[dict[str, Any]] = []
+    branching = []
     for name, runs in {r.row.model: [s for s in shown if s.row.model == r.row.model] for r in shown}.items():
         if name not in models.BUILDERS:
             continue
         network = models.build(name, **runs[0].row.model_options)
+        if not isinstance(network, keras.Sequential):
+            branching.append(name)
+            continue
         blocks: list[list[dict[str, str]]] = []
         for layer in network.layers:
             kind = type(layer).__name__
@@ -337,7 +369,9 @@ def _models(shown: Sequence[Record]) -> dict[str, Any]:
             column["name"]
         )
     same = [listed(names) for names in alike.values() if len(names) > 1]
-    conclusion = " ".join(f"{names} differ only in their BatchNormalization and Dropout layers." for names in same)
+    sentences = [f"{names} differ only in their BatchNormalization and Dropout layers." for names in same]
+    sentences += [f"{name} has branches; kerascifar models {name} lists its layers." for name in branching]
+    conclusion = " ".join(sentences)
     return {"columns": columns, "depth": max((len(c["blocks"]) for c in columns), default=0), "conclusion": conclusion}
 
 

@@ -46,6 +46,9 @@ COMPARISONS = (  # analyses that stand beside the two experiments
     "choices-compared",
     "readings",
     "sensitivity-compared",
+    "cost",
+    "ablation-steps",
+    "search-ranked",
     "focus",
     "centred",
     "maps-compared",
@@ -55,11 +58,18 @@ SHOWN = ("accuracy.png", "augmentation.png", "classes.png", "confusion-*.png")
 
 
 def findings(published: Sequence[records.Record]) -> str:
-    """README's answer to "What came out?": five bullets and a figure, as Markdown; empty while nothing is published."""
+    """README's answer to "What came out?": some bullets and a figure, as Markdown; empty while nothing is published."""
     runs = [r for r in published if original.row_of(r)]
     if not runs:
         return ""
-    bullets = (_agreement(runs), _best(runs), _effects(runs), _verdicts(published), _focus(published))
+    bullets = (
+        _agreement(runs),
+        _best(runs),
+        _effects(runs),
+        _verdicts(published),
+        _focus(published),
+        _next(published),
+    )
     hours = sum(sum(r.seconds) for r in runs) / 3600
     return (
         "\n".join(f"- {bullet}" for bullet in bullets if bullet)
@@ -191,6 +201,11 @@ def _focus(published: Sequence[records.Record]) -> str:
     )
 
 
+def _next(published: Sequence[records.Record]) -> str:
+    summaries = [result.summary for result in analyses.results(published, "cost", "search-ranked") if result.summary]
+    return f"**What next?** {' '.join(summaries)}" if summaries else ""
+
+
 def subset(published: Sequence[records.Record]) -> str:
     """README's shortest real experiment; empty unless both of its rows are published.
 
@@ -307,7 +322,7 @@ def write(published: Sequence[records.Record], focus: Callable[[records.Record],
         published: records, as returned by `records.current`.
         focus: draws a run's focus maps for the ten classes.
     """
-    written = report.write_figures(published, RESULTS)
+    written = report.write_figures(overview.shown([], published), RESULTS)
     for experiment, row in records.EXPLAINED:
         runs = [r for r in published if (r.experiment, r.name) == (experiment, row) and records.has_weights(r)]
         if runs:

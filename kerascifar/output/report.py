@@ -16,7 +16,8 @@ from kerascifar.training import models
 if TYPE_CHECKING:
     import pandas as pd
 
-TITLES = {"experiment1": "Experiment 1", "experiment2": "Experiment 2"}  # as in the original
+# The first two as in the original.
+TITLES = {"experiment1": "Experiment 1", "experiment2": "Experiment 2", "experiment3": "Experiment 3"}
 
 
 def write(
@@ -34,15 +35,15 @@ def write(
     - `augmentation.png`: the original's comparison of M1 and M5, if both have runs;
     - `architecture/<model>.png`: a diagram per model.
     """
-    return [*write_tables(own, published, out), *write_figures([*own] or [*published], out, say)]
+    return [*write_tables(own, published, out), *write_figures(overview.shown(own, published), out, say)]
 
 
 def write_figures(shown: Sequence[records.Record], out: Path, say: Callable[[str], None] = print) -> list[Path]:
-    """Writes the figures of these runs into `out` and returns their paths; see `write`."""
+    """Writes the figures of these runs, none of them a candidate, into `out` and returns their paths; see `write`."""
     for folder in (out, out / "curves", out / "architecture"):
         files.remove_unfinished(folder, older=files.A_DAY)
     main = overview.main_rows(shown)
-    rows = records.by_row([r for r in shown if r.experiment != records.CHOICES] or shown)  # not of candidates
+    rows = records.by_row(shown)
     drawings: list[tuple[Path, Callable[[], Figure]]] = []
     for (experiment, name), runs in rows.items():
         drawings.append((out / "curves" / f"{experiment}-{name}.png", partial(figures.training_statistics, *runs)))
@@ -83,10 +84,9 @@ def results(
     own: Sequence[records.Record], published: Sequence[records.Record]
 ) -> "Iterator[tuple[str, pd.DataFrame, list[str]]]":
     """The name, result table and notes of each experiment, except for candidates, whose table has no test figures."""
-    for experiment in dict.fromkeys(r.experiment for r in [*own] or [*published]):
-        if experiment != records.CHOICES:
-            runs = [[r for r in pool if r.experiment == experiment] for pool in (own, published)]
-            yield experiment, tables.results(*runs), tables.notes(*runs)
+    for experiment in dict.fromkeys(r.experiment for r in overview.shown(own, published)):
+        runs = [[r for r in pool if r.experiment == experiment] for pool in (own, published)]
+        yield experiment, tables.results(*runs), tables.notes(*runs)
 
 
 def entitled(experiment: str) -> str:

@@ -280,8 +280,8 @@ def _train(run: Run, work: Work, clock: Clock) -> None:
     split = cifar10.split(work.dataset.labels)
     with progress.bar:
         record = one_run.train_run(run, work, split, tell=progress.epoch, say=progress.message)
-    validation, test = (record.results[split]["accuracy"] for split in ("validation", "test"))
+    accuracies = (f"{split} {figures['accuracy']:.2%}" for split, figures in record.results.items() if split != "train")
     progress.message(
         f"{record.stop} after epoch {record.epochs_trained}, kept epoch {record.epoch_kept}; "
-        f"validation {validation:.2%}, test {test:.2%}".replace("%", " %")
+        + ", ".join(accuracies).replace("%", " %")
     )

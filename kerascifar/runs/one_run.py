@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +79,11 @@ def train_run(
         files.write(folder / records.MODEL, trained.model.save)
         kept = "" if trial else f" No record was written; the weights are kept in {folder / records.MODEL}."
         raise UserError(f"{run.label}: what was evaluated is not what was trained: {problem}{kept}\n{LOST}")
-    on_test = evaluate.test(trained.model, dataset)
-    record = _record(run, work, trained, split=split, on_validation=on_validation, on_test=on_test)
-    records.write(record, trained.history, _predictions(dataset, split[1], on_validation, on_test), trained.model)
+    splits = {"validation": on_validation}
+    if run.experiment not in records.CANDIDATES:
+        splits["test"] = evaluate.test(trained.model, dataset)
+    record = _record(run, work, trained, split=split, splits=splits)
+    records.write(record, trained.history, _predictions(dataset, split[1], splits), trained.model)
     return record
 
 
@@ -112,11 +114,9 @@ def _record(
     trained: fit.Trained,
     *,
     split: tuple[np.ndarray, np.ndarray],
-    on_validation: evaluate.Evaluation,
-    on_test: evaluate.Evaluation,
+    splits: Mapping[str, evaluate.Evaluation],
 ) -> records.Record:
     dataset, kept = work.dataset, trained.epoch_kept - 1
-    splits = {"validation": on_validation, "test": on_test}
     return records.Record(
         schema=records.SCHEMA,
         experiment=run.experiment,
@@ -149,15 +149,14 @@ def worst(uncommitted: Sequence[bool | None]) -> bool | None:
 
 
 def _predictions(
-    dataset: cifar10.Dataset, validation: np.ndarray, on_validation: evaluate.Evaluation, on_test: evaluate.Evaluation
+    dataset: cifar10.Dataset, validation: np.ndarray, splits: Mapping[str, evaluate.Evaluation]
 ) -> dict[str, np.ndarray]:
     """See `Record.predictions`. A logit that half precision cannot hold becomes its largest number."""
-    largest = np.finfo("float16").max
-    return {
-        "validation_index": validation.astype("int32"),
-        "validation_label": dataset.labels[validation].astype("uint8"),
-        "validation_predicted": on_validation.logits.argmax(axis=1).astype("uint8"),
-        "test_label": on_test.labels.astype("uint8"),
-        "test_predicted": on_test.logits.argmax(axis=1).astype("uint8"),
-        "test_logits": np.clip(on_test.logits, -largest, largest).astype("float16"),
-    }
+    predictions = {"validation_index": validation.astype("int32")}
+    for name, evaluation in splits.items():
+        predictions[f"{name}_label"] = evaluation.labels.astype("uint8")
+        predictions[f"{name}_predicted"] = evaluation.logits.argmax(axis=1).astype("uint8")
+    if "test" in splits:
+        largest = np.finfo("float16").max
+        predictions["test_logits"] = np.clip(splits["test"].logits, -largest, largest).astype("float16")
+    return predictions

@@ -46,9 +46,9 @@ def _name(record: records.Record) -> str:
 def _files(record: records.Record) -> list[str]:
     """The files of a run to publish.
 
-    Candidates for an open choice are published without weights and predictions, as no test figure may decide there.
+    Candidates are published without weights and predictions: only their validation figures matter.
     """
-    if record.experiment == records.CHOICES:
+    if record.is_candidate:
         return [records.HISTORY, records.RECORD]
     weights = [records.MODEL] if _has_weights(record) else []
     measured = [measurements.FOCUS] if (record.folder / measurements.FOCUS).is_file() else []

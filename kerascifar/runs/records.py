@@ -33,8 +33,12 @@ if TYPE_CHECKING:
 SCHEMA = 1  # a reader for version n reads versions 1 … n
 PUBLISHED = EXPERIMENTS / "results"
 ORIGINALS = ("experiment1", "experiment2")  # the original's experiments; others are ours
-EXPLAINED = (("experiment1", "M6"), ("experiment2", "Model4"))  # the rows for which the original shows focus maps
+BEST = ("experiment3", "Best")  # our answer to the original's best row
+# The rows for which the original shows focus maps, and ours.
+EXPLAINED = (("experiment1", "M6"), ("experiment2", "Model4"), BEST)
 CHOICES = "choices"  # the experiment with the candidates for open choices
+SEARCH = "search"  # the experiment with the candidates for Experiment 3's network
+CANDIDATES = (CHOICES, SEARCH)
 OWN = "own"  # the experiment of all runs that a program trains
 RECORD, HISTORY, PREDICTIONS, MODEL = "record.json", "history.csv", "predictions.npz", "model.keras"
 # The keys of an environment that affect the result: all parts of a published run must share their values.
@@ -59,10 +63,11 @@ class Record:
         stop: one of `STOPS`.
         epochs_trained, epoch_kept: counted from 1.
         seconds: duration of each epoch, including validation.
-        results: loss (nats) and accuracy (0..1) at the kept epoch, for each split ("train", "validation", "test").
+        results: loss (nats) and accuracy (0..1) at the kept epoch, for each split ("train", "validation" and, except
+            for a candidate, "test").
             Train figures are Keras's running means over the epoch, with augmentation and dropout on. A loss has no
             regularisation penalty: "penalised_loss" is the train loss with it, if the model has one.
-        per_class: accuracy (0..1) for each split ("validation", "test") and class name.
+        per_class: accuracy (0..1) for each split ("validation" and, except for a candidate, "test") and class name.
         environment: versions, device, cores, backend, commit, uncommitted, finished (UTC) and more, since the run was
             last resumed. `earlier` lists other environments in which parts of the run were trained; `uncommitted` is
             true if any of them had uncommitted code, and None if git could not tell, as `git` explains. `program` is
@@ -91,6 +96,11 @@ class Record:
     def name(self) -> str:
         """The row's name, e.g. "M6"."""
         return self.row.name
+
+    @property
+    def is_candidate(self) -> bool:
+        """Whether the run serves to choose settings, by its validation figures. Test images are not used then."""
+        return self.experiment in CANDIDATES
 
     @property
     def label(self) -> str:
@@ -144,14 +154,14 @@ class Record:
         """The model's predictions for each image at the kept epoch.
 
         In the official order: `test_label` and `test_predicted`, uint8 (10000,); `test_logits`, float16 (10000, 10).
-        Also `validation_index`, `validation_label` and `validation_predicted`.
+        A candidate lacks these. Also `validation_index`, `validation_label` and `validation_predicted`.
 
         Raises:
             UserError: the file is missing or damaged.
         """
         path = self.folder / PREDICTIONS
-        if self.experiment == CHOICES and not path.exists():
-            raise UserError(f"{self.label} is a candidate for an open choice. These are published without predictions.")
+        if self.is_candidate and not path.exists():
+            raise UserError(f"{self.label} is a candidate. These are published without predictions.")
         try:
             with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
@@ -167,7 +177,7 @@ def write(
     record: Record,
     history: dict[str, list[float]],
     predictions: dict[str, np.ndarray],
-    network: "keras.Sequential",
+    network: "keras.Model",
 ) -> None:
     """Writes the files of a finished run into `record.folder`, the record last."""
     folder = record.folder
@@ -262,7 +272,7 @@ def _check_text(what: str, value: Any) -> None:
 
 def _check(record: Record) -> None:
     """Checks each value that readers use; `read` turns an exception into a message."""
-    for split in ("train", "validation", "test"):
+    for split in ["train", "validation"] + ["test"] * (not record.is_candidate):
         values = record.results[split]
         values["loss"] = _measure(f"results.{split}.loss", values["loss"], math.inf)
         values["accuracy"] = _measure(f"results.{split}.accuracy", values["accuracy"], 1)
@@ -313,7 +323,7 @@ def list_records(folder: Path) -> list[Record]:
     return readable
 
 
-def load_model(record: Record) -> "keras.Sequential":
+def load_model(record: Record) -> "keras.Model":
     """Loads a run's trained model in Keras's safe mode, which does not execute code from the file.
 
     Raises:
@@ -359,7 +369,7 @@ def current(all_records: Iterable[Record]) -> list[Record]:
 
 def in_order(unsorted: Iterable[Record]) -> list[Record]:
     """Sorts records by experiment, candidates last, row in natural order, and seed."""
-    return sorted(unsorted, key=lambda r: (r.experiment == CHOICES, r.experiment, _natural(r.name), r.seed))
+    return sorted(unsorted, key=lambda r: (r.is_candidate, r.experiment, _natural(r.name), r.seed))
 
 
 def by_row(unsorted: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:

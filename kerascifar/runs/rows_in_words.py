@@ -29,8 +29,10 @@ def differing(row: Row, base: Row) -> str:
         "augment": "augmented" if row.augment else "not augmented",
     }
     chosen = [text for key, text in words.items() if row is base or getattr(row, key) != getattr(base, key)]
-    keys = ("model_options", "optimizer_options", "augmentation", "schedule", "monitor", "patience", "precision")
-    for key in (*keys, *["epochs"] * bool(row.schedule)):  # the schedule's length; otherwise only a limit
+    keys = ["model_options", "optimizer_options", "augmentation", "schedule", "monitor", "precision"]
+    keys += ["patience"] * (row.patience < row.epochs)  # otherwise, it never stops training
+    keys += ["epochs"] * bool(row.schedule)  # the schedule's length; otherwise only a limit
+    for key in keys:
         value, like = getattr(row, key), getattr(base, key)
         if key == "model_options" and row.model != base.model:
             continue

@@ -29,7 +29,7 @@ class Evaluation:
     per_class: list[float]
 
 
-def predict(network: keras.Sequential, images: np.ndarray) -> np.ndarray:
+def predict(network: keras.Model, images: np.ndarray) -> np.ndarray:
     """float32 logits (n, 10) for uint8 images (n, 32, 32, 3), which are scaled batch by batch to save memory."""
     batches = (cifar10.scale(images[start : start + BATCH]) for start in range(0, len(images), BATCH))
     return np.concatenate([np.asarray(network.predict_on_batch(batch), dtype="float32") for batch in batches])
@@ -47,12 +47,12 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Evaluation:
     return Evaluation(labels, logits, float(losses.mean()), float(right.mean()), per_class)
 
 
-def validation(network: keras.Sequential, dataset: cifar10.Dataset, indices: np.ndarray) -> Evaluation:
+def validation(network: keras.Model, dataset: cifar10.Dataset, indices: np.ndarray) -> Evaluation:
     """Evaluates the model on the validation images; `indices` point into the training files."""
     return score(predict(network, dataset.images[indices]), dataset.labels[indices])
 
 
-def test(network: keras.Sequential, dataset: cifar10.Dataset) -> Evaluation:
+def test(network: keras.Model, dataset: cifar10.Dataset) -> Evaluation:
     """Evaluates the model on the test images. Called once per run, after training; decides nothing."""
     images, labels = cifar10.test_split(dataset)
     return score(predict(network, images), labels)

@@ -50,7 +50,7 @@ class Trained:
         environments: the distinct environments of the epochs, in order.
     """
 
-    model: keras.Sequential
+    model: keras.Model
     history: dict[str, list[float]]
     seconds: list[float]
     stop: str
@@ -79,7 +79,7 @@ def _graphs_forgotten() -> Iterator[None]:
             del registry[name]
 
 
-def fresh(row: Row, seed: int, build: Callable[..., keras.Sequential], free_memory: bool = False) -> keras.Sequential:
+def fresh(row: Row, seed: int, build: Callable[..., keras.Model], free_memory: bool = False) -> keras.Model:
     """Builds a row's model, initialised from the seed, in the row's precision.
 
     Keras's layer names start afresh, so that a model has the same configuration in every run. The precision of models
@@ -98,7 +98,7 @@ def fresh(row: Row, seed: int, build: Callable[..., keras.Sequential], free_memo
         keras.config.set_dtype_policy(before)
 
 
-def compiled(network: keras.Sequential, row: Row, steps: int = 1, eager: bool = False) -> keras.Sequential:
+def compiled(network: keras.Model, row: Row, steps: int = 1, eager: bool = False) -> keras.Model:
     """Compiles `network` with the row's optimizer, loss and metrics, and returns it.
 
     Args:
@@ -266,7 +266,7 @@ def _replay(stopping: keras.callbacks.EarlyStopping, start: checkpoint.Checkpoin
 
 
 def train(
-    network: keras.Sequential,
+    network: keras.Model,
     row: Row,
     seed: int,
     folder: Path,
@@ -358,7 +358,7 @@ def _early_stopping(row: Row) -> keras.callbacks.EarlyStopping:
 
 
 def _restore(
-    network: keras.Sequential, folder: Path, environment: Mapping[str, Any], say: Callable[[str], None]
+    network: keras.Model, folder: Path, environment: Mapping[str, Any], say: Callable[[str], None]
 ) -> checkpoint.Checkpoint | None:
     """Loads the weights and the optimizer's state of the checkpoint in `folder`, if there is one, into `network`."""
     start = checkpoint.load(folder, say)

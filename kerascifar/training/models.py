@@ -1,4 +1,4 @@
-"""The original's six models, as builders of Keras `Sequential` models that end in logits.
+"""The original's six models, as builders of Keras `Sequential` models that end in logits, and the one of Experiment 3.
 
 A model is a function decorated with `@model`. Experiment files refer to it by its name, and its keyword arguments are a
 row's `model_options`. The layers follow the original's tables. Each open choice is an argument with a default
@@ -11,7 +11,7 @@ import inspect
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kerascifar.common.errors import UserError, suggest
 
@@ -34,16 +34,17 @@ if not TYPE_CHECKING:
 INPUT_SHAPE = (32, 32, 3)
 CLASSES = 10
 EXPECTED_LOGITS = "Expected logits, from which the loss and the focus maps are computed: leave out the last activation."
-BUILDERS: dict[str, Callable[..., "keras.Sequential"]] = {}
+BUILDERS: dict[str, Callable[..., "keras.Model"]] = {}
+ModelBuilder = TypeVar("ModelBuilder", bound=Callable[..., "keras.Model"])
 
 
-def model(builder: Callable[..., "keras.Sequential"]) -> Callable[..., "keras.Sequential"]:
+def model(builder: ModelBuilder) -> ModelBuilder:
     """Registers a builder under the name of its function."""
     BUILDERS[builder.__name__] = builder
     return builder
 
 
-def build(name: str, **options: Any) -> "keras.Sequential":
+def build(name: str, **options: Any) -> "keras.Model":
     """Builds an untrained model. It takes float32 images (n, 32, 32, 3) in 0..1 and returns float32 logits (n, 10).
 
     Raises:
@@ -59,13 +60,13 @@ def build(name: str, **options: Any) -> "keras.Sequential":
 
 
 def adapt(
-    network: "keras.Sequential",
+    network: "keras.Model",
     *,
     initialization: str = "keras",
     momentum: float | None = None,
     epsilon: float | None = None,
     pixels: str = "0..1",
-) -> "keras.Sequential":
+) -> "keras.Model":
     """Applies the options that every model takes. By default, the model does not change.
 
     Args:
@@ -95,10 +96,24 @@ def adapt(
     if initialization == "pytorch":
         _initialize_like_pytorch(network)
     if pixels == "-1..1":
-        scaled = keras.layers.Rescaling(2.0, offset=-1.0, name="rescaling")
-        parts = network.layers if isinstance(network, keras.Sequential) else [network]
-        return keras.Sequential([keras.Input(INPUT_SHAPE), scaled, *parts], name=network.name)
+        return _rescaled(network)
     return network
+
+
+def _rescaled(network: "keras.Model") -> "keras.Model":
+    """The same layers, after one that turns pixels in 0..1 into -1..1."""
+    rescaling = keras.layers.Rescaling(2.0, offset=-1.0, name="rescaling")
+    if isinstance(network, keras.Sequential):
+        return keras.Sequential([keras.Input(INPUT_SHAPE), rescaling, *network.layers], name=network.name)
+
+    def scaled(tensor: Any) -> Any:
+        history = getattr(tensor, "_keras_history", None)
+        return rescaling(tensor) if history and isinstance(history.operation, keras.layers.InputLayer) else tensor
+
+    def call(layer: "keras.layers.Layer", *inputs: Any, **arguments: Any) -> Any:
+        return layer(*keras.tree.map_structure(scaled, inputs), **arguments)
+
+    return keras.models.clone_model(network, clone_function=lambda layer: layer, call_function=call)
 
 
 def all_layers(network: "keras.Model") -> Iterator["keras.layers.Layer"]:
@@ -137,10 +152,11 @@ def _sequential(name: str, *layers: "keras.layers.Layer", hidden: Sequence[int] 
     return keras.Sequential([keras.Input(INPUT_SHAPE), *layers, keras.layers.Flatten(), *dense, logits], name=name)
 
 
-def _initialize_like_pytorch(network: "keras.Sequential") -> None:
+def _initialize_like_pytorch(network: "keras.Model") -> None:
     for layer in all_layers(network):
-        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
-            limit = 1 / math.sqrt(math.prod(layer.kernel.shape[:-1]))
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense):
+            depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)  # each unit has one channel as its input
+            limit = 1 / math.sqrt(math.prod(layer.kernel.shape[: 2 if depthwise else -1]))
             for variable in layer.weights:
                 variable.assign(keras.random.uniform(variable.shape, -limit, limit))
 
@@ -264,7 +280,61 @@ def model6(dropout: float = 0.2) -> "keras.Sequential":
     )
 
 
-def check_shapes(network: "keras.Sequential") -> None:
+@model
+def residual(
+    filters: Sequence[int] = (24, 64, 96),
+    blocks: Sequence[int] = (1, 4, 1),
+    separable: bool = True,
+    activation: str = "relu",
+    pooling: str = "average",
+) -> "keras.Model":
+    """Experiment 3: residual blocks in stages (not in the original). Each stage has half the resolution of the last.
+
+    A block adds a 3×3 convolution of its input, normalised and activated, to its input (He et al., arXiv:1512.03385).
+    Convolutions are followed by BatchNormalization, so they have no bias.
+
+    Args:
+        filters: channels of each stage. A 3×3 convolution leads to the first stage, a 1×1 convolution to the others.
+        blocks: number of blocks in each stage.
+        separable: split the convolution of a block into one per channel, then a 1×1 convolution (Howard et al.,
+            arXiv:1704.04861), which takes about an eighth of the parameters.
+        activation: the name of a Keras activation, or "prelu", which learns its slope for negative values, one per
+            channel (He et al., arXiv:1502.01852).
+        pooling: between stages: "average", "max", or "both", which adds the two.
+    """
+    layers = keras.layers
+
+    def convolution(features: Any, channels: int, size: int) -> Any:
+        features = layers.Conv2D(channels, size, padding="same", use_bias=False)(features)
+        features = layers.BatchNormalization()(features)
+        return (layers.PReLU(shared_axes=[1, 2]) if activation == "prelu" else layers.Activation(activation))(features)
+
+    def block(features: Any, channels: int) -> Any:
+        change = features
+        if separable:
+            change = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(change)
+            change = layers.BatchNormalization()(change)
+        return layers.Add()([features, convolution(change, channels, 1 if separable else 3)])
+
+    def halved(features: Any) -> Any:
+        pools = {"average": [layers.AveragePooling2D], "max": [layers.MaxPooling2D]}
+        pools["both"] = [*pools["average"], *pools["max"]]
+        if pooling not in pools:
+            raise ValueError(f'pooling must be "average", "max" or "both", not {pooling!r}')
+        pooled = [pool(2)(features) for pool in pools[pooling]]
+        return layers.Add()(pooled) if len(pooled) > 1 else pooled[0]
+
+    images = features = keras.Input(INPUT_SHAPE)
+    for stage, (channels, count) in enumerate(zip(filters, blocks, strict=True)):
+        features = convolution(halved(features), channels, 1) if stage else convolution(images, channels, 3)
+        for _ in range(count):
+            features = block(features, channels)
+    features = layers.GlobalAveragePooling2D()(features)
+    logits = layers.Dense(CLASSES, name="logits", dtype="float32")(features)
+    return keras.Model(images, logits, name="residual")
+
+
+def check_shapes(network: "keras.Model") -> None:
     """Raises a `UserError` unless the model takes 32×32 RGB images and returns ten logits."""
     shapes = getattr(network, "input_shape", None), getattr(network, "output_shape", None)
     if shapes != ((None, *INPUT_SHAPE), (None, CLASSES)):
@@ -274,26 +344,26 @@ def check_shapes(network: "keras.Sequential") -> None:
         )
 
 
-def built(name: str, options: Mapping[str, Any]) -> "keras.Sequential":
+def built(name: str, options: Mapping[str, Any]) -> "keras.Model":
     """An untrained model with these options, to look at; each one is built only once per process."""
     return _built(name, json.dumps(options, sort_keys=True))
 
 
 @functools.cache
-def _built(name: str, options: str) -> "keras.Sequential":
+def _built(name: str, options: str) -> "keras.Model":
     return build(name, **json.loads(options))
 
 
-def parameters(network: "keras.Sequential") -> tuple[int, int]:
+def parameters(network: "keras.Model") -> tuple[int, int]:
     """Trainable and total parameters; only the total counts BatchNormalization's moving statistics."""
     return sum(math.prod(w.shape) for w in network.trainable_weights), network.count_params()
 
 
-def multiply_adds(network: "keras.Sequential") -> int:
-    """Multiply-adds for one image in `Conv2D` and `Dense` layers; those in other layers are negligible."""
+def multiply_adds(network: "keras.Model") -> int:
+    """Multiply-adds for one image in convolutions and `Dense` layers; those in other layers are negligible."""
     total = 0
     for layer in network.layers:
-        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense):
             positions = math.prod(layer.output.shape[1:-1])
             total += positions * math.prod(layer.kernel.shape)
     return total

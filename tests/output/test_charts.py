@@ -56,3 +56,10 @@ def test_the_margin_is_shaded_on_both_sides_and_what_is_unknown_is_left_out():
     (drawn,) = values(charts.forest(pd.DataFrame([line | {"margin": 0.5, "n": 1}]), (-1, 2)))
     assert (drawn["below"], drawn["margin"], drawn["difference"]) == (-0.5, 0.5, 1.0)
     assert drawn["low"] is drawn["reported"] is None
+
+
+def test_cost_is_a_dot_a_row_between_the_ends_of_its_deviation():
+    table = pd.DataFrame({"row": ["Best", "Small"], "minutes": [60.0, 20.0], "n": [5, 1]})
+    table = table.assign(Test_acc=[90.0, 85.0], **{"Test_acc ±": [0.5, np.nan]})
+    best, small = values(charts.cost(table, "minutes", "minutes"))
+    assert (best["minutes"], best["low"], best["high"]) == (60.0, 89.5, 90.5) and small["low"] is None

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kerascifar.__main__ import main
-from kerascifar.findings import claims
+from kerascifar.findings import analyses, claims
 from kerascifar.focus import methods
 from kerascifar.images import cifar10
 from kerascifar.output import gallery, overview, page, tables
@@ -177,6 +177,18 @@ def test_the_page_names_the_rows_that_were_published_with_earlier_settings(runs,
 def test_a_terms_meaning_is_plain_text_without_what_it_does_not_mean():
     glossary = "| term | meaning |\n| kept epoch | The *best* epoch ([how](a.md)). *Not:* last epoch. |\n"
     assert page._terms(glossary)["kept epoch"] == "The best epoch."
+
+
+def test_what_next_has_a_dot_for_each_network_and_each_step():
+    found = {result.name: result for result in analyses.results(factories.steps(), "cost", "ablation-steps")}
+    drawn = page._Charts()
+    shown = page._next(found, drawn)
+    assert list(drawn) == ["cost-minutes", "cost-parameters", "ablation-steps"]
+    assert [value["row"] for value in drawn["cost-minutes"]["data"]["values"]] == ["Model4", "Best"]
+    steps = drawn["ablation-steps"]["data"]["values"]
+    assert [value["label"] for value in steps] == ["Step1_batch\tbatch 128", "Step2_rate\tlr 0.01", "Best\taugmented"]
+    assert shown["conclusion"].startswith("With 42,314 parameters, Best reaches 78.73")
+    assert page._next({}, drawn) is None
 
 
 def test_without_images_the_page_says_how_to_get_the_gallery(runs, tmp_path):

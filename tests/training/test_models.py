@@ -1,4 +1,4 @@
-"""The six models against the report's tables."""
+"""The six models against the report's tables, and the model of Experiment 3."""
 
 import keras
 import numpy as np
@@ -114,6 +114,43 @@ def test_multiply_adds_are_counted_per_position():
     assert models.multiply_adds(models.build("model3")) == expected == 31_349_376
 
 
+@pytest.mark.parametrize(
+    ("options", "trainable", "multiply_adds"),
+    [
+        # 3×3, then a block; each normalisation has two parameters a channel, each PReLU one.
+        ({"filters": [4], "blocks": [1], "separable": False}, 108 + 8 + 144 + 8 + 50, 1024 * (108 + 144) + 40),
+        ({"filters": [4], "blocks": [1]}, 108 + 8 + 36 + 8 + 16 + 8 + 50, 1024 * (108 + 36 + 16) + 40),
+        ({"filters": [4], "blocks": [1], "activation": "prelu"}, 234 + 2 * 4, 1024 * (108 + 36 + 16) + 40),
+        # A second stage of 16 × 16 positions, without a block.
+        ({"filters": [4, 6], "blocks": [0, 0]}, 108 + 8 + 24 + 12 + 70, 1024 * 108 + 256 * 24 + 60),
+    ],
+)
+def test_parameters_and_multiply_adds_of_residual(options, trainable, multiply_adds):
+    network = models.build("residual", **options)
+    assert (models.parameters(network)[0], models.multiply_adds(network)) == (trainable, multiply_adds)
+
+
+def test_a_block_adds_to_its_input():
+    """Fails if the block replaces its input: with a normalisation that makes its change zero, nothing would be left."""
+    plain, deep = (models.build("residual", filters=[4], blocks=[count]) for count in (0, 3))
+    deep.set_weights([*plain.get_weights()[:5], *deep.get_weights()[5:-2], *plain.get_weights()[-2:]])
+    for layer in norms(deep)[1:]:
+        layer.gamma.assign(np.zeros(4))
+    images = np.random.default_rng(0).random((2, 32, 32, 3), dtype="float32")
+    assert np.asarray(deep(images)) == pytest.approx(np.asarray(plain(images)), abs=1e-6)
+
+
+@pytest.mark.parametrize(("pooling", "expected"), [("average", 0.25), ("max", 1.0), ("both", 1.25)])
+def test_pooling_between_stages(pooling, expected):
+    """One of four neighbours is 1, the others are 0."""
+    network = models.build("residual", filters=[1, 1], blocks=[0, 0], pooling=pooling)
+    first, last = (i for i, layer in enumerate(network.layers) if isinstance(layer, keras.layers.Conv2D))
+    between = keras.Model(network.layers[first + 2].output, network.layers[last].input)
+    pixels = np.zeros((1, 32, 32, 1), "float32")
+    pixels[0, ::2, ::2] = 1
+    assert np.unique(np.asarray(between(pixels))).tolist() == [expected]
+
+
 @pytest.mark.parametrize("name", models.BUILDERS)
 def test_every_model_ends_in_float32_logits(name):
     """Fails if a builder ends in softmax: the loss would take probabilities for logits."""
@@ -128,6 +165,9 @@ def test_every_model_ends_in_float32_logits(name):
         ("model4", {"dropout": 7}, "cannot be built with"),
         ("model1", {"filters": [1, 2]}, "cannot be built with"),
         ("model1", {"width": 3}, "cannot be built with"),
+        ("residual", {"blocks": [1, 1]}, "cannot be built with"),
+        ("residual", {"activation": "prelou"}, "cannot be built with"),
+        ("residual", {"pooling": "sum"}, 'must be "average", "max" or "both"'),
     ],
 )
 def test_what_cannot_be_built_is_a_users_mistake(name, options, answer):
@@ -153,6 +193,13 @@ def test_pytorchs_initialisation_is_uniform_with_its_limits_and_follows_the_seed
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
 
 
+def test_pytorchs_initialisation_of_a_depthwise_convolution():
+    """Each of its units has 9 inputs, those of one channel; fails if the limit is 1/√(9 · 64)."""
+    network = models.build("residual", initialization="pytorch")
+    kernels = [layer.kernel for layer in network.layers if isinstance(layer, keras.layers.DepthwiseConv2D)]
+    assert len(kernels) == 6 and all(0.9 / 3 < np.abs(kernel).max() <= 1 / 3 for kernel in kernels)
+
+
 def test_options_reach_the_layers_of_nested_and_branching_models():
     """Fails if only the outermost layers change, or if a model with a branch becomes a chain of its layers."""
     layers = keras.layers
@@ -167,6 +214,7 @@ def test_options_reach_the_layers_of_nested_and_branching_models():
     signed = models.adapt(plain, momentum=0.9, pixels="-1..1")
     assert block.layers[1].momentum == 0.9
     assert np.allclose(signed(pixels), expected, atol=1e-5)
+    assert signed.layers[-3:] == plain.layers[-3:]  # they are not nested, so that focus maps can look at them
 
 
 def norms(network):

@@ -1,0 +1,66 @@
+"""What does accuracy cost? Parameters, computation and training time of Experiment 3's networks, beside Model4's."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerascifar.findings import ablation, metrics
+from kerascifar.runs.records import BEST, Record, by_row
+from kerascifar.training import models
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NOTE = (
+    "Test accuracy in percent, mean over seeds ± standard deviation. Parameters are the trainable ones; multiply-adds "
+    "are for one image. Minutes of training can be compared only between runs on the same processor with the same "
+    "number of threads. The lead over Model4 has a 95 % interval, over pairs of runs with one seed."
+)
+
+
+def table(records: Sequence[Record]) -> "pd.DataFrame":
+    """One line per row of Experiment 3, and one for Model4; empty without Experiment 3.
+
+    Columns: row, parameters, multiply-adds, epochs and minutes (means), processor, n, Test_acc, "Test_acc ±" (standard
+    deviation over seeds; NaN for one).
+    """
+    import pandas as pd
+
+    rows = by_row(r for r in records if not r.shortened and not r.is_synthetic and r.row.model in models.BUILDERS)
+    lines: list[dict[str, Any]] = []
+    for (experiment, name), runs in rows.items():
+        if (experiment, name) != ablation.FIRST and experiment != BEST[0]:
+            continue
+        network = models.built(runs[0].row.model, runs[0].row.model_options)
+        accuracies = [100 * r.results["test"]["accuracy"] for r in runs]
+        lines.append(
+            {
+                "row": name,
+                "parameters": models.parameters(network)[0],
+                "multiply-adds": models.multiply_adds(network),
+                "epochs": float(np.mean([r.epochs_trained for r in runs])),
+                "minutes": float(np.mean([sum(r.seconds) / 60 for r in runs])),
+                "processor": "; ".join(dict.fromkeys(str(r.environment.get("processor") or "") for r in runs)),
+                "n": len(runs),
+                "Test_acc": float(np.mean(accuracies)),
+                "Test_acc ±": float(np.std(accuracies, ddof=1)) if len(runs) > 1 else float("nan"),
+            }
+        )
+    return pd.DataFrame(lines) if any(key[0] == BEST[0] for key in rows) else pd.DataFrame()
+
+
+def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
+    """How far the best network is ahead of Model4."""
+    rows, of = by_row(r for r in records if not r.shortened), table.set_index("row")
+    if BEST[1] not in of.index:
+        return ""
+    best = of.loc[BEST[1]]
+    spread = f" ± {best['Test_acc ±']:.2f}" if best["n"] > 1 else ""
+    accuracy = f"{best['Test_acc']:.2f}{spread} % test accuracy (n = {best['n']})"
+    text = f"With {best['parameters']:,} parameters, {BEST[1]} reaches {accuracy}"
+    lead = metrics.difference(rows[BEST], rows.get(ablation.FIRST, []), "test_accuracy")
+    if lead and len(lead.seeds) > 1:
+        half = lead.estimate.interval[1] - lead.estimate.mean
+        text += f", {lead.estimate.mean:.1f} ± {half:.1f} points more than {ablation.FIRST[1]} here"
+    return f"{text}."

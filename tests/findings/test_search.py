@@ -1,0 +1,52 @@
+"""Candidates that were tried, ranked by validation accuracy alone."""
+
+import factories
+import pytest
+
+from kerascifar.findings import search
+from kerascifar.training import models, rows
+
+OPTIONS = {"filters": [4], "blocks": [0]}  # 3·9·4 + 2·4 + 4·10 + 10 = 166 parameters
+
+
+def candidate(name, *accuracies, **changes):
+    row = {"name": name, "model": "residual", "model_options": OPTIONS, "epochs": 20} | changes.pop("row", {})
+    return [
+        factories.record(
+            experiment="search",
+            seed=seed,
+            row=row,
+            results={split: {"loss": 1.0, "accuracy": accuracy} for split in ("train", "validation")},
+            seconds=[60.0] * 20,
+            **changes,
+        )
+        for seed, accuracy in enumerate(accuracies)
+    ]
+
+
+def test_the_best_on_validation_comes_first_with_what_it_changes():
+    runs = [*candidate("First", 0.80), *candidate("Second", 0.81, 0.83, row={"learning_rate": 0.01})]
+    table = search.table(runs)
+    best, first = table.to_dict("records")
+    assert (best["row"], best["what differs"], best["n"], best["minutes"]) == ("Second", "lr 0.01", 2, 20)
+    assert (best["Valid_acc"], best["Valid_acc ±"]) == pytest.approx((82, 2**0.5))
+    assert (first["parameters"], first["multiply-adds"]) == (166, 1024 * 108 + 40)
+    assert search.summary(runs, table) == (
+        "The search tried 2 candidates in 3 runs, which took 1.0 hours. On validation images, Second was the best, "
+        "with 82.00 %."
+    )
+
+
+@pytest.mark.parametrize("changes", [{"shortened": True}, {"dataset": factories.SHAPES}])
+def test_trials_are_not_ranked(changes):
+    assert search.table(candidate("First", 0.8, **changes)).empty
+
+
+def test_runs_of_other_experiments_are_not_candidates():
+    assert search.table([factories.record()]).empty
+
+
+def test_no_candidate_has_more_parameters_than_model4():
+    limit = models.parameters(models.build("model4"))[0]
+    for row in rows.read(factories.ROOT / "experiments" / "search.toml").rows:
+        assert models.parameters(models.build(row.model, **row.model_options))[0] <= limit == 42_314
