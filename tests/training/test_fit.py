@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kerascifar.images import cifar10
-from kerascifar.training import device, fit
+from kerascifar.training import device, fit, models
 from kerascifar.training.rows import Row
 
 # Everything random at once: augmentation, dropout, BatchNormalization, order.
@@ -36,6 +36,12 @@ def tiny():
             keras.layers.Dense(10),
         ]
     )
+
+
+def branching():
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    return models.build("residual", filters=[4, 8], blocks=[1, 1], activation="prelu", pooling="both")
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +183,7 @@ class Rate(keras.callbacks.Callback):
 
 @pytest.mark.slow
 def test_a_schedule_an_average_and_mixup_go_on_after_a_stop(images, tmp_path):
-    """Fails if the learning rate, the averages or the trained weights beside them begin anew, or mixup draws otherwise.
+    """In a model with branches. Fails if the learning rate, the averages or the trained weights beside them begin anew.
 
     The rates by hand, a fifth of the way after each epoch: the end of the warm-up, then half a cosine in four parts.
     """
@@ -188,13 +194,13 @@ def test_a_schedule_an_average_and_mixup_go_on_after_a_stop(images, tmp_path):
         schedule={"decay": "cosine", "warmup": 0.2, "end": 0.1},
         augmentation={"rotation_range": 15, "crop": 4, "mixup": 0.2},
     )
-    whole = fit.train(tiny(), row, 7, tmp_path / "whole", **images, callbacks=[Rate()])
+    whole = fit.train(branching(), row, 7, tmp_path / "whole", **images, callbacks=[Rate()])
     falling = [0.01 * (0.1 + 0.9 * (1 + math.cos(math.pi * part / 4)) / 2) for part in range(5)]
     assert whole.history["rate"] == pytest.approx(falling)
     for epochs in (1, 2, 4):
         with pytest.raises(Killed):
-            fit.train(tiny(), row, 7, tmp_path / "parts", **images, callbacks=[Rate()], tell=killed_after(epochs))
-    parts = fit.train(tiny(), row, 7, tmp_path / "parts", **images, callbacks=[Rate()])
+            fit.train(branching(), row, 7, tmp_path / "parts", **images, callbacks=[Rate()], tell=killed_after(epochs))
+    parts = fit.train(branching(), row, 7, tmp_path / "parts", **images, callbacks=[Rate()])
     assert parts.history == whole.history and parts.epoch_kept == whole.epoch_kept
     for a, b in zip(parts.model.get_weights(), whole.model.get_weights(), strict=True):
         assert (a == b).all()
