@@ -211,7 +211,9 @@ def _choose(
     """
 
     def usable(run: records.Record) -> bool:
-        return not run.diverged and (dataset is None or run.dataset == run.dataset | dataset.fingerprint)
+        return not (run.diverged or (row is None and run.is_candidate)) and (
+            dataset is None or run.dataset == run.dataset | dataset.fingerprint
+        )
 
     def accuracy(group: Sequence[records.Record]) -> float:
         return statistics.fmean(r.results["validation"]["accuracy"] for r in group)
@@ -220,7 +222,9 @@ def _choose(
     if dataset is None:
         pools.sort(key=lambda pool: any(r.is_synthetic for r in pool))
     for pool in pools:
-        if fitting := [r for r in pool if row in (None, r.name) and seed in (None, r.seed) and records.has_weights(r)]:
+        if fitting := [r for r in pool if selection.is_meant(r, row, seed) and records.has_weights(r)]:
+            if row is not None:
+                selection.check_unambiguous(row, fitting)
             groups = [[r for r in pool if r.group == group] for group in {r.group for r in fitting}]
             best = min(groups, key=lambda group: (group[0].shortened, -accuracy(group), group[0].label))
             record = next(r for r in fitting if r in best)  # a pool is sorted by seed
@@ -237,7 +241,7 @@ def _choose(
             "Train one: `make experiment1` (all rows), or `make experiment1 ROWS=M6 EPOCHS=1` (one row, minutes). Runs "
             "kept elsewhere: --runs DIR.\nNothing was written."
         )
-    of_row = [r for r in trained if row in (None, r.name)]
+    of_row = [r for r in trained if selection.is_meant(r, row)]
     what, wrong, known = f"--row {row}", row or "", {r.name for r in trained}
     if of_row:
         what, wrong, known = f"--seed {seed}", f"{seed}", {f"{r.seed}" for r in of_row}

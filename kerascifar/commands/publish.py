@@ -49,5 +49,6 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 def _folders(name: str, runs: Path) -> list[Path]:
     """The folders of the user's runs with this name; a folder's path stays as it is, and `publish` checks it."""
     row, seed = selection.parse(name)
-    own = [r for r in selection.pools(runs)[0] if r.name == row and seed in (None, r.seed)]
+    own = [r for r in selection.pools(runs)[0] if selection.is_meant(r, row, seed)]
+    selection.check_unambiguous(row, own)
     return [r.folder for r in own] or [Path(name)]

@@ -37,11 +37,10 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.output import tables
 
     found = [run for pool in selection.pools(arguments.runs, arguments.published) for run in pool]
-    names = [run.name for run in found]
     for row in arguments.rows:
-        if row not in names:
-            raise errors.UserError(f'There is no run of row "{row}".\n{errors.suggest(row, names)}')
-    found = [run for run in found if run.name in (arguments.rows or names)]
+        if not any(selection.is_meant(run, row) for run in found):
+            raise errors.UserError(f'There is no run of row "{row}".\n{errors.suggest(row, [r.name for r in found])}')
+    found = [r for r in found if any(selection.is_meant(r, row) for row in arguments.rows or [None])]
     whole = arguments.wide or arguments.json
     shown = found if whole or arguments.rows else [run for run in found if not run.is_candidate]
     table = _each(found) if whole else _by_row(shown)

@@ -54,6 +54,11 @@ def short_name(record: Record) -> str:
     return f"{record.name}-seed{record.seed}"
 
 
+def is_meant(record: Record, row: str | None, seed: int | None = None) -> bool:
+    """Whether a run has this row, `M6` or `experiment1/M6`, and this seed; None means any."""
+    return row in (None, record.name, f"{record.experiment}/{record.name}") and seed in (None, record.seed)
+
+
 def find(name: str, runs: Path, published_only: bool = False) -> list[Record]:
     """The runs that `name` means.
 
@@ -66,7 +71,7 @@ def find(name: str, runs: Path, published_only: bool = False) -> list[Record]:
     row, seed = parse(name)
     searched = pools(runs, published_only)
     for pool in searched:
-        if found := [r for r in pool if row in (r.name, f"{r.experiment}/{r.name}") and seed in (None, r.seed)]:
+        if found := [r for r in pool if is_meant(r, row, seed)]:
             check_unambiguous(row, found)
             return found
     everything = records.in_order(r for pool in searched for r in pool)

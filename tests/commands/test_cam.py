@@ -127,6 +127,20 @@ def test_full_runs_come_before_shortened_diverged_and_weightless_ones(stored, ch
         choose("M6", 0)
 
 
+def test_a_candidate_is_chosen_only_by_name(stored, choose):
+    stored(record("A", 0, 0.9, experiment="search"), record("M1", 0, 0.5))
+    assert choose(None, None)[0].name == "M1"
+    assert choose("A", None)[0].name == "A"
+
+
+def test_a_row_of_two_experiments_is_chosen_with_its_experiment(stored, choose):
+    """Fails if the better one of two rows is drawn under a name that both have."""
+    stored(record("M1", 0, 0.5), record("M1", 0, 0.9, experiment="mine"))
+    assert choose("experiment1/M1", None)[0].experiment == "experiment1"
+    with pytest.raises(UserError, match="several experiments.\nExpected one of: experiment1/M1, mine/M1"):
+        choose("M1", None)
+
+
 def test_what_is_missing_is_said(stored, choose):
     with pytest.raises(UserError, match=r"There is no trained model yet .*\nTrain one: `make experiment1`"):
         choose("M1", None)
