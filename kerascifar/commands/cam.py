@@ -109,7 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="N", help="the run with this seed (default: the row's lowest)")
     parser.add_argument("--method", metavar="METHOD", default="gradcam", help="such as scorecam (default: %(default)s)")
     parser.add_argument("--against", metavar="NAME", help="another class: why not this one? (contrastive Grad-CAM)")
-    parser.add_argument("--layer", metavar="LAYER", help="the Conv2D layer to use (default: the last)")
+    parser.add_argument("--layer", metavar="LAYER", help="the Conv2D or Add layer to use (default: the last)")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="the picture to write (default: a file in RUNS/report/cam)"
     )

@@ -8,7 +8,6 @@ from functools import partial
 from kerascifar.commands import options, training
 from kerascifar.common import terminal
 from kerascifar.findings import choices
-from kerascifar.runs import records
 
 HELP = "train candidates for the original's open choices and rank them by likelihood"
 EXAMPLES = """
@@ -51,4 +50,4 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         console = terminal.console(wide=arguments.wide)
         console.print(tables.as_rich(table if arguments.wide else table[SHOWN], choices.TITLE))
         terminal.note(console, f"How they are ranked, and the whole table: {path.with_suffix('.md')}")
-    return int(any(record.stop == records.NOT_FINITE for record in trained))
+    return training.status(trained)

@@ -50,6 +50,11 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     for method in arguments.methods:
         methods.check_method(method)
     found = [run for name in arguments.rows for run in selection.find(name, arguments.runs, arguments.published)]
+    if candidates := [r for r in found if r.is_candidate]:
+        raise UserError(
+            f"{candidates[0].label} is a candidate. Maps are measured on test images, which candidates never use.\n"
+            f"To look at its maps: kerascifar cam --all --row {candidates[0].name}"
+        )
     selected = [r for r in found if arguments.seeds is None or r.seed in arguments.seeds]
     mine = [r for r in selected if arguments.published or not selection.is_published(r)]
     with_weights = [r for r in mine if records.has_weights(r)]

@@ -76,7 +76,7 @@ def _describe(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         "trainable parameters": trainable,
         "parameters": total,
         "multiply-adds per image": models.multiply_adds(network),
-        "last convolution": last and {"layer": last, "grid": list(network.get_layer(last).output.shape[1:3])},
+        "focus maps": last and {"layer": last, "grid": list(network.get_layer(last).output.shape[1:3])},
     }
 
 
@@ -89,11 +89,11 @@ def _text(model: dict[str, Any]) -> str:
     for layer in model["layers"]:
         shape = "×".join(map(str, layer["output"]))
         lines.append(f"  {layer['layer']:<{name}}{layer['type']:<{kind}}{shape:<12}{layer['parameters']:>10,}")
-    last = model["last convolution"] or {"layer": "none", "grid": []}
+    last = model["focus maps"] or {"layer": "no layer", "grid": []}
     lines += [
         f"  trainable parameters {model['trainable parameters']:,}; total {model['parameters']:,} "
         "(including BatchNormalization's moving statistics)",
         f"  multiply-adds per image {model['multiply-adds per image']:,}",
-        f"  last Conv2D {last['layer']}, grid {'×'.join(map(str, last['grid'])) or 'none'}",
+        f"  focus maps look at {last['layer']}, grid {'×'.join(map(str, last['grid'])) or 'none'}",
     ]
     return "\n".join(lines)

@@ -48,12 +48,12 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         print(options.as_json(table))
         return 0
     console = terminal.console(wide=arguments.wide)
-    if found:
+    if shown:
         console.print(tables.as_rich(table))
     else:
-        print(f"There is no finished run in {arguments.runs}, and none is published.", file=sys.stderr)
+        print(f"There is no finished run to show in {arguments.runs} or among the published ones.", file=sys.stderr)
     if left_out := len(found) - len(shown):
-        terminal.note(console, f"{left_out} runs of candidates are left out: runs --wide.")
+        terminal.note(console, f"Candidate runs not shown: {left_out}. To list them: runs --wide")
     terminal.note(console, NOTE)
     return 0
 

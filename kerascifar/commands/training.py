@@ -90,6 +90,9 @@ def train_and_show(runs: Sequence[Run], arguments: argparse.Namespace, command: 
         if arguments.json:
             print("[]")
         return 0
+    if own[0].is_candidate:
+        _show_candidates(own, arguments, console)
+        return status(own)
     from kerascifar.output import report, tables
 
     name = own[0].experiment
@@ -117,4 +120,28 @@ def train_and_show(runs: Sequence[Run], arguments: argparse.Namespace, command: 
         lambda text: console.print(text, markup=False),
     )
     terminal.say(console, f"\n{terminal.files_written(written)}. All columns: --wide.")
-    return 1 if any(r.stop == records.NOT_FINITE for r in own) else 0
+    return status(own)
+
+
+def status(trained: Sequence[Record]) -> int:
+    """The exit status: 1 if a run's loss became not finite."""
+    return int(any(record.stop == records.NOT_FINITE for record in trained))
+
+
+def _show_candidates(trained: Sequence[Record], arguments: argparse.Namespace, console: "Console") -> None:
+    """Prints the ranking of the user's candidates, and writes it to a file."""
+    from kerascifar.findings import search
+    from kerascifar.output import tables
+
+    everything = records.current(records.list_records(arguments.runs))
+    table = search.table([r for r in everything if r.is_synthetic == trained[0].is_synthetic])
+    path = arguments.runs / "report" / "search-ranked"
+    if arguments.json:
+        print(as_json(table))
+    elif table.empty:
+        terminal.note(console, "Shortened runs are not ranked.")
+    else:
+        console.print(tables.as_rich(table if arguments.wide else table.drop(columns="multiply-adds")))
+    if not table.empty:
+        tables.save(table, path, "Candidates", [search.NOTE])
+        terminal.note(console, f"{search.NOTE} The table: {path.with_suffix('.md')}")

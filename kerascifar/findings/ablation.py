@@ -1,10 +1,11 @@
-"""What is each ingredient worth, from the original's best network to that of Experiment 3?
+"""What is each step worth, on the way from the original's best model to that of Experiment 3?
 
-The rows of `experiments/ablation.toml`, in the order of their names, each change one setting of the row before. The
-first changes Model4 of Experiment 2, and `Best` of Experiment 3 changes the last.
+Each row of `experiments/ablation.toml` changes one setting of the previous row, in the order of the numbers in their
+names. The first starts from Model4 of Experiment 2, and `Best` of Experiment 3 adds the last change.
 """
 
 import itertools
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,21 +18,21 @@ if TYPE_CHECKING:
 EXPERIMENT = "ablation"
 FIRST = ("experiment2", "Model4")
 NOTE = (
-    "Each line changes one setting of the line before, and keeps all changes so far. Test_acc: mean over seeds, in "
-    "percent. Differences in points, over pairs of runs with one seed; low … high is the 95 % interval, by Student's t "
-    "over seeds and images. Another order of the changes would give each a somewhat different share."
+    "Each line adds one change to the line above. Test accuracy: mean over seeds, in percent. Differences in points, "
+    "over pairs of runs with the same seed; low … high is the 95 % interval, by Student's t over seeds and images. "
+    "Clear: the interval excludes zero. In another order, each change would have a somewhat different effect."
 )
 
 
 def table(records: Sequence[Record]) -> "pd.DataFrame":
-    """One line per step that shares a seed with the step before; empty without runs of an ablation.
+    """One line per step that shares a seed with the previous step; empty without runs of an ablation.
 
-    Columns: those of `sensitivity.table` for "test_accuracy", with `like` the step before, and Test_acc.
+    Columns: those of `sensitivity.table` for "test_accuracy", with `like` the previous step, and Test_acc.
     """
     import pandas as pd
 
-    rows = by_row(r for r in records if not r.shortened and not r.is_synthetic)
-    between = [key for key in rows if key[0] == EXPERIMENT]
+    rows = by_row(r for r in records if r.is_full)
+    between = sorted((key for key in rows if key[0] == EXPERIMENT), key=_numbers)
     steps = [rows[key] for key in (FIRST, *between, BEST) if key in rows]
     lines = []
     for like, runs in itertools.pairwise(steps):
@@ -41,11 +42,16 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     return pd.DataFrame(lines)
 
 
+def _numbers(key: tuple[str, str]) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", key[1])]
+
+
 def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
-    """The steps that clearly help or harm, the largest first."""
+    """The steps that clearly help or harm, the most helpful first."""
+    words = table["test_accuracy clear"]
     clear = table[table["test_accuracy clear"] == sensitivity.CLEAR].sort_values("test_accuracy", ascending=False)
     steps = [f"{changed} ({by:+.1f})" for changed, by in zip(clear["changed"], clear["test_accuracy"], strict=True)]
-    return (
-        f"Clear effects on test accuracy, in points: {'; '.join(steps) or 'none'}. {len(table) - len(clear)} of "
-        f"{len(table)} steps have no clear effect."
-    )
+    text = f"Clear effects on test accuracy, in points: {'; '.join(steps) or 'none'}."
+    text += f" Steps without a clear effect: {(words == sensitivity.UNCLEAR).sum()} of {len(table)}."
+    single = (words == sensitivity.UNKNOWN).sum()
+    return text + f" Trained with one seed only: {single}." * bool(single)

@@ -33,7 +33,7 @@ def find(names: Sequence[str], runs: Path, published_only: bool = False) -> dict
         found = selection.find(name, runs, published_only)
         if found[0].is_candidate:
             raise UserError(
-                f"{found[0].name} is a candidate: no test images are used for it, so it cannot be compared.\n"
+                f"{found[0].name} is a candidate. Candidates have no test figures, so it cannot be compared.\n"
                 f"Its validation accuracy: kerascifar runs {found[0].name} --wide"
             )
         title = name if selection.parse(name) == (found[0].name, None) else found[0].label

@@ -1,4 +1,4 @@
-"""What does accuracy cost? Parameters, computation and training time of Experiment 3's networks, beside Model4's."""
+"""What does accuracy cost? Parameters, computation and training time of Experiment 3's rows, beside Model4's."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 NOTE = (
     "Test accuracy in percent, mean over seeds ± standard deviation. Parameters are the trainable ones; multiply-adds "
-    "are for one image. Minutes of training can be compared only between runs on the same processor with the same "
-    "number of threads. The lead over Model4 has a 95 % interval, over pairs of runs with one seed."
+    "are for one image. Training times are comparable only between runs on the same processor and number of cores. The "
+    "difference from Model4 is given with its 95 % interval, over pairs of runs with the same seed."
 )
 
 
 def table(records: Sequence[Record]) -> "pd.DataFrame":
     """One line per row of Experiment 3, and one for Model4; empty without Experiment 3.
 
-    Columns: row, parameters, multiply-adds, epochs and minutes (means), processor, n, Test_acc, "Test_acc ±" (standard
-    deviation over seeds; NaN for one).
+    Columns: row, parameters, multiply-adds, epochs (the row's limit), minutes (mean), trained on, n, Test_acc,
+    "Test_acc ±" (standard deviation over seeds; NaN for one).
     """
     import pandas as pd
 
-    rows = by_row(r for r in records if not r.shortened and not r.is_synthetic and r.row.model in models.BUILDERS)
+    rows = by_row(r for r in records if r.is_full and r.row.model in models.BUILDERS)
     lines: list[dict[str, Any]] = []
     for (experiment, name), runs in rows.items():
         if (experiment, name) != ablation.FIRST and experiment != BEST[0]:
@@ -39,9 +39,9 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
                 "row": name,
                 "parameters": models.parameters(network)[0],
                 "multiply-adds": models.multiply_adds(network),
-                "epochs": float(np.mean([r.epochs_trained for r in runs])),
+                "epochs": runs[0].row.epochs,
                 "minutes": float(np.mean([sum(r.seconds) / 60 for r in runs])),
-                "processor": "; ".join(dict.fromkeys(str(r.environment.get("processor") or "") for r in runs)),
+                "trained on": "; ".join(dict.fromkeys(r.machine for r in runs)),
                 "n": len(runs),
                 "Test_acc": float(np.mean(accuracies)),
                 "Test_acc ±": float(np.std(accuracies, ddof=1)) if len(runs) > 1 else float("nan"),
@@ -51,8 +51,8 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
 
 
 def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
-    """How far the best network is ahead of Model4."""
-    rows, of = by_row(r for r in records if not r.shortened), table.set_index("row")
+    """The accuracy of Experiment 3's model, and how far it is from Model4's."""
+    rows, of = by_row(r for r in records if r.is_full), table.set_index("row")
     if BEST[1] not in of.index:
         return ""
     best = of.loc[BEST[1]]
@@ -62,5 +62,5 @@ def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
     lead = metrics.difference(rows[BEST], rows.get(ablation.FIRST, []), "test_accuracy")
     if lead and len(lead.seeds) > 1:
         half = lead.estimate.interval[1] - lead.estimate.mean
-        text += f", {lead.estimate.mean:.1f} ± {half:.1f} points more than {ablation.FIRST[1]} here"
+        text += f", {lead.estimate.mean:.1f} ± {half:.1f} points more than {ablation.FIRST[1]} in our runs"
     return f"{text}."

@@ -19,8 +19,8 @@ COMPARED = ("validation_accuracy", "test_accuracy", "epochs")  # of `metrics.MET
 CLEAR, UNCLEAR, UNKNOWN = "yes", "no", "unknown"
 NOTE = (
     "Differences in percentage points and epochs: the changed row minus the unchanged one, mean over pairs of runs "
-    "with one seed. low … high is the 95 % interval, by Student's t over seeds and images. A single pair has none, "
-    "because it says nothing about seeds. Clear: the interval excludes zero. One in twenty would, even if no "
+    "with the same seed. low … high is the 95 % interval, by Student's t over seeds and images. A single pair has "
+    "none, because it says nothing about seeds. Clear: the interval excludes zero. One in twenty would, even if no "
     "assumption mattered."
 )
 
@@ -34,7 +34,7 @@ def table(records: Iterable[Record]) -> "pd.DataFrame":
     import pandas as pd
 
     rows: dict[tuple[bool, str], list[Record]] = {}
-    for record in records:
+    for record in (r for r in records if not r.is_candidate):
         rows.setdefault((record.experiment == EXPERIMENT, record.name), []).append(record)
     lines = []
     for name, runs in [(name, runs) for (is_changed, name), runs in rows.items() if is_changed]:

@@ -19,8 +19,8 @@ def compare(theirs: records.Record, mine: records.Record, spread: Sequence[recor
     It is if it is bit-identical, or if each figure lies in the 95 % prediction interval of the published runs of its
     row, or in their range if there are fewer than three.
     """
-    compared = [(split, measure) for split, measure in COMPARED if split in mine.results]  # candidates lack "test"
-    if mine.history == theirs.history and all(mine.results[split] == theirs.results[split] for split in mine.results):
+    common = set.intersection(*(set(record.results) for record in (theirs, mine, *spread)))  # candidates lack "test"
+    if mine.history == theirs.history and all(mine.results[split] == theirs.results[split] for split in common):
         return True, [f"{theirs.label}: bit-identical ({len(theirs.seconds)} epochs, all losses and accuracies)."]
     lines = [f"{theirs.label}: not bit-identical."]
     there, here = _flat(theirs.environment), _flat(mine.environment)
@@ -32,7 +32,7 @@ def compare(theirs: records.Record, mine: records.Record, spread: Sequence[recor
     if mine.basis != theirs.basis:
         lines.append("  the images or the model's layers differ")
     reproduced = True
-    for split, measure in compared:
+    for split, measure in [pair for pair in COMPARED if pair[0] in common]:
         values = [record.results[split][measure] for record in spread]
         value = mine.results[split][measure]
         half, mean = prediction_interval(values), float(np.mean(values))

@@ -45,22 +45,24 @@ def check_method(method: str, layer: str | None = None) -> None:
         raise UserError(f"{title(method)} looks at the image's pixels, not at a layer.\nLeave out --layer or --method.")
 
 
-def convolutions(model: "keras.Model") -> list[str]:
-    """The names of a model's `Conv2D` layers, first to last."""
+def layers_with_maps(model: "keras.Model") -> list[str]:
+    """The names of a model's `Conv2D` layers, and of its `Add` layers that join the branches of a grid, in order."""
     import keras
 
-    return [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    kinds = keras.layers.Conv2D | keras.layers.Add
+    return [layer.name for layer in model.layers if isinstance(layer, kinds) and len(layer.output.shape) == 4]
 
 
 def _check_nested(model: "keras.Model") -> None:
     """Raises a `UserError` if the last `Conv2D` is part of another layer: the outer model has no output for it."""
     import keras
 
+    names = layers_with_maps(model)
     for layer in reversed(model.layers):
-        if isinstance(layer, keras.layers.Conv2D):
+        if layer.name in names:
             return
         if any(isinstance(inner, keras.layers.Conv2D) for inner in layer._flatten_layers(include_self=False)):
-            known = ", ".join(convolutions(model)) or "none"
+            known = ", ".join(names) or "none"
             raise UserError(
                 f'The last Conv2D of model "{model.name}" is inside its layer "{layer.name}"; focus maps look only '
                 "at layers of the model itself.\nPut the layers into one model, choose a Conv2D of the model itself "
@@ -69,12 +71,12 @@ def _check_nested(model: "keras.Model") -> None:
 
 
 def chosen_layer(model: "keras.Model", layer: str | None = None) -> str:
-    """The name of the `Conv2D` to look at; by default, the last one with more than one cell.
+    """The name of the layer to look at; by default, the last of `layers_with_maps` with more than one cell.
 
     Raises:
-        UserError: the model has no `Conv2D`, or none called `layer`, or the last one is part of another layer.
+        UserError: the model has no such layer, or none called `layer`, or the last one is part of another layer.
     """
-    names = convolutions(model)
+    names = layers_with_maps(model)
     if layer is None:
         _check_nested(model)
         if not names:
@@ -84,7 +86,7 @@ def chosen_layer(model: "keras.Model", layer: str | None = None) -> str:
         return [*names, *with_places][-1]
     if layer not in names:
         known = layer in [other.name for other in model.layers]
-        what = "is not a Conv2D layer" if known else "is not a layer"
+        what = "is neither a Conv2D nor an Add layer" if known else "is not a layer"
         raise UserError(f'layer "{layer}" {what} of model "{model.name}".\n{errors.suggest(layer, names)}')
     return layer
 
@@ -231,8 +233,10 @@ def _end_gradient_below(layer: "keras.layers.Layer") -> None:
     def end(inputs: Any) -> Any:
         return tf.identity(inputs), lambda *_: None
 
+    import keras
+
     call = layer.call
-    layer.call = lambda inputs, *rest, **options: call(end(inputs), *rest, **options)
+    layer.call = lambda inputs, *rest, **options: call(keras.tree.map_structure(end, inputs), *rest, **options)
 
 
 def _score(labels: np.ndarray, against: np.ndarray | None = None) -> Any:

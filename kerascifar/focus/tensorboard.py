@@ -80,7 +80,9 @@ class FocusByEpoch(keras.callbacks.Callback):
         import tensorflow as tf
 
         self.writer = tf.summary.create_file_writer(str(self.folder / "focus"))
-        self.has_maps = bool(methods.convolutions(self.model))  # a model without convolutions is trained all the same
+        self.has_maps = bool(
+            methods.layers_with_maps(self.model)
+        )  # a model without convolutions is trained all the same
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         import tensorflow as tf

@@ -206,13 +206,13 @@ def effects(table: "pd.DataFrame", named: str, title: str) -> Chart:
 
 
 def cost(table: "pd.DataFrame", column: str, title: str) -> Chart:
-    """Test accuracy against what it costs, a column of `cost.table`: one dot a row, with its standard deviation."""
+    """Test accuracy against what it costs, a column of `cost.table`: one dot per row, with its standard deviation."""
     values = table[["row", column, "Test_acc", "n"]].assign(
         low=table["Test_acc"] - table["Test_acc ±"], high=table["Test_acc"] + table["Test_acc ±"]
     )
     tooltip = _tooltip(f"row:N {column}:Q Test_acc:Q low:Q high:Q n:Q")
-    scale = alt.Scale(type="log", nice=False, padding=40)
-    base = alt.Chart(_inline(values)).encode(alt.X(f"{column}:Q", title=title, scale=scale), tooltip=tooltip)
+    logarithmic = alt.Scale(type="log", nice=False, padding=40)
+    base = alt.Chart(_inline(values)).encode(alt.X(f"{column}:Q", title=title, scale=logarithmic), tooltip=tooltip)
     scale = alt.Scale(zero=False, padding=20)
     y = alt.Y("Test_acc:Q", title="test accuracy (%)", scale=scale)
     return alt.layer(

@@ -1,4 +1,4 @@
-"""The page's gallery: validation images with the focus maps of two rows by every method, and what the rows predict."""
+"""The page's gallery: validation images, the explained rows' focus maps by every method, and what the rows predict."""
 
 import base64
 import io

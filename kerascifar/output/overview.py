@@ -11,9 +11,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+def pool(own: Sequence[Record], published: Sequence[Record]) -> list[Record]:
+    """The runs that the output is about: the user's, or the published ones if the user has none but candidates."""
+    return list(published if all(r.is_candidate for r in own) else own)
+
+
 def shown(own: Sequence[Record], published: Sequence[Record]) -> list[Record]:
-    """The runs that the output is about: the user's, or the published ones if there are none; without candidates."""
-    return next(filter(None, ([r for r in pool if not r.is_candidate] for pool in (own, published))), [])
+    """The runs of `pool` without candidates."""
+    return [r for r in pool(own, published) if not r.is_candidate]
 
 
 def main_rows(shown: Sequence[Record]) -> list[Record]:

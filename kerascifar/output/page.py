@@ -93,15 +93,15 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
     """
     import jinja2
 
-    shown, drawn = overview.shown(own, published), _Charts()
-    main, candidates = overview.main_rows(shown), [r for r in [*own] or [*published] if r.is_candidate]
+    pool, shown, drawn = overview.pool(own, published), overview.shown(own, published), _Charts()
+    main = overview.main_rows(shown)
     compared = {metric: (overview.table(main, metric), title) for metric, title in AXES.items()}
     rows = compared[agreement.TEST_ACCURACY][0]
     known = rows[rows["agrees"] != agreement.UNKNOWN]
     declared = claims.read()
     verdict_lines = claims.table([*published] or [*own], declared)
     verdicts = verdict_lines.groupby("claim", sort=False)["verdict"].first()
-    found = {result.name: result for result in analyses.results([*shown, *candidates])}
+    found = {result.name: result for result in analyses.results(pool)}
     maps = gallery.gallery(shown, dataset) if dataset is not None else None
     curves = {name: charts.summarized(runs) for (_, name), runs in records.by_row(shown).items()}
     documents = {
@@ -120,14 +120,14 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
     environment.filters |= {"cells": _cells, "markdown": _markdown, "script": _script}
     # Long but flat: one line for each thing that the template shows.
     page = environment.get_template("page.html").render(
-        synthetic=any(r.is_synthetic for r in shown),
+        synthetic=any(r.is_synthetic for r in pool),
         by="the published" if published else "your own",
         counts=_counts(verdicts),
         rows=rows.to_dict("records"),
         inside=(len(known[known["agrees"] == agreement.AGREES]), len(known), int(rows["original"].notna().sum())),
         runs=len(main),
-        others=len(shown) + len(candidates) - len(main),
-        hours=sum(sum(r.seconds) for r in shown) / 3600,
+        others=len(pool) - len(main),
+        hours=sum(sum(r.seconds) for r in pool) / 3600,
         agreement=[
             (
                 drawn.add(metric.replace(" ", "-"), f"{metric.capitalize()} by row", charts.agreement(table, title)),
@@ -260,8 +260,9 @@ def _comparisons(group: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _lengths(main: Sequence[Record]) -> str:
-    """The conclusion of the curves: how long the rows train."""
-    epochs = {name: np.median([r.epochs_trained for r in runs]) for (_, name), runs in records.by_row(main).items()}
+    """The conclusion of the curves: how long the rows train that have no fixed schedule."""
+    rows = records.by_row([r for r in main if not r.row.schedule] or main)
+    epochs = {name: np.median([r.epochs_trained for r in runs]) for (_, name), runs in rows.items()}
     shortest, longest = min(epochs, key=lambda name: epochs[name]), max(epochs, key=lambda name: epochs[name])
     if shortest == longest:
         return f"{longest} trains for {epochs[longest]:.0f} epochs."
@@ -314,7 +315,7 @@ def _next(found: Mapping[str, analyses.Result], drawn: _Charts) -> dict[str, Any
     best = cost.table[cost.table["row"] == records.BEST[1]]
     first = cost.table["row"] == ablation.FIRST[1]
     figures = []
-    # One network trained for a shorter time, and smaller networks trained for as many epochs.
+    # The best model with shorter training, and smaller models trained equally long.
     for column, title, fixed in (
         ("minutes", "minutes of training", "parameters"),
         ("parameters", "trainable parameters", "epochs"),
@@ -323,26 +324,26 @@ def _next(found: Mapping[str, analyses.Result], drawn: _Charts) -> dict[str, Any
         figures.append(drawn.add(f"cost-{column}", f"Accuracy by {column}", charts.cost(alike, column, title), 420))
     parts: dict[str, Any] = {"figures": figures, "conclusion": cost.summary, "note": cost.note}
     if steps:
-        title = "difference in test accuracy from the step before (points)"
+        title = "difference in test accuracy from the previous step (points)"
         figure = drawn.add("ablation-steps", steps.title, charts.effects(steps.table, "row", title))
         parts["steps"], parts["note"] = (figure, steps.summary), f"{cost.note}\n\n{steps.note}"
     if tried:
-        parts["conclusion"] += f" {tried.summary}"
+        parts["conclusion"] = f"{cost.summary} {tried.summary}".strip()
     return parts
 
 
 def _models(shown: Sequence[Record]) -> dict[str, Any]:
-    """The layers of models without branches, in blocks that start with a convolution, side by side."""
+    """The layers of `Sequential` models, in blocks that start with a convolution, side by side."""
     import keras
 
     columns: list[dict[str, Any]] = []
-    branching = []
+    other = []
     for name, runs in {r.row.model: [s for s in shown if s.row.model == r.row.model] for r in shown}.items():
         if name not in models.BUILDERS:
             continue
         network = models.build(name, **runs[0].row.model_options)
         if not isinstance(network, keras.Sequential):
-            branching.append(name)
+            other.append(runs[0].name)
             continue
         blocks: list[list[dict[str, str]]] = []
         for layer in network.layers:
@@ -370,7 +371,7 @@ def _models(shown: Sequence[Record]) -> dict[str, Any]:
         )
     same = [listed(names) for names in alike.values() if len(names) > 1]
     sentences = [f"{names} differ only in their BatchNormalization and Dropout layers." for names in same]
-    sentences += [f"{name} has branches; kerascifar models {name} lists its layers." for name in branching]
+    sentences += [f"{row}'s model is not a chain of layers; kerascifar models {row} lists them." for row in other]
     conclusion = " ".join(sentences)
     return {"columns": columns, "depth": max((len(c["blocks"]) for c in columns), default=0), "conclusion": conclusion}
 
@@ -432,6 +433,7 @@ def _commands(shown: Sequence[Record]) -> list[tuple[str, str]]:
         *commands,
         ("open choices", "make choices"),
         ("sensitivity", "python -m kerascifar run experiments/sensitivity.toml"),
+        ("search", "python -m kerascifar run experiments/search.toml"),
         *(("where the models look: " + r.label, _measure(r)) for r in shown if measurements.read(r)),
         ("claims and verdicts", "python -m kerascifar findings"),
         ("this page", "make report"),

@@ -42,7 +42,7 @@ INTRODUCTION = (
     "predictions, and some runs' weights. Training curves, architecture diagrams and the tables as CSV are in this "
     "folder. Do not edit it: `kerascifar publish` and `kerascifar report` write it."
 )
-COMPARISONS = (  # analyses that stand beside the two experiments
+COMPARISONS = (  # analyses that stand beside the experiments
     "choices-compared",
     "readings",
     "sensitivity-compared",
@@ -238,15 +238,7 @@ def times(published: Sequence[records.Record]) -> str:
 
 
 def _where(runs: Sequence[records.Record]) -> str:
-    """What the runs were computed on: `1 core, AMD EPYC`."""
-    found = {}
-    for environment in (run.environment for run in runs):
-        device = environment["device"]
-        used = (environment.get("threads") or {}).get("intra_op") or environment.get("cores")
-        if used and device.startswith("CPU"):
-            device = f"{used} {'core' if used == 1 else 'cores'}"
-        found[", ".join(filter(None, (device, environment.get("processor"))))] = True
-    return "; ".join(found)
+    return "; ".join(dict.fromkeys(run.machine for run in runs))
 
 
 def rows(published: Sequence[records.Record]) -> str:

@@ -30,8 +30,8 @@ def write(
 
     - `<experiment>.csv` and `.md`: the result tables;
     - `curves/<experiment>-<row>.png`: training statistics of each row, over its seeds;
-    - `accuracy.png`: accuracies and epochs beside the original's, without candidates and sensitivity rows;
-    - `classes.png`, `confusion-<row>.png`: accuracy by class and confusion matrices of M6 and Model4;
+    - `accuracy.png`: accuracies and epochs beside the original's, without sensitivity and ablation rows;
+    - `classes.png`, `confusion-<row>.png`: accuracy by class and confusion matrices of the explained rows;
     - `augmentation.png`: the original's comparison of M1 and M5, if both have runs;
     - `architecture/<model>.png`: a diagram per model.
     """

@@ -99,7 +99,7 @@ class Record:
 
     @property
     def is_candidate(self) -> bool:
-        """Whether the run serves to choose settings, by its validation figures. Test images are not used then."""
+        """Whether the run only helps to choose settings, by its validation figures. It never uses test images."""
         return self.experiment in CANDIDATES
 
     @property
@@ -121,6 +121,20 @@ class Record:
     def is_synthetic(self) -> bool:
         """Whether it was trained on anything other than CIFAR-10, according to the fingerprints of the data."""
         return (self.dataset["train"], self.dataset["test"]) != (cifar10.TRAIN_SHA256, cifar10.TEST_SHA256)
+
+    @property
+    def machine(self) -> str:
+        """What it was computed on: `1 core, AMD EPYC`."""
+        device, processor = str(self.environment["device"]), self.environment.get("processor")
+        used = (self.environment.get("threads") or {}).get("intra_op") or self.environment.get("cores")
+        if used and device.startswith("CPU"):
+            device = f"{used} {'core' if used == 1 else 'cores'}"
+        return ", ".join(filter(None, (device, processor)))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is a result: neither a shortened trial nor trained on synthetic data."""
+        return not (self.shortened or self.is_synthetic)
 
     @property
     def diverged(self) -> bool:
@@ -161,7 +175,7 @@ class Record:
         """
         path = self.folder / PREDICTIONS
         if self.is_candidate and not path.exists():
-            raise UserError(f"{self.label} is a candidate. These are published without predictions.")
+            raise UserError(f"{self.label} is a candidate. Candidates are published without predictions.")
         try:
             with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
@@ -169,7 +183,13 @@ class Record:
             raise UserError(f"{path} is missing or damaged ({error}). {AGAIN}") from None
 
     def right(self, split: str = "test") -> np.ndarray:
-        """bool (images,): whether each prediction is correct."""
+        """bool (images,): whether each prediction is correct.
+
+        Raises:
+            UserError: the run is a candidate, and `split` is "test".
+        """
+        if self.is_candidate and split == "test":
+            raise UserError(f"{self.label} is a candidate, and candidates never use test images.")
         return np.asarray(self.predictions[f"{split}_predicted"] == self.predictions[f"{split}_label"])
 
 

@@ -53,6 +53,6 @@ def validation(network: keras.Model, dataset: cifar10.Dataset, indices: np.ndarr
 
 
 def test(network: keras.Model, dataset: cifar10.Dataset) -> Evaluation:
-    """Evaluates the model on the test images. Called once per run, after training; decides nothing."""
+    """Evaluates the model on the test images. Called at most once per run, after training; decides nothing."""
     images, labels = cifar10.test_split(dataset)
     return score(predict(network, images), labels)

@@ -1,4 +1,4 @@
-"""The original's six models, as builders of Keras `Sequential` models that end in logits, and the one of Experiment 3.
+"""The original's six models, as builders of Keras `Sequential` models that end in logits, and Experiment 3's model.
 
 A model is a function decorated with `@model`. Experiment files refer to it by its name, and its keyword arguments are a
 row's `model_options`. The layers follow the original's tables. Each open choice is an argument with a default
@@ -288,21 +288,25 @@ def residual(
     activation: str = "relu",
     pooling: str = "average",
 ) -> "keras.Model":
-    """Experiment 3: residual blocks in stages (not in the original). Each stage has half the resolution of the last.
+    """Experiment 3: residual blocks in stages (not in the original). Each has half the resolution of the previous one.
 
-    A block adds a 3×3 convolution of its input, normalised and activated, to its input (He et al., arXiv:1512.03385).
-    Convolutions are followed by BatchNormalization, so they have no bias.
+    A block passes its input through a 3×3 convolution, BatchNormalization and activation, and adds the result to the
+    input (He et al., arXiv:1512.03385). No convolution has a bias, as BatchNormalization follows.
 
     Args:
         filters: channels of each stage. A 3×3 convolution leads to the first stage, a 1×1 convolution to the others.
         blocks: number of blocks in each stage.
-        separable: split the convolution of a block into one per channel, then a 1×1 convolution (Howard et al.,
-            arXiv:1704.04861), which takes about an eighth of the parameters.
+        separable: split the 3×3 convolution of each block into a 3×3 convolution per channel and a 1×1 convolution
+            (Howard et al., arXiv:1704.04861), which takes about an eighth of the parameters.
         activation: the name of a Keras activation, or "prelu", which learns its slope for negative values, one per
             channel (He et al., arXiv:1502.01852).
         pooling: between stages: "average", "max", or "both", which adds the two.
     """
     layers = keras.layers
+    average, largest = layers.AveragePooling2D, layers.MaxPooling2D
+    pools = {"average": (average,), "max": (largest,), "both": (average, largest)}
+    if pooling not in pools:
+        raise ValueError(f'pooling must be "average", "max" or "both", not {pooling!r}')
 
     def convolution(features: Any, channels: int, size: int) -> Any:
         features = layers.Conv2D(channels, size, padding="same", use_bias=False)(features)
@@ -317,10 +321,6 @@ def residual(
         return layers.Add()([features, convolution(change, channels, 1 if separable else 3)])
 
     def halved(features: Any) -> Any:
-        pools = {"average": [layers.AveragePooling2D], "max": [layers.MaxPooling2D]}
-        pools["both"] = [*pools["average"], *pools["max"]]
-        if pooling not in pools:
-            raise ValueError(f'pooling must be "average", "max" or "both", not {pooling!r}')
         pooled = [pool(2)(features) for pool in pools[pooling]]
         return layers.Add()(pooled) if len(pooled) > 1 else pooled[0]
 

@@ -398,8 +398,8 @@ def test_models_lists_a_model_off_the_beaten_track(monkeypatch, tmp_path):
     monkeypatch.setitem(models.BUILDERS, "bare", bare)
     result = command("models", "bare", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "bare: no description" in result.stdout and "last Conv2D none" in result.stdout
-    assert json.loads(command("models", "bare", "--json", cwd=tmp_path).stdout)[0]["last convolution"] is None
+    assert "bare: no description" in result.stdout and "focus maps look at no layer" in result.stdout
+    assert json.loads(command("models", "bare", "--json", cwd=tmp_path).stdout)[0]["focus maps"] is None
 
 
 def test_a_user_without_a_home_has_a_place_for_caches(monkeypatch):

@@ -24,7 +24,19 @@ def test_each_step_is_compared_with_the_one_before():
     assert table["Test_acc"].tolist() == pytest.approx([73.9, 73.9, 78.733], abs=0.01)  # 40 images swapped a seed
     text = ablation.summary(ALL, table)
     assert text.startswith("Clear effects on test accuracy, in points: ") and "lr 0.01" not in text
-    assert text.endswith("1 of 3 steps have no clear effect.")
+    assert text.endswith(" Steps without a clear effect: 1 of 3.")
+    one_seed = [r for r in ALL if r.name != "Best" or r.seed == 0]
+    assert ablation.summary(one_seed, ablation.table(one_seed)).endswith(": 1 of 3. Trained with one seed only: 1.")
+
+
+def test_steps_are_in_the_order_of_their_numbers():
+    """Fails if Step10 comes before Step2, or a step is compared with another than the previous one."""
+    renamed = {"Step1_batch": "Step2_a", "Step2_rate": "Step10_a"}
+    runs = [
+        dataclasses.replace(r, row=dataclasses.replace(r.row, name=renamed.get(r.name, r.name)))
+        for r in sorted(ALL, key=lambda r: renamed.get(r.name, r.name))
+    ]
+    assert ablation.table(runs)["like"].tolist() == ["Model4", "Step2_a", "Step10_a"]
 
 
 def test_a_step_that_has_not_been_trained_is_skipped():
@@ -44,7 +56,7 @@ def test_cost_stands_beside_model4():
     assert table["Test_acc"].diff().iloc[1] == pytest.approx(9.633, abs=0.001)
     assert cost.summary(ALL, table) == (
         f"With 42,314 parameters, Best reaches 78.73 ± {table['Test_acc ±'][1]:.2f} % test accuracy (n = 3), 9.6 ± 1.3 "
-        "points more than Model4 here."
+        "points more than Model4 in our runs."
     )
 
 

@@ -157,7 +157,7 @@ def test_wrong_arrays_are_named(model, images, change, message):
 
 def test_the_last_convolution_is_found_before_other_layers(model):
     """Fails if it is the first, or any layer with a grid ("pool" is a later one)."""
-    assert methods.convolutions(model) == ["first", "second"]
+    assert methods.layers_with_maps(model) == ["first", "second"]
     assert methods.chosen_layer(model) == "second"
 
 
@@ -179,7 +179,7 @@ def test_a_model_without_convolution_or_of_another_shape_is_refused(images):
 @pytest.mark.parametrize(
     "layer, message",
     [
-        ("pool", 'layer "pool" is not a Conv2D layer of model "tiny".\nExpected one of: first, second.'),
+        ("pool", 'layer "pool" is neither a Conv2D nor an Add layer of model "tiny".\nExpected one of: first, second.'),
         ("secnd", '"secnd" is not a layer of model "tiny".\nExpected one of: first, second. Did you mean "second"?'),
     ],
 )
@@ -352,6 +352,27 @@ def test_cells_of_other_layers_cover_the_image_evenly():
         [keras.Input((32, 32, 3)), layers.Resizing(16, 16), layers.Conv2D(2, 3, padding="same", name="c")]
     )
     assert methods.cells(network, "c") == (0.5, 2)
+
+
+def test_maps_of_a_residual_model_are_the_classes_evidence_where_its_branches_meet():
+    """Its mean over cells and a dense layer follow, so Grad-CAM is exact there: the weights times the values, by hand.
+
+    Fails if the map is made of the last convolution, which is only one of the branches and not normalised yet.
+    """
+    import keras
+
+    keras.utils.set_random_seed(0)
+    network = models.build("residual", filters=[4, 6], blocks=[1, 1], separable=False)
+    assert [type(network.get_layer(name)).__name__ for name in methods.layers_with_maps(network)] == (
+        ["Conv2D", "Conv2D", "Add", "Conv2D", "Conv2D", "Add"]
+    )
+    images = np.random.default_rng(0).random((3, 32, 32, 3), dtype="float32")
+    last = methods.chosen_layer(network)
+    values = np.asarray(keras.Model(network.input, network.get_layer(last).output)(images))
+    weights = np.asarray(network.layers[-1].kernel)[:, 7]
+    expected = np.maximum(values @ weights, 0) / values[0, ..., 0].size
+    assert methods.evidence(network, images, np.full(3, 7)) == pytest.approx(expected, abs=1e-6)
+    assert methods.cells(network, last) == (0.5, 2)
 
 
 @pytest.mark.parametrize("strides", [(2, 2), (2, 1)])

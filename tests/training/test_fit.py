@@ -183,7 +183,7 @@ class Rate(keras.callbacks.Callback):
 
 @pytest.mark.slow
 def test_a_schedule_an_average_and_mixup_go_on_after_a_stop(images, tmp_path):
-    """In a model with branches. Fails if the learning rate, the averages or the trained weights beside them begin anew.
+    """In a model with branches. Fails if the learning rate, averages or the weights beside them start anew, or mixup.
 
     The rates by hand, a fifth of the way after each epoch: the end of the warm-up, then half a cosine in four parts.
     """
