@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerascifar.findings import metrics
 from kerascifar.runs import rows_in_words
-from kerascifar.runs.records import Record
+from kerascifar.runs.records import ORIGINALS, Record, by_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,16 +33,11 @@ def table(records: Iterable[Record]) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    rows: dict[tuple[bool, str], list[Record]] = {}
-    for record in (r for r in records if not r.is_candidate):
-        rows.setdefault((record.experiment == EXPERIMENT, record.name), []).append(record)
-    lines = []
-    for name, runs in [(name, runs) for (is_changed, name), runs in rows.items() if is_changed]:
-        like = rows.get((False, name.partition("_")[0]), [])
-        if not {r.seed for r in runs} & {r.seed for r in like}:
-            continue
-        lines.append(effect(runs, like))
-    return pd.DataFrame(lines)
+    rows = by_row(records)
+    originals = {name: runs for (experiment, name), runs in rows.items() if experiment in ORIGINALS}
+    changed = {name: runs for (experiment, name), runs in rows.items() if experiment == EXPERIMENT}
+    pairs = [(runs, originals.get(name.partition("_")[0], [])) for name, runs in changed.items()]
+    return pd.DataFrame([effect(runs, like) for runs, like in pairs if {r.seed for r in runs} & {r.seed for r in like}])
 
 
 def effect(runs: Sequence[Record], like: Sequence[Record], compared: Sequence[str] = COMPARED) -> dict[str, Any]:

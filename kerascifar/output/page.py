@@ -103,7 +103,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
     verdicts = verdict_lines.groupby("claim", sort=False)["verdict"].first()
     found = {result.name: result for result in analyses.results(pool)}
     maps = gallery.gallery(shown, dataset) if dataset is not None else None
-    curves = {name: charts.summarized(runs) for (_, name), runs in records.by_row(shown).items()}
+    curves = {name: charts.summarized(runs) for name, runs in records.by_name(shown).items()}
     documents = {
         name: path.read_text(encoding="utf-8").partition("\n")[2]
         for name in DOCUMENTS
@@ -249,9 +249,8 @@ def _comparisons(group: "pd.DataFrame") -> "pd.DataFrame":
     """A claim's comparisons in numbers."""
 
     def signed(column: str) -> "pd.Series":
-        digits = group["unit"].map({"nats": 4, "epochs": 0}).fillna(1).astype(int)
-        values = zip(group[column].astype("float64"), digits, strict=True)
-        return [f"{value:+z.{places}f}" if value == value else "" for value, places in values]
+        values = zip(group[column].astype("float64"), group["metric"], strict=True)
+        return [f"{value:+z.{METRICS[metric].digits}f}" if value == value else "" for value, metric in values]
 
     table = group[["label"]].rename(columns={"label": "comparison"}).assign(difference=signed("difference"))
     table["95 % interval"] = [f"{a} … {b}" if a else "" for a, b in zip(signed("low"), signed("high"), strict=True)]
@@ -261,8 +260,8 @@ def _comparisons(group: "pd.DataFrame") -> "pd.DataFrame":
 
 def _lengths(main: Sequence[Record]) -> str:
     """The conclusion of the curves: how long the rows train that have no fixed schedule."""
-    rows = records.by_row([r for r in main if not r.row.schedule] or main)
-    epochs = {name: np.median([r.epochs_trained for r in runs]) for (_, name), runs in rows.items()}
+    rows = records.by_name([r for r in main if not r.row.schedule] or main)
+    epochs = {name: np.median([r.epochs_trained for r in runs]) for name, runs in rows.items()}
     shortest, longest = min(epochs, key=lambda name: epochs[name]), max(epochs, key=lambda name: epochs[name])
     if shortest == longest:
         return f"{longest} trains for {epochs[longest]:.0f} epochs."
@@ -418,22 +417,20 @@ def _measure(run: Record) -> str:
 def _commands(shown: Sequence[Record]) -> list[tuple[str, str]]:
     """For each row, the command that trains it; then the commands that measure, judge and draw."""
     commands, outdated = [], original.outdated(shown)  # the files have other settings now than the latter's
-    for name, experiment in {r.name: r.experiment for r in shown if r.experiment in report.TITLES}.items():
-        if name in outdated:
+    for name, runs in records.by_name(shown).items():
+        first = runs[0]
+        if first.experiment not in report.TITLES or first.name in outdated:
             continue
-        runs = [r for r in shown if r.name == name]
         seeds = " ".join(str(r.seed) for r in runs)
-        precision = runs[0].row.precision
-        options = "" if precision == "float32" else f" --precision {precision}"
-        again = f"\npython -m kerascifar verify {name} --seed {runs[0].seed}"
-        published = again * selection.is_published(runs[0])
-        command = f"python -m kerascifar run experiments/{experiment}.toml --rows {name} --seeds {seeds}{options}"
-        commands.append((name, command + published))
+        options = "" if first.row.precision == "float32" else f" --precision {first.row.precision}"
+        command = f"python -m kerascifar run {first.experiment} --rows {first.name} --seeds {seeds}{options}"
+        again = f"\npython -m kerascifar verify {name} --seed {first.seed}"
+        commands.append((name, command + again * selection.is_published(first)))
     return [
         *commands,
         ("open choices", "make choices"),
-        ("sensitivity", "python -m kerascifar run experiments/sensitivity.toml"),
-        ("search", "python -m kerascifar run experiments/search.toml"),
+        ("sensitivity", "python -m kerascifar run sensitivity"),
+        ("search", "python -m kerascifar run search"),
         *(("where the models look: " + r.label, _measure(r)) for r in shown if measurements.read(r)),
         ("claims and verdicts", "python -m kerascifar findings"),
         ("this page", "make report"),

@@ -12,6 +12,7 @@ import math
 import re
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -398,6 +399,13 @@ def by_row(unsorted: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
     for record in unsorted:
         rows.setdefault((record.experiment, record.name), []).append(record)
     return rows
+
+
+def by_name(unsorted: Iterable[Record]) -> dict[str, list[Record]]:
+    """The runs of each row by its name, or by `experiment/name` where several experiments have a row of this name."""
+    rows = by_row(unsorted)
+    counts = Counter(name for _, name in rows)
+    return {name if counts[name] == 1 else f"{experiment}/{name}": runs for (experiment, name), runs in rows.items()}
 
 
 def _natural(name: str) -> tuple[str, float]:

@@ -76,6 +76,14 @@ def test_a_run_identical_to_its_counterpart_makes_no_difference():
     assert line["test_accuracy clear"] == "unknown" and math.isnan(line["test_accuracy low"])
 
 
+def test_only_a_row_of_the_original_is_compared_with():
+    """Fails if a program's row, or a candidate, with the name of an original's row joins its runs."""
+    for experiment in ("own", "search"):
+        other = runs((90, 91, 92), row=BASE, experiment=experiment)
+        (line,) = sensitivity.table([*runs((70, 71, 72), row=BASE), *other, *varied((70, 71, 72))]).to_dict("records")
+        assert line["test_accuracy"] == 0
+
+
 def test_nothing_to_compare_with_is_left_out():
     assert len(sensitivity.table(varied((70,)))) == 0
     other_seed = [dataclasses.replace(run, seed=5) for run in runs((70,), row=BASE)]

@@ -433,8 +433,18 @@ def test_only_rows_with_their_files_settings_have_a_command():
     """Fails if the page offers a command that trains another row than the published one of this name."""
     planned = rows.read(rows.find(Path("experiment1"))).rows[0]
     found = dict(page._commands([factories.record(row=vars(planned)), factories.record(row={"name": "M6"})]))
-    assert found["M1"] == "python -m kerascifar run experiments/experiment1.toml --rows M1 --seeds 0"
+    assert found["M1"] == "python -m kerascifar run experiment1 --rows M1 --seeds 0"
     assert "M6" not in found
+
+
+def test_rows_of_two_experiments_with_one_name_stay_apart():
+    """Fails if the curves of a program's row replace those of the original's row with the same name."""
+    runs = [
+        factories.record(experiment=name, row={"name": "M6"}, epochs_trained=n)
+        for name, n in (("own", 9), ("experiment1", 5))
+    ]
+    assert list(records.by_name(runs)) == ["own/M6", "experiment1/M6"]
+    assert page._lengths(runs).startswith("own/M6 trains longest, for 9 epochs")
 
 
 def test_the_theme_can_be_chosen(opened):
