@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     runs = selection.by_row(
         arguments.runs,
         arguments.published,
-        lambda run: not run.shortened and not run.is_synthetic,
+        lambda run: run.is_full,
         needed=declared.seeds,
     )
     if not runs:

@@ -8,9 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from kerascifar.findings.statistics import prediction_interval
+from kerascifar.findings.statistics import mean_and_sd, prediction_interval
 from kerascifar.runs import original
 from kerascifar.runs.records import Record, by_row
 
@@ -37,13 +35,13 @@ def beside_original(runs: Sequence[Record], metric: str = TEST_ACCURACY) -> dict
     line = None if any(run.shortened for run in runs) else original.comparable(runs[0])
     reported = float(line[METRICS[metric]]) if line else math.nan
     values = [original.figures(run)[METRICS[metric]] for run in runs]
-    here, half = float(np.mean(values)), prediction_interval(values)
+    (here, sd), half = mean_and_sd(values), prediction_interval(values)
     unknown = math.isnan(reported + half)
     return {
         "n": len(values),
         "original": reported,
         "here": here,
-        "sd": float(np.std(values, ddof=1)) if len(values) > 1 else math.nan,
+        "sd": sd,
         "difference": here - reported,
         "95 % ±": half,
         "low": here - half,

@@ -149,11 +149,7 @@ class Claims:
 
     def counted(self, records: Iterable[Record]) -> list[Record]:
         """The runs that count: full ones on CIFAR-10 with the file's seeds, and of its experiments if it names any."""
-        return [
-            r
-            for r in records
-            if not (r.shortened or r.is_synthetic) and (not self.seeds or r.seed in self.seeds.get(r.experiment, ()))
-        ]
+        return [r for r in records if r.is_full and (not self.seeds or r.seed in self.seeds.get(r.experiment, ()))]
 
 
 def read(path: Path = CLAIMS) -> Claims:

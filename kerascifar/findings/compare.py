@@ -9,6 +9,7 @@ import numpy as np
 
 from kerascifar.common.errors import UserError
 from kerascifar.findings import metrics
+from kerascifar.findings.statistics import mean_and_sd
 from kerascifar.runs import selection
 from kerascifar.runs.records import Record
 
@@ -54,15 +55,14 @@ def table(groups: dict[str, list[Record]]) -> "pd.DataFrame":
     lines: list[dict[str, Any]] = []
     base = next(iter(groups.values()))
     for name, runs in groups.items():
+        accuracy, sd = mean_and_sd([100 * r.results["test"]["accuracy"] for r in runs])
         line: dict[str, Any] = {
             "run": name,
             "n": len(runs),
             "epochs": float(np.mean([r.epochs_trained for r in runs])),
             "Valid_acc": 100 * float(np.mean([r.results["validation"]["accuracy"] for r in runs])),
-            "Test_acc": 100 * float(np.mean([r.results["test"]["accuracy"] for r in runs])),
-            "Test_acc sd": 100 * float(np.std([r.results["test"]["accuracy"] for r in runs], ddof=1))
-            if len(runs) > 1
-            else math.nan,
+            "Test_acc": accuracy,
+            "Test_acc sd": sd,
             "gap": float(np.mean([metrics.gap(r) for r in runs])),
             "shortened": any(r.shortened for r in runs),
             **dict.fromkeys(("difference", "low", "high", "pairs"), math.nan),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascifar.findings import ablation, metrics
+from kerascifar.findings.statistics import mean_and_sd
 from kerascifar.runs.records import BEST, Record, by_row
 from kerascifar.training import models
 
@@ -33,7 +34,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
         if (experiment, name) != ablation.FIRST and experiment != BEST[0]:
             continue
         network = models.built(runs[0].row.model, runs[0].row.model_options)
-        accuracies = [100 * r.results["test"]["accuracy"] for r in runs]
+        accuracy, sd = mean_and_sd([100 * r.results["test"]["accuracy"] for r in runs])
         lines.append(
             {
                 "row": name,
@@ -43,8 +44,8 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
                 "minutes": float(np.mean([sum(r.seconds) / 60 for r in runs])),
                 "trained on": "; ".join(dict.fromkeys(r.machine for r in runs)),
                 "n": len(runs),
-                "Test_acc": float(np.mean(accuracies)),
-                "Test_acc ±": float(np.std(accuracies, ddof=1)) if len(runs) > 1 else float("nan"),
+                "Test_acc": accuracy,
+                "Test_acc ±": sd,
             }
         )
     return pd.DataFrame(lines) if any(key[0] == BEST[0] for key in rows) else pd.DataFrame()

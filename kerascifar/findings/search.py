@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerascifar.findings.statistics import mean_and_sd
 from kerascifar.runs import rows_in_words
 from kerascifar.runs.records import SEARCH, Record, by_row
 from kerascifar.training import models
@@ -32,10 +33,10 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
 
     lines: list[dict[str, Any]] = []
     rows = by_row(r for r in records if r.experiment == SEARCH and not r.shortened)
-    accuracy = {key: [100 * r.results["validation"]["accuracy"] for r in runs] for key, runs in rows.items()}
-    ranked = sorted(rows, key=lambda key: -np.mean(accuracy[key]))
+    accuracy = {key: mean_and_sd([100 * r.results["validation"]["accuracy"] for r in rows[key]]) for key in rows}
+    ranked = sorted(rows, key=lambda key: accuracy[key][0], reverse=True)
     for key in ranked:
-        runs, accuracies = rows[key], accuracy[key]
+        runs, (mean, sd) = rows[key], accuracy[key]
         row = runs[0].row
         network = models.built(row.model, row.model_options) if row.model in models.BUILDERS else None
         lines.append(
@@ -47,8 +48,8 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
                 "epochs": row.epochs,
                 "n": len(runs),
                 "minutes": float(np.mean([sum(r.seconds) / 60 for r in runs])),
-                "Valid_acc": float(np.mean(accuracies)),
-                "Valid_acc ±": float(np.std(accuracies, ddof=1)) if len(runs) > 1 else float("nan"),
+                "Valid_acc": mean,
+                "Valid_acc ±": sd,
             }
         )
     return pd.DataFrame(lines)

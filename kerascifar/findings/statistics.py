@@ -15,6 +15,11 @@ LEVEL = 0.05
 SETTLING = 5  # epochs in which a curve falls steeply; axes are fitted to what follows
 
 
+def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
+    """The mean of some runs' values and their standard deviation, which is NaN for a single one."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A mean with its uncertainty.

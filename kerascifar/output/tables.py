@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascifar.common import files
+from kerascifar.findings.statistics import mean_and_sd
 from kerascifar.runs import original, records, rows_in_words
 from kerascifar.training.rows import Row
 
@@ -178,9 +179,9 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
 
 def spread(runs: Sequence[records.Record]) -> str:
     """`73.57 ± 0.89 (6)`: the mean test accuracy of some runs, in percent, and their standard deviation if several."""
-    shares = [100 * run.results["test"]["accuracy"] for run in runs]
-    plus_minus = f" ± {np.std(shares, ddof=1):.2f}" if len(runs) > 1 else ""
-    return f"{np.mean(shares):.2f}{plus_minus} ({len(runs)})"
+    accuracy, sd = mean_and_sd([100 * run.results["test"]["accuracy"] for run in runs])
+    plus_minus = f" ± {sd:.2f}" if len(runs) > 1 else ""
+    return f"{accuracy:.2f}{plus_minus} ({len(runs)})"
 
 
 def narrow(own: Sequence[records.Record], published: Sequence[records.Record]) -> "pd.DataFrame":

@@ -97,3 +97,10 @@ def test_p_below_mirrors_p_above():
     found = Estimate(1.0, 0.5, 5.0)
     assert found.p_below(2.0) == pytest.approx(float(stats.t.cdf(-2, 5)))
     assert found.p_above(0.0) == pytest.approx(float(stats.t.sf(2, 5)))
+
+
+def test_mean_and_standard_deviation_of_a_few_runs():
+    """By hand: √((1 + 0 + 1) / 2). One run has no standard deviation; fails if it is 0."""
+    assert statistics.mean_and_sd([68.0, 69.0, 70.0]) == (69.0, 1.0)
+    mean, sd = statistics.mean_and_sd([70.0])
+    assert mean == 70 and math.isnan(sd)
