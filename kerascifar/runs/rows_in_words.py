@@ -11,9 +11,14 @@ TRAINING_ONLY = {"BatchNormalization": "BatchNorm", "Dropout": "Dropout"}  # lay
 
 
 def described(row: Row) -> str:
-    """What tells a row apart: "4 BatchNorm, 2 Dropout" if its model has such layers, or "Adam 0.001, batch 256"."""
-    layers = models.built(row.model, row.model_options).layers if row.model in models.BUILDERS else []
-    kinds = [type(layer).__name__ for layer in layers]
+    """What tells a row apart: "4 BatchNorm, 2 Dropout" if its model is a chain with such layers, or its training.
+
+    The training is given as "Adam 0.001, batch 256, augmented".
+    """
+    import keras
+
+    network = models.built(row.model, row.model_options) if row.model in models.BUILDERS else None
+    kinds = [type(layer).__name__ for layer in network.layers] if isinstance(network, keras.Sequential) else []
     counts = [f"{kinds.count(kind)} {short}" for kind, short in TRAINING_ONLY.items() if kind in kinds]
     words = f"{original.OPTIMIZER_NAMES[row.optimizer]} {row.learning_rate:g}, batch {row.batch_size}"
     return ", ".join(counts) or words + ", augmented" * row.augment

@@ -10,7 +10,9 @@ from kerascifar.runs import rows_in_words
 def test_rows_with_batch_normalization_or_dropout_are_told_apart_by_them():
     row = factories.record(row={"name": "Model4", "model": "model4", "augment": True}).row
     assert rows_in_words.described(row) == "2 BatchNorm, 2 Dropout"
-    assert rows_in_words.described(factories.record(row={"augment": True}).row) == "Adam 0.001, batch 256, augmented"
+    trained = "Adam 0.001, batch 256, augmented"
+    assert rows_in_words.described(factories.record(row={"augment": True}).row) == trained
+    assert rows_in_words.described(factories.record(row={"model": "residual", "augment": True}).row) == trained
 
 
 def test_what_differs_names_changed_options():
