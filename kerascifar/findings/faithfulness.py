@@ -33,6 +33,8 @@ AGAINST_CENTRED = (
     "adjusted for the number of comparisons."
 )
 
+Values = dict[int, np.ndarray]  # by seed: one value per image, NaN where it does not count
+
 
 def by_class(records: Sequence[Record], first: str = "M6", second: str = "Model4") -> "pd.DataFrame":
     """Where two rows look, by class: each of `BETWEEN_MODELS`, on the test images that both predict correctly.
@@ -77,22 +79,16 @@ def against_centred(records: Sequence[Record]) -> "pd.DataFrame":
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    for row in dict.fromkeys(r.name for r in counted(records)):
-        runs = {r.seed: measurements.read(r) for r in counted(records) if r.name == row}
-        kinds = [kind for kind in methods.METHODS if any(f"{kind}/road" in values for values in runs.values())]
-        for kind in kinds:
-            both = (f"{kind}/road", "centred/road")
-            measured = {seed: values for seed, values in runs.items() if all(value in values for value in both)}
-            if not measured:
-                continue
-            count = min(len(values[value]) for values in measured.values() for value in both)
-            line: dict[str, Any] = {"row": row, "map": methods.title(kind), "n": len(measured)}
+    for row, runs in by_row(records).items():
+        for kind in methods.METHODS:
+            line: dict[str, Any] = {"row": row, "map": methods.title(kind)}
             for name, measure in FAITHFUL.items():
-                pairs = ((values[f"{kind}/{name}"], values[f"centred/{name}"]) for values in measured.values())
-                d = measure.factor * np.array([a[:count].astype("float64") - b[:count] for a, b in pairs])
-                estimate = statistics.of_seeds_and_images(d)
-                line |= {name: estimate.mean, f"{name} ±": estimate.interval[1] - estimate.mean}
-            lines.append(line)
+                difference = paired_difference(values_of(runs, kind, name), values_of(runs, "centred", name))
+                if difference is not None:
+                    estimate = statistics.of_seeds_and_images(measure.factor * difference)
+                    line |= {"n": len(difference), name: estimate.mean}
+                    line |= {f"{name} ±": estimate.interval[1] - estimate.mean}
+            lines += [line] * ("n" in line)
     return pd.DataFrame(lines)
 
 
@@ -123,3 +119,31 @@ def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
 def counted(records: Sequence[Record]) -> list[Record]:
     """The full runs of the original's experiments and of Experiment 3 on CIFAR-10."""
     return [r for r in records if r.is_full and r.experiment in (*ORIGINALS, BEST[0])]
+
+
+def by_row(records: Sequence[Record]) -> dict[str, dict[int, Mapping[str, np.ndarray]]]:
+    """By row and seed, the measurements of the runs that count."""
+    rows: dict[str, dict[int, Mapping[str, np.ndarray]]] = {}
+    for record in counted(records):
+        if measured := measurements.read(record):
+            rows.setdefault(record.name, {})[record.seed] = measured
+    return rows
+
+
+def values_of(runs: Mapping[int, Mapping[str, np.ndarray]], kind: str, measure: str) -> Values:
+    """A kind's values by seed, of the runs on which it was measured."""
+    name = f"{kind}/{measure}"
+    found = {seed: run[name].astype("float64") for seed, run in runs.items() if name in run}
+    return {seed: values for seed, values in found.items() if not np.isnan(values).all()}
+
+
+def paired_difference(values: Values, others: Values) -> np.ndarray | None:
+    """First minus second, float64 (seeds, images), of the seeds that both have and the images that all of these have.
+
+    None if they have no seed in common.
+    """
+    seeds = [seed for seed in values if seed in others]
+    if not seeds:
+        return None
+    count = min(len(side[seed]) for side in (values, others) for seed in seeds)
+    return np.array([values[seed][:count] - others[seed][:count] for seed in seeds])

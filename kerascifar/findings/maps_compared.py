@@ -1,14 +1,14 @@
 """Kinds of map by measures of faithfulness: which is best, does it beat the baselines, and do the measures agree?"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kerascifar.findings import faithfulness, statistics
+from kerascifar.findings.faithfulness import Values, values_of
 from kerascifar.focus import measuring, methods
-from kerascifar.runs import measurements
 from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ AGREE_NOTE = (
     "rank the maps alike; 0: one says nothing about the other."
 )
 
-Values = dict[int, np.ndarray]  # by seed: one value per image, NaN where it does not count
-
 
 def table(records: Sequence[Record]) -> "pd.DataFrame":
     """One line per row and measure: each kind of map's mean over seeds and images, and its half-width; see `NOTE`.
@@ -41,16 +39,17 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    for name, runs in _by_row(records).items():
+    for name, runs in faithfulness.by_row(records).items():
         for measure, sign in BETTER.items():
-            of_kind = {kind: values for kind in measuring.KINDS if (values := _values(runs, kind, measure))}
+            of_kind = {kind: values for kind in measuring.KINDS if (values := values_of(runs, kind, measure))}
             if not of_kind:
                 continue
             line: dict[str, Any] = {"row": name, "measure": f"{measure} {'↑' if sign > 0 else '↓'}"}
             line["n"] = max(map(len, of_kind.values()))
             means = {}
             for kind, values in of_kind.items():
-                estimate = statistics.of_seeds_and_images(_stacked(values, values))
+                count = min(map(len, values.values()))
+                estimate = statistics.of_seeds_and_images(np.array([each[:count] for each in values.values()]))
                 means[kind] = sign * estimate.mean
                 factor = measuring.MEASURES[measure].factor
                 line |= {measuring.title(kind): factor * estimate.mean}
@@ -90,13 +89,13 @@ def agreement(records: Sequence[Record]) -> "pd.DataFrame":
     import pandas as pd
 
     found = []
-    for runs in _by_row(records).values():
+    for runs in faithfulness.by_row(records).values():
         for seed in runs:
             of_kind = {
                 measuring.title(kind): {
                     measure: sign * float(np.nanmean(values[seed]))
                     for measure, sign in BETTER.items()
-                    if (values := _values({seed: runs[seed]}, kind, measure))
+                    if (values := values_of({seed: runs[seed]}, kind, measure))
                 }
                 for kind in measuring.KINDS
             }
@@ -133,33 +132,7 @@ def conclusion(records: Sequence[Record], correlations: "pd.DataFrame") -> str:
     return text.replace("(-", "(−").replace("road", "ROAD")
 
 
-def _by_row(records: Sequence[Record]) -> dict[str, dict[int, Mapping[str, np.ndarray]]]:
-    """By row and seed, the measurements of the full runs of the original's experiments on CIFAR-10."""
-    rows: dict[str, dict[int, Mapping[str, np.ndarray]]] = {}
-    for r in faithfulness.counted(records):
-        if measured := measurements.read(r):
-            rows.setdefault(r.name, {})[r.seed] = measured
-    return rows
-
-
-def _values(runs: Mapping[int, Mapping[str, np.ndarray]], kind: str, measure: str) -> Values:
-    """A kind's values by seed, of the runs on which it was measured."""
-    found = {
-        seed: run[f"{kind}/{measure}"].astype("float64") for seed, run in runs.items() if f"{kind}/{measure}" in run
-    }
-    return {seed: values for seed, values in found.items() if not np.isnan(values).all()}
-
-
-def _stacked(values: Values, like: Values) -> np.ndarray:
-    """The values of the seeds that both have, float64 (seeds, images), on the images that all of them have."""
-    seeds = [seed for seed in values if seed in like]
-    count = min(len(each[seed]) for each in (values, like) for seed in seeds)
-    return np.array([values[seed][:count] for seed in seeds])
-
-
 def _is_better(values: Values, others: Values, sign: int) -> bool:
     """Whether the 95 % interval of the paired difference is on the better side of zero."""
-    if not values.keys() & others.keys():
-        return False
-    difference = sign * (_stacked(values, others) - _stacked(others, values))
-    return statistics.of_seeds_and_images(difference).interval[0] > 0
+    difference = faithfulness.paired_difference(values, others)
+    return difference is not None and statistics.of_seeds_and_images(sign * difference).interval[0] > 0
