@@ -11,6 +11,10 @@ import pytest
 from factories import ROOT
 
 from kerascifar import __main__, api
+from kerascifar.common.terminal import listed
+from kerascifar.findings import agreement, choices, claims, faithfulness
+from kerascifar.runs import original, records
+from kerascifar.training import models
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -48,6 +52,83 @@ def test_the_example_of_grad_cam_gives_its_map(capsys):
     by_hand = np.zeros((8, 8))
     by_hand[1:4, 1:4] = 2 / 64
     np.testing.assert_allclose(names["focus_map"], by_hand, atol=1e-7)
+
+
+@pytest.fixture(scope="module")
+def published():
+    """The published runs by row."""
+    runs = records.current(records.list_records(records.PUBLISHED))
+    return {name: of_row for (_, name), of_row in records.by_row(runs).items()}
+
+
+def prose(name):
+    return " ".join((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8").split())
+
+
+def test_the_assignments_answers_are_the_records(published):
+    """Fails if new runs, another row or another claim make a typed figure wrong."""
+    text, lines = prose("assignment"), original.rows()
+    accuracy = {
+        name: 100 * np.mean([run.results["test"]["accuracy"] for run in published[name]]) for name in ("M2", "M4")
+    }
+    assert f"M4 ends about {accuracy['M2'] - accuracy['M4']:.0f} points below M2" in text
+    share = float(lines["M1"]["test_acc"]) / 100
+    assert f"one accuracy is {100 * (share * (1 - share) / 10_000) ** 0.5:.2f} points" in text
+    lead = float(lines["M2"]["test_acc"]) - float(lines["M1"]["test_acc"])
+    assert f"M2's lead of {lead:.2f} points" in text
+    small, large = (
+        models.build(row.model, **row.model_options) for row in (published[n][0].row for n in ("M6", "Model4"))
+    )
+    parameters, cost = (
+        count(large) / count(small) for count in (lambda m: models.parameters(m)[0], models.multiply_adds)
+    )
+    assert (
+        f"Model4 has {parameters:.2f} times the parameters of M6, but needs {cost:.0f} times the multiplications"
+        in text
+    )
+    table = faithfulness.against_centred(published["M6"])
+    _, worse = faithfulness.compared_with_spot(table[table["map"] == "Grad-CAM"].iloc[0])
+    assert len(worse) == 4 and "worse than the centred spot by all four measures" in text
+    verdicts = claims.table([run for runs in published.values() for run in runs], claims.read())
+    assert set(verdicts.loc[verdicts["claim"] == "C14b", "verdict"]) == {"undecided"}
+    assert len(published["M4"]) == 8 and "undecided even with eight seeds (claim C14b)" in text
+
+
+def test_the_second_studys_figures_are_the_records(published):
+    """The settled part, on the candidates. Fails if a typed figure is not a record's or the original's."""
+    text = prose("second-study")
+
+    def figures(row):
+        return choices.figures(published[row][0].history, "val_loss", "kept")
+
+    rows = {"M1": "M1_V7_signed", "M4": "M4_V7_signed", "M6": "M6_V7_signed_zero15", "M8": "M8_V7_signed"}
+    here = listed([f"{np.exp(figures(row)[0]):.0f}" for row in rows.values()])
+    there = listed([original.rows()[row]["epochs"] for row in rows])
+    assert f"it trains for {here} epochs, and the original for {there}" in text
+    training = {row: f"{figures(row)[2]:.0f} %" for row in ("M4_V5", "M4_W3", "M4_V7_signed")}
+    reached = f"candidates V5 and W3 reach training accuracies of {training['M4_V5']} and {training['M4_W3']}"
+    assert f"{reached}; with pixels in −1..1, V7 reaches {training['M4_V7_signed']}" in text
+    validation = {row: f"{figures(row)[4]:.0f} %" for row in ("M4_V5", "M4_V5_keras")}
+    too_low = (
+        f"too low with PyTorch's initialisation ({validation['M4_V5']}) and with Keras's ({validation['M4_V5_keras']}"
+    )
+    assert f"{too_low}; original {original.rows()['M4']['valid_acc'][:2]} %)" in text
+    everything = [run for runs in published.values() for run in runs]
+    readings = choices.readings(everything).set_index("reading")["together"]
+    loss, accuracy = (f"{readings[f'kept epoch, watching {monitor}']:.2f}" for monitor in ("val_loss", "val_accuracy"))
+    assert f"(probability {loss}; {accuracy} if it watched the validation accuracy)" in text
+    weight = choices.table(everything).query("question == 'augmentation'").set_index("candidate")["weight"]
+    times = {name: weight["V5_zero15"] / weight[f"V5_{name}"] for name in ("zero30", "zero45", "edge15")}
+    angles = (
+        f"15 degrees are {times['zero30']:.0f} times as probable as 30, and {round(times['zero45'], -2):,.0f} times as"
+    )
+    assert (
+        f"{angles} probable as 45; zero fill is {round(times['edge15'], -2):.0f} times as probable as Keras's" in text
+    )
+    table = agreement.table([run for run in everything if run.experiment == "experiment1"])
+    agrees = table.groupby("metric")["agrees"].apply(lambda words: (words == agreement.AGREES).sum())
+    assert agrees[agreement.TEST_ACCURACY] == 8 and "in the prediction interval of all eight rows" in text
+    assert agrees.sum() == 24 - 5 and "Of the other 16 figures, five lie outside" in text
 
 
 def commands(page):
