@@ -13,6 +13,7 @@ from factories import ROOT
 from kerascifar import __main__, api
 from kerascifar.common.terminal import listed
 from kerascifar.findings import agreement, choices, claims, faithfulness
+from kerascifar.output import tables
 from kerascifar.runs import original, records
 from kerascifar.training import models
 
@@ -92,6 +93,14 @@ def test_the_assignments_answers_are_the_records(published):
     verdicts = claims.table([run for runs in published.values() for run in runs], claims.read())
     assert set(verdicts.loc[verdicts["claim"] == "C14b", "verdict"]) == {"undecided"}
     assert len(published["M4"]) == 8 and "undecided even with eight seeds (claim C14b)" in text
+
+
+def test_the_original_is_transcribed_once():
+    """Fails if a figure of docs/original.md is not that of experiments/reported.csv, to the digit."""
+    lines = re.findall(r"^\| (\w[\w ]*) \| (.*) \|$", (ROOT / "docs" / "original.md").read_text(encoding="utf-8"), re.M)
+    for title, key in tables.FIGURES.items():
+        cells = [cell for name, cells in lines if name == title for cell in cells.split(" | ")]
+        assert cells == [line[key] for line in original.rows().values()], title
 
 
 def test_the_second_studys_figures_are_the_records(published):
