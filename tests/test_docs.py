@@ -1,4 +1,4 @@
-"""The pages about the library are built without a warning; docs/ names what is there."""
+"""The pages about the library are built without a warning; docs/ names only what exists."""
 
 import os
 import re
@@ -96,7 +96,7 @@ def test_the_assignments_answers_are_the_records(published):
 
 
 def test_the_original_is_transcribed_once():
-    """Fails if a figure of docs/original.md is not that of experiments/reported.csv, to the digit."""
+    """Fails if any digit of docs/original.md differs from experiments/reported.csv."""
     lines = re.findall(r"^\| (\w[\w ]*) \| (.*) \|$", (ROOT / "docs" / "original.md").read_text(encoding="utf-8"), re.M)
     for title, key in tables.FIGURES.items():
         cells = [cell for name, cells in lines if name == title for cell in cells.split(" | ")]
@@ -104,7 +104,7 @@ def test_the_original_is_transcribed_once():
 
 
 def test_the_second_studys_figures_are_the_records(published):
-    """The settled part, on the candidates. Fails if a typed figure is not a record's or the original's."""
+    """Sections 1 and 4. Fails if a typed figure differs from the records or the original."""
     text = prose("second-study")
 
     def figures(row):

@@ -60,8 +60,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     with_weights = [r for r in mine if records.has_weights(r)]
     if not selected or (mine and not with_weights):
         raise UserError(
-            f"No weights are kept for {' or '.join(arguments.rows)} with these seeds.\n"
-            "Train such a run: make experiment1 ROWS=M6. `kerascifar runs --wide` lists what there is."
+            f"No run of {' or '.join(arguments.rows)} with these seeds has saved weights.\n"
+            "Train such a run: make experiment1 ROWS=M6. `kerascifar runs --wide` lists all runs."
         )
     if with_weights:
         _measure(with_weights, arguments)
@@ -70,10 +70,10 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     table = measuring.table(selected)
     if table.empty:
         raise UserError(
-            "These published runs have not been measured.\nMeasure those with saved weights, in minutes: --published."
+            "These published runs have not been measured.\nTo measure those with saved weights (minutes): --published"
         )
     path = arguments.runs / "report" / "focus"
-    tables.save(table, path, "Where models look", [measuring.NOTE])
+    tables.save(table, path, "Measurements of focus maps", [measuring.NOTE])
     console = terminal.console(wide=arguments.wide, stderr=arguments.json)
     if arguments.json:
         print(options.as_json(table))
@@ -81,20 +81,18 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         console.print(tables.as_rich(table if arguments.wide else table[SHOWN]))
     terminal.note(console, selection.described(selected))
     if any(map(selection.is_published, selected)) and not arguments.published:
-        terminal.note(
-            console, "The published runs' measurements are shown as they are; --published measures what is missing."
-        )
+        terminal.note(console, "These are the published runs' measurements; --published adds missing ones.")
     terminal.note(console, f"The measures are explained in {path.with_suffix('.md')}")
     return 0
 
 
 def _measure(runs: "list[Record]", arguments: argparse.Namespace) -> None:
-    """Measures what is missing for these runs."""
+    """Makes the missing measurements of these runs."""
     from kerascifar.focus import measuring
 
     dataset = cifar10.load(arguments.data)
     if other := [r for r in runs if r.dataset["test"] != dataset.fingerprint["test"]]:
-        raise UserError(f"{other[0].folder} was trained on different images from those in {dataset.source}.")
+        raise UserError(f"{other[0].folder} was tested on different images from those in {dataset.source}.")
     images, labels = cifar10.test_split(dataset)
     count = len(labels) if arguments.images is None else arguments.images
     if not FEWEST <= count <= len(labels):

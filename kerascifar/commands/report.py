@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     own, published = selection.pools(arguments.runs)
     if not overview.shown(own, published):
         raise UserError(
-            f"There is no finished run in {arguments.runs} or among the published runs, except for candidates.\n"
+            f"Found no finished run, other than candidates, in {arguments.runs} or among the published runs.\n"
             "Train one first: make experiment1. Without data, in two minutes: make demo."
         )
     dataset = None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-HELP = "list finished runs, yours and the published ones, with their short names"
+HELP = "list finished runs, yours and the published ones"
 EXAMPLES = """
 runs                                      one line per row
 runs --wide                               one line per run, with its folder

@@ -124,7 +124,7 @@ def train_and_show(runs: Sequence[Run], arguments: argparse.Namespace, command: 
 
 
 def status(trained: Sequence[Record]) -> int:
-    """The exit status: 1 if a run's loss became not finite."""
+    """The exit status: 1 if a run's loss became NaN or infinite."""
     return int(any(record.stop == records.NOT_FINITE for record in trained))
 
 

@@ -1,4 +1,4 @@
-"""What is each step worth, on the way from the original's best model to that of Experiment 3?
+"""How much does each step from the original's best model to Experiment 3's contribute?
 
 Each row of `experiments/ablation.toml` changes one setting of the previous row, in the order of the numbers in their
 names. The first starts from Model4 of Experiment 2, and `Best` of Experiment 3 adds the last change.
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 EXPERIMENT = "ablation"
 FIRST = ("experiment2", "Model4")
 NOTE = (
-    "Each line adds one change to the line above. Test accuracy: mean over seeds, in percent. Differences in points, "
-    "over pairs of runs with the same seed; low … high is the 95 % interval, by Student's t over seeds and images. "
+    "Each line compares a step with the previous trained step. Test accuracy: mean over seeds, in percent. Differences "
+    "in points, over pairs of runs with the same seed; low … high is the 95 % interval, by Student's t over seeds and "
+    "images; a single pair has none. "
     "Clear: the interval excludes zero. In another order, each change would have a somewhat different effect."
 )
 
@@ -54,4 +55,4 @@ def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
     text = f"Clear effects on test accuracy, in points: {'; '.join(steps) or 'none'}."
     text += f" Steps without a clear effect: {(words == sensitivity.UNCLEAR).sum()} of {len(table)}."
     single = (words == sensitivity.UNKNOWN).sum()
-    return text + f" Trained with one seed only: {single}." * bool(single)
+    return text + f" Steps with a single pair of runs: {single}." * bool(single)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 NOTE = (
     "Test accuracy in percent, mean over seeds ± standard deviation. Parameters are the trainable ones; multiply-adds "
-    "are for one image. Training times are comparable only between runs on the same processor and number of cores. The "
-    "difference from Model4 is given with its 95 % interval, over pairs of runs with the same seed."
+    "are for one image. Training times are comparable only between runs on the same processor and number of cores. ± "
+    "after the difference from Model4 is half of its 95 % interval, over pairs of runs with the same seed."
 )
 
 

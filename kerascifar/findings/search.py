@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 NOTE = (
     "Accuracy on the validation images in percent at the kept epoch, mean over seeds ± standard deviation. *What "
-    "differs* means from the best candidate. No test image was used. Kept epoch and ranking use the same validation "
-    "images, so the best of many candidates looks better here than it is: part of its lead is luck."
+    "differs*: compared with the best candidate. No test image was used. The same validation images choose the kept "
+    "epoch and rank the candidates, so the best of many looks better here than it is: part of its lead is luck."
 )
 
 
@@ -58,5 +58,5 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
 def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
     """How many candidates were trained, for how long, and which was the best."""
     best, hours = table.iloc[0], (table["minutes"] * table["n"]).sum() / 60
-    trained = f"The search trained {len(table)} candidate{'s' * (len(table) > 1)} in {hours:.1f} hours"
-    return f"{trained}; {best['row']} did best on the validation images, with {best['Valid_acc']:.2f} %."
+    trained = f"The search trained {len(table)} candidate{'s' * (len(table) > 1)} in {hours:.1f} hours of training"
+    return f"{trained}; {best['row']} has the highest validation accuracy, {best['Valid_acc']:.2f} %."

@@ -190,14 +190,12 @@ def _focus(published: Sequence[records.Record]) -> str:
     counts, outdated = [], {*original.outdated(published)}
     for line in table[table["map"] == methods.title("gradcam")].to_dict("records"):
         better, _ = faithfulness.compared_with_spot(line)
-        counts.append(
-            f"{line['row']}'s beat the spot on {len(better)} of {len(faithfulness.FAITHFUL)} measures "
-            f"({line['n']} trained model{'s' * (line['n'] > 1)}{' of the first study' * (line['row'] in outdated)})"
-        )
+        runs = f"{line['n']} run{'s' * (line['n'] > 1)}{' of the first study' * (line['row'] in outdated)}"
+        counts.append(f"on {len(better)} of {len(faithfulness.FAITHFUL)} measures for {line['row']} ({runs})")
     return (
-        "**Are Grad-CAM's maps more faithful than a spot in the middle of every image, which knows nothing about the "
-        f"model?** {'; '.join(counts)}. Do not trust a map that fails this test "
-        "([when to trust one](docs/gradcam.md))."
+        "**Compared with a spot in the middle of every image, which knows nothing about the model, Grad-CAM's maps are "
+        f"more faithful {terminal.listed(counts)}.** Do not trust a map that fails this test ([when to trust "
+        "one](docs/gradcam.md))."
     )
 
 

@@ -67,7 +67,7 @@ def adapt(
     epsilon: float | None = None,
     pixels: str = "0..1",
 ) -> "keras.Model":
-    """Applies the options that every model takes. By default, the model does not change.
+    """Applies the options that every model takes. With the defaults, the model is unchanged.
 
     Args:
         network: untrained.
@@ -288,17 +288,18 @@ def residual(
     activation: str = "relu",
     pooling: str = "average",
 ) -> "keras.Model":
-    """Experiment 3: residual blocks in stages (not in the original). Each has half the resolution of the previous one.
+    """Experiment 3: residual blocks in stages (not in the original).
 
-    A block passes its input through a 3×3 convolution, BatchNormalization and activation, and adds the result to the
-    input (He et al., arXiv:1512.03385). No convolution has a bias, as BatchNormalization follows.
+    Each stage after the first has half the resolution of the previous one. A block passes its input through a 3×3
+    convolution, BatchNormalization and activation, and adds the result to the input (He et al., arXiv:1512.03385). No
+    convolution has a bias, as BatchNormalization follows.
 
     Args:
-        filters: channels of each stage. A 3×3 convolution leads to the first stage, a 1×1 convolution to the others.
+        filters: channels of each stage. The first starts with a 3×3 convolution, the others with pooling and a 1×1 one.
         blocks: number of blocks in each stage.
         separable: split the 3×3 convolution of each block into a 3×3 convolution per channel and a 1×1 convolution
             (Howard et al., arXiv:1704.04861), which takes about an eighth of the parameters.
-        activation: the name of a Keras activation, or "prelu", which learns its slope for negative values, one per
+        activation: the name of a Keras activation, or "prelu", which learns a slope for negative values in each
             channel (He et al., arXiv:1502.01852).
         pooling: between stages: "average", "max", or "both", which adds the two.
     """

@@ -1,4 +1,4 @@
-"""Each step changes the one before; and what Experiment 3's networks cost beside Model4."""
+"""Each step is compared with the previous one, and Experiment 3's cost with Model4's."""
 
 import dataclasses
 
@@ -18,19 +18,21 @@ def test_each_step_is_compared_with_the_one_before():
         ["Step2_rate", "Step1_batch", "lr 0.01", 3],
         ["Best", "Step2_rate", "augmented", 3],
     ]
-    # The few images that a seed swaps are right less often in the better of two rows, so it gains a little less.
+    # In the better row, the swapped images are less often correct, so the gain is slightly smaller.
     assert table["test_accuracy"].tolist() == pytest.approx([5, 0, 5], abs=0.3)
     assert table["test_accuracy clear"].tolist() == ["yes", "no", "yes"]
-    assert table["Test_acc"].tolist() == pytest.approx([73.9, 73.9, 78.733], abs=0.01)  # 40 images swapped a seed
+    assert table["Test_acc"].tolist() == pytest.approx([73.9, 73.9, 78.733], abs=0.01)  # 40 images swapped per seed
     text = ablation.summary(ALL, table)
     assert text.startswith("Clear effects on test accuracy, in points: ") and "lr 0.01" not in text
     assert text.endswith(" Steps without a clear effect: 1 of 3.")
     one_seed = [r for r in ALL if r.name != "Best" or r.seed == 0]
-    assert ablation.summary(one_seed, ablation.table(one_seed)).endswith(": 1 of 3. Trained with one seed only: 1.")
+    assert ablation.summary(one_seed, ablation.table(one_seed)).endswith(
+        ": 1 of 3. Steps with a single pair of runs: 1."
+    )
 
 
 def test_steps_are_in_the_order_of_their_numbers():
-    """Fails if Step10 comes before Step2, or a step is compared with another than the previous one."""
+    """Fails if Step10 comes before Step2, or a step is compared with any step but the previous one."""
     renamed = {"Step1_batch": "Step2_a", "Step2_rate": "Step10_a"}
     runs = [
         dataclasses.replace(r, row=dataclasses.replace(r.row, name=renamed.get(r.name, r.name)))

@@ -33,7 +33,7 @@ def test_the_best_on_validation_comes_first_with_what_it_changes():
     assert (best["Valid_acc"], best["Valid_acc ±"]) == pytest.approx((82, 2**0.5))
     assert (first["parameters"], first["multiply-adds"]) == (166, 1024 * 108 + 40)
     assert search.summary(runs, table) == (
-        "The search trained 2 candidates in 1.0 hours; Second did best on the validation images, with 82.00 %."
+        "The search trained 2 candidates in 1.0 hours of training; Second has the highest validation accuracy, 82.00 %."
     )
 
 

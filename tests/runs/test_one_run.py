@@ -43,7 +43,7 @@ def test_a_candidate_is_trained_without_test_images(name, without_test_images, t
 
 
 def test_a_search_ends_with_its_ranking(shapes, tmp_path, monkeypatch, capsys):
-    """Fails if the result table of other experiments is made, which has test figures."""
+    """Fails if a search prints the usual result table, which has test figures."""
     monkeypatch.chdir(tmp_path)
     Path("search.toml").write_text(
         "[defaults]\nmodel = 'residual'\nmodel_options = {filters = [4], blocks = [0]}\nepochs = 1\n"
