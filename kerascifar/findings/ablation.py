@@ -20,8 +20,8 @@ FIRST = ("experiment2", "Model4")
 NOTE = (
     "Each line compares a step with the previous trained step. Test accuracy: mean over seeds, in percent. Differences "
     "in points, over pairs of runs with the same seed; low … high is the 95 % interval, by Student's t over seeds and "
-    "images; a single pair has none. "
-    "Clear: the interval excludes zero. In another order, each change would have a somewhat different effect."
+    "images; a single pair has none. Clear: the interval excludes zero. In another order, each change would have a "
+    "somewhat different effect."
 )
 
 
@@ -50,7 +50,7 @@ def _numbers(key: tuple[str, str]) -> list[int]:
 def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
     """The steps that clearly help or harm, the most helpful first."""
     words = table["test_accuracy clear"]
-    clear = table[table["test_accuracy clear"] == sensitivity.CLEAR].sort_values("test_accuracy", ascending=False)
+    clear = table[words == sensitivity.CLEAR].sort_values("test_accuracy", ascending=False)
     steps = [f"{changed} ({by:+.1f})" for changed, by in zip(clear["changed"], clear["test_accuracy"], strict=True)]
     text = f"Clear effects on test accuracy, in points: {'; '.join(steps) or 'none'}."
     text += f" Steps without a clear effect: {(words == sensitivity.UNCLEAR).sum()} of {len(table)}."

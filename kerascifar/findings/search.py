@@ -34,7 +34,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     lines: list[dict[str, Any]] = []
     rows = by_row(r for r in records if r.experiment == SEARCH and not r.shortened)
     accuracy = {key: mean_and_sd([100 * r.results["validation"]["accuracy"] for r in rows[key]]) for key in rows}
-    ranked = sorted(rows, key=lambda key: accuracy[key][0], reverse=True)
+    ranked = sorted(rows, key=lambda key: np.nan_to_num(accuracy[key][0]), reverse=True)  # NaN: training diverged
     for key in ranked:
         runs, (mean, sd) = rows[key], accuracy[key]
         row = runs[0].row
@@ -58,5 +58,5 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
 def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
     """How many candidates were trained, for how long, and which was the best."""
     best, hours = table.iloc[0], (table["minutes"] * table["n"]).sum() / 60
-    trained = f"The search trained {len(table)} candidate{'s' * (len(table) > 1)} in {hours:.1f} hours of training"
+    trained = f"The search trained {len(table)} candidate{'s' * (len(table) > 1)} in {hours:.1f} hours"
     return f"{trained}; {best['row']} has the highest validation accuracy, {best['Valid_acc']:.2f} %."

@@ -80,9 +80,7 @@ class FocusByEpoch(keras.callbacks.Callback):
         import tensorflow as tf
 
         self.writer = tf.summary.create_file_writer(str(self.folder / "focus"))
-        self.has_maps = bool(
-            methods.layers_with_maps(self.model)
-        )  # a model without convolutions is trained all the same
+        self.has_maps = bool(methods.layers_with_maps(self.model))  # a model without them is trained all the same
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         import tensorflow as tf

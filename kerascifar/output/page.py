@@ -307,7 +307,7 @@ def _sensitivity(result: analyses.Result | None, drawn: _Charts) -> dict[str, An
 
 
 def _next(found: Mapping[str, analyses.Result], drawn: _Charts) -> dict[str, Any] | None:
-    """The answer to "what next?": what Experiment 3's networks cost and reach, and what each ingredient is worth."""
+    """The answer to "what next?": what Experiment 3's models cost and reach, and how much each step contributes."""
     cost, steps, tried = (found.get(name) for name in ("cost", "ablation-steps", "search-ranked"))
     if cost is None:
         return None

@@ -38,7 +38,7 @@ BEST = ("experiment3", "Best")  # our answer to the original's best row
 # The rows for which the original shows focus maps, and ours.
 EXPLAINED = (("experiment1", "M6"), ("experiment2", "Model4"), BEST)
 CHOICES = "choices"  # the experiment with the candidates for open choices
-SEARCH = "search"  # the experiment with the candidates for Experiment 3's network
+SEARCH = "search"  # the experiment with the candidates for Experiment 3's model
 CANDIDATES = (CHOICES, SEARCH)
 OWN = "own"  # the experiment of all runs that a program trains
 RECORD, HISTORY, PREDICTIONS, MODEL = "record.json", "history.csv", "predictions.npz", "model.keras"
@@ -100,7 +100,7 @@ class Record:
 
     @property
     def is_candidate(self) -> bool:
-        """Whether the run only helps to choose settings, by its validation figures. It never uses test images."""
+        """Whether the run only helps to choose settings. Its test figures, which older records have, are never read."""
         return self.experiment in CANDIDATES
 
     @property

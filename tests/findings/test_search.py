@@ -1,5 +1,7 @@
 """Candidates are ranked by validation accuracy alone."""
 
+import math
+
 import factories
 import pytest
 
@@ -33,8 +35,13 @@ def test_the_best_on_validation_comes_first_with_what_it_changes():
     assert (best["Valid_acc"], best["Valid_acc ±"]) == pytest.approx((82, 2**0.5))
     assert (first["parameters"], first["multiply-adds"]) == (166, 1024 * 108 + 40)
     assert search.summary(runs, table) == (
-        "The search trained 2 candidates in 1.0 hours of training; Second has the highest validation accuracy, 82.00 %."
+        "The search trained 2 candidates in 1.0 hours; Second has the highest validation accuracy, 82.00 %."
     )
+
+
+def test_a_candidate_that_diverged_comes_last():
+    table = search.table([*candidate("Diverged", math.nan), *candidate("First", 0.8)])
+    assert table["row"].tolist() == ["First", "Diverged"]
 
 
 def test_trials_are_not_ranked():
