@@ -211,9 +211,9 @@ def _choose(
     """
 
     def usable(run: records.Record) -> bool:
-        return not (run.diverged or (row is None and run.is_candidate)) and (
-            dataset is None or run.dataset == run.dataset | dataset.fingerprint
-        )
+        if run.diverged or (row is None and run.is_candidate):
+            return False
+        return dataset is None or run.dataset == run.dataset | dataset.fingerprint
 
     def accuracy(group: Sequence[records.Record]) -> float:
         return statistics.fmean(r.results["validation"]["accuracy"] for r in group)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kerascifar.findings import sensitivity
+from kerascifar.findings.statistics import mean_and_sd
 from kerascifar.runs.records import BEST, Record, by_row
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     lines = []
     for like, runs in itertools.pairwise(steps):
         if between and {r.seed for r in runs} & {r.seed for r in like}:
-            tested = 100 * sum(r.results["test"]["accuracy"] for r in runs) / len(runs)
-            lines.append(sensitivity.effect(runs, like, ["test_accuracy"]) | {"Test_acc": tested})
+            accuracy, _ = mean_and_sd([100 * r.results["test"]["accuracy"] for r in runs])
+            lines.append(sensitivity.effect(runs, like, ["test_accuracy"]) | {"Test_acc": accuracy})
     return pd.DataFrame(lines)
 
 
