@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         names += _beside(runs, out, console)
     else:
         short = verdicts[["claim", "words", "verdict"]].rename(columns={"words": "the original says"})
-        console.print(tables.as_rich(short, cut="the original says"))
+        console.print(tables.as_rich(short))
     found = table.groupby("claim", sort=False)["verdict"].first().tolist()
     counts = [f"{found.count(verdict)} {verdict}" for verdict in claims.VERDICTS if verdict in found]
     terminal.note(console, f"{', '.join(counts)}.")

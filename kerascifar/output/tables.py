@@ -227,20 +227,17 @@ def _narrow(name: str, runs: Sequence[records.Record], base: Row) -> dict[str, s
     }
 
 
-def as_rich(table: "pd.DataFrame", title: str = "", *, cut: str = "") -> "rich.table.Table":
+def as_rich(table: "pd.DataFrame", title: str = "") -> "rich.table.Table":
     """A table of texts and numbers for a terminal.
 
-    The first column and short texts are never cut or wrapped. Long texts wrap, except in the column `cut`, where they
-    end in "…" if the terminal is too narrow.
+    The first column and short texts are never cut or wrapped. Long texts wrap.
     """
     import rich.box
     import rich.table
     from rich.text import Text
 
     title_text = Text(title) if title else None
-    drawn = rich.table.Table(
-        title=title_text, box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), expand=bool(cut)
-    )
+    drawn = rich.table.Table(title=title_text, box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     texts = table.map(cell)
     for place, column in enumerate(texts.columns):
         numbers = all(re.fullmatch(r"([+-]?[\d,.]+.*)?", text) for text in texts[column])
@@ -249,9 +246,8 @@ def as_rich(table: "pd.DataFrame", title: str = "", *, cut: str = "") -> "rich.t
         drawn.add_column(
             column,
             justify="right" if numbers else "left",
-            no_wrap=short or numbers or column == cut,
+            no_wrap=short or numbers,
             min_width=longest if short else None,
-            ratio=1 if column == cut else None,  # takes the width that the others leave
         )
     for line in texts.itertuples(index=False):
         drawn.add_row(*map(Text, line), style="bold" if BEST in line else None)

@@ -3,6 +3,7 @@
 import math
 
 import factories
+import pandas as pd
 import pytest
 
 from kerascifar.output import tables
@@ -105,3 +106,13 @@ def test_a_terminals_table_never_cuts_a_rows_name(runs, width):
     table = tables.narrow(runs, []).replace("M2", name)
     Console(file=out, width=width).print(tables.as_rich(table))
     assert name in out.getvalue()
+
+
+def test_a_terminals_table_wraps_long_texts_and_loses_no_word():
+    import io
+
+    from rich.console import Console
+
+    out, words = io.StringIO(), "without augmentation there is more overfitting and lower performance"
+    Console(file=out, width=50).print(tables.as_rich(pd.DataFrame({"claim": ["C4"], "says": [words], "n": [8]})))
+    assert set(words.split()) <= set(out.getvalue().split())
