@@ -118,14 +118,10 @@ def _record(
 ) -> records.Record:
     dataset, kept = work.dataset, trained.epoch_kept - 1
     return records.Record(
+        **vars(run),
         schema=records.SCHEMA,
-        experiment=run.experiment,
-        row=run.row,
-        basis=run.basis,
-        seed=run.seed,
         dataset={"name": dataset.name, "class_names": list(dataset.class_names), **dataset.fingerprint},
         split=cifar10.split_fingerprint(*split),
-        shortened=run.shortened,
         stop=trained.stop,
         epochs_trained=len(trained.seconds),
         epoch_kept=trained.epoch_kept,

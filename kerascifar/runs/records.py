@@ -26,7 +26,7 @@ from kerascifar.common.errors import UserError
 from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.images import cifar10
 from kerascifar.training import models
-from kerascifar.training.rows import NAME_CHARACTERS, PLAIN_TEXT, Row
+from kerascifar.training.rows import NAME_CHARACTERS, PLAIN_TEXT, Row, Run
 
 if TYPE_CHECKING:
     import keras
@@ -48,19 +48,14 @@ AGAIN = "Move the folder away and train that run again."
 LARGEST = 4 * 2**20  # bytes; larger records are rejected. A real one has about 10 kB
 
 
-@dataclass(frozen=True)
-class Record:
-    """One finished run.
+@dataclass(frozen=True, kw_only=True)
+class Record(Run):
+    """A finished run.
 
     Attributes:
         schema: version of this format.
-        experiment: name of the experiment's file.
-        row: the complete configuration.
-        basis: hash of the images' fingerprint and the model's layers, which the row only names.
-        seed: fixes initial weights, order, augmentation and dropout.
         dataset: name, class_names, and the fingerprints "train" and "test".
         split: fingerprint of the training and validation indices.
-        shortened: whether `--epochs` allowed fewer epochs than the row.
         stop: one of `STOPS`.
         epochs_trained, epoch_kept: counted from 1.
         seconds: duration of each epoch, including validation.
@@ -77,13 +72,8 @@ class Record:
     """
 
     schema: int
-    experiment: str
-    row: Row
-    basis: str
-    seed: int
     dataset: dict[str, Any]
     split: str
-    shortened: bool
     stop: str
     epochs_trained: int
     epoch_kept: int
@@ -102,11 +92,6 @@ class Record:
     def is_candidate(self) -> bool:
         """Whether the run only helps to choose settings. Its test figures, which older records have, are never read."""
         return self.experiment in CANDIDATES
-
-    @property
-    def label(self) -> str:
-        """Row and seed, e.g. "M6 seed 0"."""
-        return f"{self.name} seed {self.seed}"
 
     @property
     def heading(self) -> str:
