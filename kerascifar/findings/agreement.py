@@ -20,8 +20,8 @@ TEST_ACCURACY, TRAINING_ACCURACY, EPOCHS = "test accuracy", "training accuracy",
 METRICS = {TEST_ACCURACY: "test_acc", TRAINING_ACCURACY: "train_acc", EPOCHS: "epochs"}  # the original's columns
 COLUMNS = ("metric", "row", "n", "original", "here", "sd", "difference", "95 % ±", "agrees")
 NOTE = (
-    "Accuracies in percent at the kept epoch, epochs until the early stop. ± is the half-width of the 95 % "
-    "prediction interval for one further run with a different seed. The original reports one run of each row."
+    "Accuracies are in percent, at the kept epoch; epochs are counted until early stopping. ± is the half-width of the "
+    "95 % prediction interval for one further run with a different seed. The original reports one run of each row."
 )
 
 

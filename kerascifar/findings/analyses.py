@@ -1,4 +1,4 @@
-"""The analyses that stand beside the verdicts, in one list: the page, README and the command line go through it."""
+"""All analyses other than the verdicts, in one list that the page, README and the command line use."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -78,9 +78,7 @@ ANALYSES = (
         faithfulness.AGAINST_CENTRED,
         faithfulness.summary,
     ),
-    Analysis(
-        "maps-compared", "Kinds of map by measures", maps_compared.table, maps_compared.NOTE, maps_compared.summary
-    ),
+    Analysis("maps-compared", "Kinds of map compared", maps_compared.table, maps_compared.NOTE, maps_compared.summary),
     Analysis(
         "measures-agree",
         "Do the measures agree?",

@@ -74,13 +74,13 @@ def remark(table: "pd.DataFrame") -> str:
     text = (
         f"C6: {LIKE} was trained for {model2['epochs']:.0f} epochs here (n = {model2['n']}), in the original for "
         f"{STOP}. Had training stopped then, {LIKE} would have kept {model2['stopped early']:.2f} % on the validation "
-        f"images instead of {model2['kept']:.2f}, M6 {m6['stopped early']:.2f} instead of {m6['kept']:.2f}. From epoch "
-        f"to epoch {LIKE}'s validation loss typically changes by {model2['variation']:.3f} nats, M6's by "
+        f"images instead of {model2['kept']:.2f}, M6 {m6['stopped early']:.2f} instead of {m6['kept']:.2f}. {LIKE}'s "
+        f"validation loss fluctuates by {model2['variation']:.3f} nats from epoch to epoch, and M6's by "
         f"{m6['variation']:.3f}"
     )
     if slow := of.get(f"{LIKE}_keras_norm"):
-        text += f", with BatchNormalization momentum 0.99 by {slow['variation']:.3f}, which keeps {slow['kept']:.2f} %"
-        text += f" (n = {slow['n']})"
+        text += f"; with a BatchNormalization momentum of 0.99, {LIKE}'s fluctuates by {slow['variation']:.3f}, and it "
+        text += f"keeps {slow['kept']:.2f} % (n = {slow['n']})"
     deeper = [int(line["parameters"]) for name, line in of.items() if name.startswith("Model")]
     return (
         f"{text}. C11a and C11b: M6 has {m6['parameters']:,} trainable parameters, the models with more convolutions "

@@ -6,7 +6,8 @@ of the epochs, and training and validation loss and accuracy. No test figure is 
 
 The likelihood is a multivariate Student distribution. Its centre is the mean over the candidate's seeds. Its scale has
 two parts. One is the covariance of these figures between seeds of one row, `SPREAD` and `CORRELATION`, measured over
-M1 … M8 with six seeds each in the first study (commit 7ecaa2d, 40 degrees of freedom). The other is `FLOOR`², for
+M1 … M8 with six seeds each in the first study (commit 7ecaa2d, 40 degrees of freedom). It is pooled over rows, although
+rows differ: M4's accuracies vary more from seed to seed, and M1's epochs less. The other is `FLOOR`², for
 differences that do not come from seeds: the original used other validation images than ours (with 10,000 images at
 70 %, this adds a standard error of 0.65 points to the difference of two accuracies and 0.015 nats to that of two
 losses), its figures are rounded, and no candidate is exactly right. The scale is multiplied by 1 + 1/n for a
@@ -42,9 +43,9 @@ if TYPE_CHECKING:
 TITLE = "Open choices: what did the original most likely do?"
 NOTE = (
     "Figures: means over seeds, as the original's table would have given them by the most probable reading. Weight: "
-    "the probability of a candidate, were one of them right and all equally likely at first "
-    "(kerascifar/findings/choices.py); also with half and twice the assumed difference between the original's images "
-    "and ours. No test figures are used."
+    "the probability of a candidate, assuming that one of them is right and that all were equally likely at first "
+    "(kerascifar/findings/choices.py). The last two columns repeat it with half and twice the *floor*, the spread "
+    "assumed for differences that do not come from seeds. No test figures are used."
 )
 READINGS_NOTE = (
     "The probability that the original's table shows the kept or the last epoch's figures, and that EarlyStopping "

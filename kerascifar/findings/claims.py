@@ -1,10 +1,11 @@
 """The original's claims (`experiments/claims.toml`), each decided from records by a written rule.
 
-Only full runs on CIFAR-10 count, with the seeds that the file names for each experiment. Their number was fixed before
-the first of them was trained, and no verdict is given before the last one is there. Runs are compared in pairs: same
-seed, same images. For every comparison, d = first − second. The standard error of its mean combines seeds and images,
-which are crossed; p comes from Student's t with Satterthwaite's degrees of freedom
-(`kerascifar/findings/statistics.py`; for a metric with one number per run, from Student's t over seeds).
+Only full runs on CIFAR-10 count, with the seeds that the file names for each experiment. The number of seeds was fixed
+before the first run was trained, and no verdict is given until the last one is finished. Runs are compared in pairs:
+same seed, same images. For every comparison, d = first − second. The standard error of its mean combines seeds and
+images, which are crossed; p comes from Student's t with Satterthwaite's degrees of freedom
+(`kerascifar/findings/statistics.py`; for a metric with one number per run, from Student's t over seeds). Each cell of
+this table names the hypothesis that p tests:
 
 | the claim says | p for the claim | p against it |
 |---|---|---|
@@ -12,11 +13,13 @@ which are crossed; p comes from Student's t with Satterthwaite's degrees of free
 | first is not higher | of d ≥ margin | of d ≤ 0; 1 if the mean is below the margin |
 | first is other | of d = 0, two-sided; 1 if the mean is within the margin | of d ≥ margin or d ≤ −margin, the larger |
 
-A claim needs all its comparisons: its p is the largest p for them. It fails if one comparison fails: the p against it
-is the smallest p against its k comparisons, times k. If a claim needs only one comparison (`decided_by = "any"`), these
-two rules are swapped. Holm's method adjusts the p over the claims of a family. The verdicts:
+A claim holds only if all its comparisons hold: its p is the largest p for them. It fails if one comparison fails: the p
+against it is the smallest p against its k comparisons, times k. If one comparison is enough for a claim (`decided_by =
+"any"`), these two rules are swapped. Holm's method adjusts p for the number of claims in a family, such as the claims
+about training. While a claim is pending, its p counts as 1 there. The verdicts:
 
-- *supported*: the p for the claim is at most 0.025, so that the 95 % intervals are clear of zero (or of the margin).
+- *supported*: the p for the claim is at most 0.025, so that the 95 % intervals are clear of zero (or of the margin);
+  for *other*, whose p is two-sided, the 97.5 % intervals.
 - *confirmed*: supported, and the p adjusted by Holm's method is at most 0.05.
 - *contradicted* and *refuted*: the same for the p against the claim.
 - *no clear difference*: the claim says that there is a difference, but the 95 % interval of each comparison lies within
@@ -132,7 +135,7 @@ class Claims:
     Attributes:
         seeds: by experiment, the seeds that decide; without an entry, all seeds count, and none is waited for.
         frozen: the commit that fixed claims, margins, rule and seeds; empty if none is named.
-        amended: what was changed after that commit, and why, in a sentence.
+        amended: what was known at that commit, and what was changed afterwards, in a few sentences.
     """
 
     claims: tuple[Claim, ...]
@@ -262,7 +265,10 @@ def _decide(claim: Claim, runs: Mapping[str, Sequence[Record]], seeds: Mapping[s
         d is not None and len(d.seeds) >= FEWEST and wanted <= {*d.seeds}
         for wanted, d in zip(expected, differences, strict=True)
     )
-    return _Decision(claim, tuple(differences), complete, p, max(FEWEST, *map(len, expected)))
+    # While seeds are missing, interim results must not change the verdicts on other claims.
+    return _Decision(
+        claim, tuple(differences), complete, p if complete else (1.0, 1.0), max(FEWEST, *map(len, expected))
+    )
 
 
 def _expected(
@@ -349,7 +355,7 @@ def _sentence(decision: _Decision, verdict: str, family: int) -> str:
     if verdict == PENDING:  # without the differences so far: they must not tempt anyone to stop early
         there = min(len(d.seeds) if d else 0 for d in decision.differences)
         if not there:
-            return "Not all of its rows have been trained and measured yet with the seeds that decide."
+            return "Some of its rows have not yet been trained and measured with all planned seeds."
         have = "has" if there == 1 else "have"
         return f"{there} of the {decision.needed} seeds that a verdict needs {have} been trained and measured."
     place = decision.telling(verdict)
@@ -363,7 +369,10 @@ def _sentence(decision: _Decision, verdict: str, family: int) -> str:
         text = f"The {'clearest' if clearest else 'weakest'} of {len(comparisons)} comparisons: {text}"
     if verdict == UNDECIDED:
         needed = seeds_needed(comparison, d, family)
-        text += f" About {needed} seeds would decide it." if needed else f" Even {MOST} seeds would not decide it."
+        seeds = (
+            f"about {needed} seeds would probably decide it" if needed else f"even {MOST} seeds would hardly decide it"
+        )
+        text += f" If mean and spread stayed as they are, {seeds}."
     return text
 
 
@@ -398,9 +407,11 @@ def seeds_needed(comparison: Comparison, d: Difference, family: int = 1) -> int 
         return None
     mean = abs(d.estimate.mean) if comparison.first_is == "other" else d.estimate.mean
     distance = mean if mean >= comparison.margin else comparison.margin - mean
+    two_sided = comparison.first_is == "other" and mean >= comparison.margin
+    level = min(LEVEL / 2, LEVEL / family) / (1 + two_sided)
     image_error = math.sqrt(max(d.estimate.error**2 - float(np.var(d.by_seed, ddof=1)) / n, 0.0))
     for seeds in range(n + 1, MOST + 1):
-        if statistics.power(distance, d.by_seed, image_error, n=seeds, level=min(LEVEL / 2, LEVEL / family)) >= POWER:
+        if statistics.power(distance, d.by_seed, image_error, n=seeds, level=level) >= POWER:
             return seeds
     return None
 
@@ -418,9 +429,9 @@ def verdicts(table: "pd.DataFrame", between: str = "; ") -> "pd.DataFrame":
         digits = METRICS[line["metric"]].digits
         reported = "" if math.isnan(line["reported"]) else f"; reported {line['reported']:+z.{digits}f}"
         if not line["n"]:
-            return f"{comparison}: not trained and measured yet with the seeds that decide{reported}"
+            return f"{comparison}: not yet trained and measured with the planned seeds{reported}"
         if math.isnan(line["difference"]):
-            return f"{comparison}: no value in every run{reported}"
+            return f"{comparison}: at least one run has no value{reported}"
         interval = "" if math.isnan(line["low"]) else f" ({line['low']:+.{digits}f} … {line['high']:+.{digits}f})"
         unit = "" if line["unit"] == "points" else f" {line['unit']}"
         return f"{comparison}: {line['difference']:+.{digits}f}{unit}{interval}, n = {line['n']}{reported}"

@@ -28,9 +28,9 @@ BY_CLASS = (
 )
 AGAINST_CENTRED = (
     "Each kind of map minus a spot in the middle of every image, which knows nothing about the model, on the same test "
-    "images: road, and in points deletion (lower is better), insertion and background. ± is the half-width of the 95 % "
-    "interval by Student's t over seeds and images, or for one seed from the images alone; intervals are not "
-    "adjusted for the number of comparisons."
+    "images. road has no unit; deletion (lower is better), insertion and background are in points. ± is the half-width "
+    "of the 95 % interval by Student's t over seeds and images, or for one seed from the images alone; intervals are "
+    "not adjusted for the number of comparisons."
 )
 
 Values = dict[int, np.ndarray]  # by seed: one value per image, NaN where it does not count
@@ -110,7 +110,7 @@ def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
             for measures in compared_with_spot(line)
         )
         sentences.append(
-            f"{line['row']}: Grad-CAM is more faithful than a spot in the middle by {more}, and less faithful by "
+            f"{line['row']}: Grad-CAM is more faithful than a spot in the middle on {more}, and less faithful on "
             f"{less}."
         )
     return " ".join(sentences)
@@ -140,10 +140,11 @@ def values_of(runs: Mapping[int, Mapping[str, np.ndarray]], kind: str, measure: 
 def paired_difference(values: Values, others: Values) -> np.ndarray | None:
     """First minus second, float64 (seeds, images), of the seeds that both have and the images that all of these have.
 
-    None if they have no seed in common.
+    None if they have no seed in common, or fewer than two images count.
     """
     seeds = [seed for seed in values if seed in others]
     if not seeds:
         return None
     count = min(len(side[seed]) for side in (values, others) for seed in seeds)
-    return np.array([values[seed][:count] - others[seed][:count] for seed in seeds])
+    difference = np.array([values[seed][:count] - others[seed][:count] for seed in seeds])
+    return difference if (~np.isnan(difference).all(axis=0)).sum() > 1 else None

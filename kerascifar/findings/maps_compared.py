@@ -21,20 +21,27 @@ NOTE = (
     "of the table of means; ↑: higher is better, ↓: lower. Differences are paired: the same models and images. *best*: "
     "the best map, if the interval of its difference to the second best excludes zero. *beat the spot*: the maps that "
     "are better than a spot in the middle of every image, by the same rule. *no better than noise*: those that are not "
-    "better than a random map. The baselines depend on no model, so the sanity checks do not apply to them."
+    "better than a random map. The baselines depend on no model, so the sanity checks do not apply to them; coherency "
+    "is perfect for both, and the spot's pointing, complexity and sparseness are constants. Only road, deletion, "
+    "insertion, background, and drop, increase and gain compare faithfulness. *n*: the fewest and the most seeds of a "
+    "kind; the table of means gives it for each. One seed says nothing about others. Compare likeness with what is "
+    "expected by chance, not between kinds; a kind that hardly changes with random weights must not be trusted, "
+    "however often it is best. Intervals are not adjusted for the number of comparisons."
 )
 AGREE_NOTE = (
     "Spearman's rank correlation between two measures over the kinds of map, the baselines included, with each measure "
     "turned so that higher is better: the mean over the models on which at least four kinds were measured. 1: both "
-    "rank the maps alike; 0: one says nothing about the other."
+    "rank the maps alike; 0: one says nothing about the other. Most models are runs of M6 with four kinds, two of them "
+    "baselines, so a correlation rests on few points, which are not independent. ADCC and ARCC contain other measures "
+    "of this table."
 )
 
 
 def table(records: Sequence[Record]) -> "pd.DataFrame":
     """One line per row and measure: each kind of map's mean over seeds and images, and its half-width; see `NOTE`.
 
-    Columns: row, measure, n (seeds, the most of any kind), each kind's title and "<title> ±", best, beat the spot, no
-    better than noise.
+    Columns: row, measure, n (seeds of a kind, the fewest and the most), each kind's title and "<title> ±", best, beat
+    the spot, no better than noise.
     """
     import pandas as pd
 
@@ -45,7 +52,8 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
             if not of_kind:
                 continue
             line: dict[str, Any] = {"row": name, "measure": f"{measure} {'↑' if sign > 0 else '↓'}"}
-            line["n"] = max(map(len, of_kind.values()))
+            counts = [len(values) for values in of_kind.values()]
+            line["n"] = " to ".join(dict.fromkeys([f"{min(counts)}", f"{max(counts)}"]))
             means = {}
             for kind, values in of_kind.items():
                 count = min(map(len, values.values()))
@@ -76,10 +84,10 @@ def summary(records: Sequence[Record], compared: "pd.DataFrame") -> str:
         if not len(with_spot):
             continue
         shown = ", ".join(f"{title} {count}" for title, count in counts.items()) or "none"
-        sentence = f"{name}: number of measures, of {len(with_spot)}, by which a map beats the spot: {shown}"
+        sentence = f"{name}: methods that beat the spot, with the number of measures (of {len(with_spot)}): {shown}"
         if len(best):
             winner = {"centred": "the spot itself", "random": "noise"}.get(best.index[0], best.index[0])
-            sentence += f"; the map that is clearly best most often is {winner}, by {best.iloc[0]} of {len(group)}"
+            sentence += f"; {winner} is clearly the best most often, on {best.iloc[0]} of {len(group)} measures"
         sentences.append(f"{sentence}.")
     return " ".join(sentences)
 

@@ -163,7 +163,7 @@ def confusion(runs: "Sequence[Record]") -> Figure:
     axes.set_yticks(range(10), names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("label")
-    axes.set_title(f"{_heading(runs)}\ntest images by predicted class, % of the label", fontsize=11)
+    axes.set_title(f"{_heading(runs)}\npredicted classes, in % of the test images with each label", fontsize=11)
     mistakes = shares - np.diag(np.diag(shares))
     label, predicted = np.unravel_index(int(np.argmax(mistakes)), mistakes.shape)
     share = (

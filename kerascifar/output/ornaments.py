@@ -1,4 +1,4 @@
-"""What is drawn of a run's model after training; `runs.gate` tries it before."""
+"""Focus maps and diagrams of a trained model; `runs.gate` tries them before training starts."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -56,4 +56,5 @@ def conclusion(table: "pd.DataFrame", metric: str = agreement.TEST_ACCURACY) -> 
         return largest
     inside = int((known["agrees"] == agreement.AGREES).sum())
     rows = "1 row" if len(known) == 1 else f"{len(known)} rows"
-    return f"The original's figure lies inside the interval in {inside} of {rows}. {largest}"
+    what = "number of epochs" if metric == agreement.EPOCHS else metric
+    return f"The original's {what} lies inside the 95 % prediction interval in {inside} of {rows}. {largest}"

@@ -59,7 +59,7 @@ IN_WORDS = {  # what the measures in `FAITHFUL` do
     "road": "Pixels are removed and filled in from around them, the most or the least relevant first.",
     "deletion": "The most relevant pixels are greyed first: the class should soon be less probable.",
     "insertion": "The most relevant pixels of a blurred image become sharp first: the class should soon be probable.",
-    "background": "The half with the least evidence is replaced by another image's: the prediction should stay.",
+    "background": "The half with the least evidence is replaced by another image's: the prediction should not change.",
 }
 FIRST_SHOWN = ("M1", "M5")  # curves: the original's comparison without and with augmentation
 NUMBER = re.compile(r"[+−-]?\d[\d,.]*")
@@ -283,7 +283,7 @@ def _faithful(found: Mapping[str, analyses.Result], drawn: _Charts) -> dict[str,
         of_rows = []
         for line in compared.table[compared.table["measure"].str.startswith(f"{measure} ")].to_dict("records"):
             of_rows.append(f"{line['best'] or 'no map'} for {line['row']}")
-        figures.append((figure, f"{IN_WORDS[measure]} Clearly the best: {listed(of_rows)}."))
+        figures.append((figure, f"{IN_WORDS[measure]} Clearly best: {listed(of_rows)}."))
     parts: dict[str, Any] = {"figures": figures, "conclusion": result.summary, "note": result.note}
     if agreeing:
         figure = drawn.add("measures-agree", agreeing.title, charts.rank_correlations(agreeing.table))

@@ -25,6 +25,7 @@ RESULTS = DOCS / "results"
 # The choices whose effect README shows: the row without, the row with it, and its words.
 EFFECTS = (
     ("M1", "M5", "augmentation"),
+    ("M5", "M6", "a batch size of 512 instead of 256"),
     ("M7", "M6", "Adam instead of RMSprop"),
     ("M8", "M6", "Adam instead of SGD"),
     ("M4", "M1", "a learning rate of 0.001 instead of 0.01"),
@@ -38,7 +39,7 @@ VERDICTS = (
     "`kerascifar findings --details`, or the page of `make report`."
 )
 INTRODUCTION = (
-    "Every figure here is read from the records in `experiments/results/`, which also hold each run's history and "
+    "Every number here is read from the records in `experiments/results/`, which also hold each run's history and "
     "predictions, and some runs' weights. Training curves, architecture diagrams and the tables as CSV are in this "
     "folder. Do not edit it: `kerascifar publish` and `kerascifar report` write it."
 )
@@ -87,14 +88,16 @@ def _agreement(runs: Sequence[records.Record]) -> str:
     other = accuracy[accuracy["agrees"] == agreement.DIFFERS]
     differing = ", ".join(f"{row} ({d:+.1f} points)" for row, d in zip(other["row"], other["difference"], strict=True))
     unknown = [row for row in table["row"].unique() if row not in set(known["row"])]
+    half = accuracy["95 % ±"]
+    width = f" (± {half.min():.1f} to {half.max():.1f} points, by row)" if len(half) > 1 else ""
     return (
-        f"**{agreeing} of {len(accuracy)} rows with enough runs agree with the original**: its test accuracy lies in "
-        "the 95 % prediction interval for one more run here. "
+        f"**In {agreeing} of {len(accuracy)} rows with enough runs, the original's test accuracy could be that of one "
+        f"more run here**: it lies in the 95 % prediction interval{width}. "
         + (f"Different: {differing}. " if differing else "")
-        + (f"Too few runs to say: {', '.join(unknown)}. " if unknown else "")
-        + f"The original's training accuracy agrees in {others[0]} of {len(training)} rows, its number of epochs in "
-        f"{others[1]}. Settings that it leaves open were [chosen](docs/second-study.md) to match its training and "
-        "validation figures, so some agreement is expected."
+        + (f"There are too few runs to judge {terminal.listed(unknown)}. " if unknown else "")
+        + f"The same holds for the original's training accuracy in {others[0]} of {len(training)} rows, and for its "
+        f"number of epochs in {others[1]}. Settings that it leaves open were [chosen](docs/second-study.md) to match "
+        "its training and validation figures, so some agreement is expected."
     )
 
 
@@ -118,10 +121,12 @@ def _best(runs: Sequence[records.Record]) -> str:
             near = f", but cannot be told apart from {second['row']}, with {accuracy(second)}"
             named.add(second["row"])
     if ours["row"] == theirs["row"]:
-        text += f"It has the highest accuracy here, too, with {accuracy(ours)}{near}."
+        text += f"It also has the highest validation accuracy here, and a test accuracy of {accuracy(ours)}{near}."
         return text + " These runs are from the first study." * (ours["row"] in original.outdated(runs))
-    other = f"; {theirs['row']} has {accuracy(same.iloc[0])}" if len(same) and theirs["row"] not in named else ""
-    return text + f"Here, {ours['row']} has the highest accuracy, with {accuracy(ours)}{near}{other}."
+    near += f"; {theirs['row']} has {accuracy(same.iloc[0])}" if len(same) and theirs["row"] not in named else ""
+    return (
+        f"{text}Here, {ours['row']} has the highest validation accuracy, and a test accuracy of {accuracy(ours)}{near}."
+    )
 
 
 def _compared(runs: Sequence[records.Record], base: str, changed: str) -> "pd.Series | None":
@@ -145,19 +150,20 @@ def _effects(runs: Sequence[records.Record]) -> str:
             continue
         effect, half, pairs = line["difference"], line["high"] - line["difference"], line["pairs"]
         reported = float(original.rows()[changed]["test_acc"]) - float(original.rows()[base]["test_acc"])
+        sign = ", the opposite sign" if effect * reported < 0 else ""
         if pairs < claims.FEWEST:
-            sign = ", the opposite sign" if effect * reported < 0 else ""
             seeds = "1 seed" if pairs == 1 else f"{pairs:.0f} seeds"
             seeds += " of the first study" * bool({base, changed} & outdated)
             unclear.append(f"{words} {effect:+.1f} with {seeds} ({reported:+.1f}{sign})")
             continue
         kind = unclear if abs(effect) <= half else same if effect * reported > 0 else opposite
-        kind.append(f"{words} {effect:+.1f} ± {half:.1f} ({reported:+.1f})")
+        kind.append(f"{words} {effect:+.1f} ± {half:.1f} ({reported:+.1f}{sign if kind is unclear else ''})")
     if not same + opposite + unclear:
         return ""
     return (
-        f"**{len(same)} of {len(same + opposite + unclear)} changes clearly move test accuracy in the same "
-        "direction as in the original.** Differences in points, with 95 % intervals; the original's in brackets: "
+        f"**{len(same)} of {len(same + opposite + unclear)} changes to a model or its training clearly move test "
+        "accuracy in the same direction as in the original.** Each difference is in points, with its 95 % interval, "
+        "not adjusted for the number of changes; the original's difference is in brackets: "
         + "; ".join(same or ["none"])
         + (f". **The opposite effect:** {'; '.join(opposite)}" if opposite else "")
         + (f". Not clear yet: {'; '.join(unclear)}" if unclear else "")
@@ -189,13 +195,14 @@ def _focus(published: Sequence[records.Record]) -> str:
         return ""
     counts, outdated = [], {*original.outdated(published)}
     for line in table[table["map"] == methods.title("gradcam")].to_dict("records"):
-        better, _ = faithfulness.compared_with_spot(line)
+        better, worse = faithfulness.compared_with_spot(line)
         runs = f"{line['n']} run{'s' * (line['n'] > 1)}{' of the first study' * (line['row'] in outdated)}"
-        counts.append(f"on {len(better)} of {len(faithfulness.FAITHFUL)} measures for {line['row']} ({runs})")
+        of = f"{len(better)} of {len(faithfulness.FAITHFUL)} measures, and less faithful on {len(worse)}"
+        counts.append(f"on {of}, for {line['row']} ({runs})")
     return (
         "**Compared with a spot in the middle of every image, which knows nothing about the model, Grad-CAM's maps are "
-        f"more faithful {terminal.listed(counts)}.** Do not trust a map that fails this test ([when to trust "
-        "one](docs/gradcam.md))."
+        f"more faithful {'; '.join(counts)}.** A faithful map shows what the prediction depends on. Do not trust one "
+        "that fails this test ([when to trust one](docs/gradcam.md))."
     )
 
 
@@ -263,9 +270,12 @@ def results(published: Sequence[records.Record]) -> str:
     if published:
         declared = claims.read()
         parts.append(_earlier(published, "../").strip())
-        verdicts = claims.verdicts(claims.table(published, declared))
+        lines = claims.table(published, declared)
+        verdicts = claims.verdicts(lines)
         shown = verdicts.rename(columns={"words": "the original says"}).drop(columns="comparisons")
         parts += ["## Verdicts on the claims", tables.plain_markdown(shown), f"{VERDICTS} {declared.note}".strip()]
+        notes = lines.drop_duplicates("claim").set_index("claim")["note"]
+        parts += ["\n".join(f"- {claim}: {note}" for claim, note in notes.items() if note)]
         if not original.outdated(published):  # it compares rows, which must be of one study
             parts += [result.summary for result in analyses.results(published, "causes") if result.summary]
     for result in analyses.results(published, "agreement"):

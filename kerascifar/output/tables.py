@@ -151,17 +151,17 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
         if not math.isnan(share):
             error = 100 * math.sqrt(share * (1 - share) / images)
             lines.append(
-                f"One run's test accuracy has a standard error of about {error:.2f} points from the {images:,} images "
-                "alone, before seeds."
+                f"Because there are only {images:,} test images, one run's test accuracy has a standard error of about "
+                f"{error:.2f} points; differences between seeds come on top."
             )
     if shown:
-        devices = {", ".join(filter(None, map(r.environment.get, ("device", "processor")))) for r in shown}
+        machines = {r.machine for r in shown}
         minutes = sum(sum(r.seconds) for r in shown) / 60
         took = f"{minutes / 60:.1f} hours" if minutes >= 60 else f"{minutes:.1f} minutes"
-        lines.append(f"Trained on: {'; '.join(sorted(devices))}; {took} in all.")
+        lines.append(f"Trained on: {'; '.join(sorted(machines))}; {took}, added over runs.")
     other = {r.name for r in shown if original.row_of(r) and not original.comparable(r)}
     if other:
-        lines.append(f"Settings differ from the original's, so not compared with it: {', '.join(sorted(other))}.")
+        lines.append(f"Not compared with the original, because their settings differ: {', '.join(sorted(other))}.")
     if any(r.shortened for r in shown):
         lines.append("Shortened runs (--epochs) ended before early stopping: they are not results.")
     if precisions := sorted({r.row.precision for r in shown} - {"float32"}):
@@ -170,7 +170,8 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
     if any(r.stop == "loss not finite" for r in shown):
         failed = ", ".join(r.label for r in shown if r.stop == "loss not finite")
         lines.append(
-            f"The loss became not finite, and training ended there: {failed}. A smaller learning_rate may prevent it."
+            f"Training stopped because the loss became NaN or infinite: {failed}. A smaller learning_rate may prevent "
+            "it."
         )
     if any(r.is_synthetic for r in shown):
         lines.insert(0, "SYNTHETIC DATA: drawn shapes. No figure below says anything about CIFAR-10.")

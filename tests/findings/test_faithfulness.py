@@ -44,4 +44,4 @@ def test_a_map_is_compared_with_a_spot_in_the_middle_on_the_same_images(tmp_path
     assert 0 < first["road ±"] < 0.02 and abs(first["insertion"]) < first["insertion ±"]
     assert table.iloc[1]["road ±"] == pytest.approx(1.96 * 0.01 / 400**0.5, rel=0.15)  # one seed: images alone
     text = faithfulness.summary(made, faithfulness.against_centred(made))
-    assert text == "M6: Grad-CAM is more faithful than a spot in the middle by ROAD, and less faithful by deletion."
+    assert text == "M6: Grad-CAM is more faithful than a spot in the middle on ROAD, and less faithful on deletion."

@@ -34,7 +34,7 @@ def test_each_map_has_a_mean_an_interval_and_what_it_beats(tmp_path):
     """Fails if images are not paired, as they differ by more than the maps, or if lower deletion is worse."""
     made = runs(tmp_path)
     table = maps_compared.table([*made, factories.answering("M7", 0)]).set_index("measure")
-    assert table.index.tolist() == ["road ↑", "deletion ↓", "pointing ↑"] and table["n"].tolist() == [2, 2, 2]
+    assert table.index.tolist() == ["road ↑", "deletion ↓", "pointing ↑"] and table["n"].tolist() == ["2", "2", "2"]
     road, deletion, pointing = (table.loc[name] for name in table.index)
     assert road["Layer-CAM"] == pytest.approx(1.2, abs=0.05) and 0.01 < road["Layer-CAM ±"] < 0.4
     assert deletion["Layer-CAM"] == pytest.approx(90, abs=5)  # in percent, as in the table of means
@@ -45,8 +45,8 @@ def test_each_map_has_a_mean_an_interval_and_what_it_beats(tmp_path):
     assert road["no better than noise"] == "" and pointing["no better than noise"] == "Layer-CAM, Saliency"
     text = maps_compared.summary(made, maps_compared.table(made))
     assert (
-        "beats the spot: Layer-CAM 2, Saliency 2, Grad-CAM 1" in text
-        and "clearly best most often is Layer-CAM, by 2 of 3" in text
+        "(of 3): Layer-CAM 2, Saliency 2, Grad-CAM 1;" in text
+        and "Layer-CAM is clearly the best most often, on 2 of 3 measures." in text
     )
 
 

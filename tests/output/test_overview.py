@@ -41,9 +41,10 @@ def test_the_conclusion_counts_what_is_inside_and_names_the_largest_gap():
         + runs(0.71, row={"name": "M5", "augment": True})
     )
     assert overview.conclusion(table) == (
-        "The original's figure lies inside the interval in 1 of 2 rows. "
+        "The original's test accuracy lies inside the 95 % prediction interval in 1 of 2 rows. "
         "Of these, M4 differs most: 4.5 points lower here."
     )
     assert overview.conclusion(overview.table(runs(0.6, 0.6, 0.6), agreement.EPOCHS), agreement.EPOCHS) == (
-        "The original's figure lies inside the interval in 0 of 1 row. M1 differs most: 68 epochs fewer here."
+        "The original's number of epochs lies inside the 95 % prediction interval in 0 of 1 row. M1 differs most: 68 "
+        "epochs fewer here."
     )

@@ -115,20 +115,23 @@ def test_the_bullets_say_what_the_records_say():
     text = readme.findings([*without, *of_row("M5", (0.80, 0.81, 0.82), augment=True)])
     first, best, effects, *_ = text.splitlines()
     assert (
-        first.startswith("- **1 of 2 rows with enough runs agree with the original**")
+        first.startswith("- **In 1 of 2 rows with enough runs, the original's test accuracy could be")
+        and "interval (± 5.0 to 5.0 points, by row)." in first
         and "Different: M5 (+10.3 points)." in first
     )
-    assert "The original's training accuracy agrees in 1 of 2 rows, its number of epochs in 0." in first
+    assert "original's training accuracy in 1 of 2 rows, and for its number of epochs in 0." in first
     assert first.endswith("so some agreement is expected.")
-    assert best.endswith("test accuracy.** Here, M5 has the highest accuracy, with 81.00 ± 1.00 % (n = 3).")
+    assert best.endswith(
+        "test accuracy.** Here, M5 has the highest validation accuracy, and a test accuracy of 81.00 ± 1.00 % (n = 3)."
+    )
     assert (
-        effects.startswith("- **1 of 1 changes clearly") and "augmentation +13.0 ± " in effects and "(+2.8)" in effects
+        effects.startswith("- **1 of 1 changes to a model") and "augmentation +13.0 ± " in effects and "(+2.8)" in effects
     )
     worse = readme.findings([*without, *of_row("M5", (0.50, 0.51, 0.52), augment=True)]).splitlines()[2]
-    assert worse.startswith("- **0 of 1 changes clearly") and "**The opposite effect:** augmentation -17.0 ± " in worse
+    assert worse.startswith("- **0 of 1 changes to a model") and "**The opposite effect:** augmentation -17.0 ± " in worse
     once = readme.findings([*without[:1], *of_row("M5", (0.8,), augment=True)])
     assert "Not clear yet: augmentation +13.0 with 1 seed of the first study (+2.8)." in once
-    alike = "M5 has the highest accuracy, with 80.00 % (n = 1), but cannot be told apart from M1, with 67.00 % (n = 1)."
+    alike = "a test accuracy of 80.00 % (n = 1), but cannot be told apart from M1, with 67.00 % (n = 1)."
     assert alike in once
     three = [*without[:1], *of_row("M5", (0.8,), augment=True), *of_row("Model4", (0.6,), "experiment2")]
     assert "from M1, with 67.00 % (n = 1); Model4 has 60.00 % (n = 1)." in readme.findings(three)
@@ -157,8 +160,9 @@ def test_effects_and_the_best_model_say_if_their_runs_are_the_first_studys():
     """Fails if an effect or the best model of earlier settings stands in README like one of the present plan."""
     one = of_row("M1", (0.6,))
     best = readme.findings([*one, *of_row("Model4", (0.7,), "experiment2")]).splitlines()[1]
-    assert "It has the highest accuracy here, too, with 70.00 % (n = 1)" in best and best.endswith(
-        "These runs are from the first study."
+    assert (
+        "It also has the highest validation accuracy here, and a test accuracy of 70.00 % (n = 1)" in best
+        and best.endswith("These runs are from the first study.")
     )
     effects = readme.findings([*one, *of_row("M5", (0.7,), augment=True)]).splitlines()[2]
     assert "augmentation +10.0 with 1 seed of the first study (+2.8)" in effects

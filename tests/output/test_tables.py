@@ -62,12 +62,12 @@ def test_other_settings_are_not_compared(tmp_path):
     published = [factories.run(tmp_path / "p")]
     mine = [factories.run(tmp_path / "m", row={"learning_rate": 0.02})]
     assert tables.results(mine, published)["source"].tolist() == ["yours"]
-    assert any("not compared with it: M1." in note for note in tables.notes(mine, published))
+    assert any("because their settings differ: M1." in note for note in tables.notes(mine, published))
     wider = [factories.run(tmp_path / "w", row={"model_options": {"filters": [1, 2, 3]}})]
     assert tables.results(wider, published)["source"].tolist() == ["reported", "yours", "yours - reported"]
     short = [factories.run(tmp_path / "s", row={"epochs": 1}, shortened=True)]
     assert tables.results(short, published)["source"].tolist() == ["reported", "published", "yours"]
-    assert not any("not compared" in note for note in tables.notes(short, published))
+    assert not any("Not compared" in note for note in tables.notes(short, published))
 
 
 def test_synthetic_runs_are_not_compared_with_the_report(tmp_path):
