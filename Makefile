@@ -68,7 +68,7 @@ help:
 	@echo 'make experiment2   train rows Model2 ... Model6 of Experiment 2        $(TAKES_experiment2)'
 	@echo 'make choices       train and rank candidates for the open choices      $(TAKES_choices)'
 	@echo 'make verify        train a published run again and compare the results $(TAKES_verify)'
-	@echo 'make demo          a short tour on drawn shapes; needs no dataset or network'
+	@echo 'make demo          a short tour on drawn shapes; needs no dataset'
 	@echo 'make report        make the tables, figures and page in report/        $(TAKES_report)'
 	@echo 'make serve         show the page in a browser                          $(TAKES_serve)'
 	@echo 'make dashboard     show runs trained with --tensorboard in TensorBoard $(TAKES_dashboard)'

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 HELP = "show where a trained model finds evidence: image, focus map, and both overlaid"
 EXAMPLES = """
-cam --class airplane                      its first validation image, with the row with the best validation accuracy
+cam --class airplane                      the class's first validation image, explained by the best row
 cam --class airplane --row M6             the same image, with row M6
 cam --all --row Model4-seed0              the ten classes on one sheet
 cam --class bird --method scorecam        with a method other than Grad-CAM
@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--class", dest="class_", metavar="NAME", help="the class to explain, such as airplane")
     parser.add_argument("--all", action="store_true", help="all ten classes on one sheet")
-    parser.add_argument("--index", type=int, metavar="K", help="the image with official index K (0 … 49999)")
+    parser.add_argument("--index", type=int, metavar="K", help="image K of the training files, counted from 0 to 49999")
     parser.add_argument("--image", type=Path, metavar="FILE", help="your own photo, of any size")
     parser.add_argument(
         "--row",
@@ -238,8 +238,8 @@ def _choose(
     if not trained:
         raise UserError(
             "There is no trained model yet to draw focus maps for.\n"
-            "Train one: `make experiment1` (all rows), or `make experiment1 ROWS=M6 EPOCHS=1` (one row, minutes). Runs "
-            "kept elsewhere: --runs DIR.\nNothing was written."
+            "Train one: `make experiment1` (all rows), or `make experiment1 ROWS=M6 EPOCHS=1` (one row, minutes). If "
+            "your runs are kept elsewhere, use --runs DIR.\nNothing was written."
         )
     of_row = [r for r in trained if selection.is_meant(r, row)]
     what, wrong, known = f"--row {row}", row or "", {r.name for r in trained}

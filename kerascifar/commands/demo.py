@@ -1,4 +1,4 @@
-"""`python -m kerascifar demo`: a short tour on drawn shapes; needs no dataset or network."""
+"""`python -m kerascifar demo`: a short tour on drawn shapes; needs no dataset or internet connection."""
 
 import argparse
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from kerascifar.common.load_keras import load_tensorflow
 from kerascifar.images import cifar10, drawn
 from kerascifar.training.rows import Experiment, Row
 
-HELP = "a short tour on drawn shapes; needs no dataset or network"
+HELP = "a short tour on drawn shapes; needs no dataset or internet connection"
 EXAMPLES = """
 demo                                      two minutes on two cores
 """

@@ -66,7 +66,7 @@ def checks(runs: Path, source: Path | None) -> Iterator[Check]:
         where = f"commit unknown, because git fails ({code.problem})"
     elif code.name:
         where = f"commit {code.name[:12]}{' with changes' * bool(code.uncommitted)}"
-    todo = f"Follow git's advice. Until then, runs cannot be published: git -C {CHECKOUT} status"
+    todo = f"Run `git -C {CHECKOUT} status` and follow its advice. Until then, runs cannot be published."
     yield Check("kerascifar", not code.problem, f"{__version__}, {where}", todo)
     yield _packages()
     yield _device()

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=("M6", "Model4"),
         help="rows, or runs such as M6-seed20 (default: M6 Model4)",
     )
-    add("--seeds", nargs="+", type=int, metavar="SEED", help="default: all with saved weights")
+    add("--seeds", nargs="+", type=int, metavar="SEED", help="only these seeds (default: all with saved weights)")
     add(
         "--methods",
         nargs="+",
@@ -70,7 +70,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     table = measuring.table(selected)
     if table.empty:
         raise UserError(
-            "These published runs have not been measured.\nTo measure those with saved weights (minutes): --published"
+            "These published runs have not been measured.\n"
+            "To measure those with saved weights, add --published; it takes minutes."
         )
     path = arguments.runs / "report" / "focus"
     tables.save(table, path, "Measurements of focus maps", [measuring.NOTE])
@@ -82,7 +83,10 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     terminal.note(console, selection.described(selected))
     if any(map(selection.is_published, selected)) and not arguments.published:
         terminal.note(console, "These are the published runs' measurements; --published adds missing ones.")
-    terminal.note(console, f"The measures are explained in {path.with_suffix('.md')}")
+    terminal.note(
+        console,
+        f"How to read the table: {path.with_suffix('.md')}. The measures are explained in docs/focus-measures.md.",
+    )
     return 0
 
 

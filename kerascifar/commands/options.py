@@ -12,7 +12,12 @@ RUNS = Path("runs")
 
 SHARED: dict[str, dict[str, Any]] = {
     "--data": {"type": Path, "metavar": "DIR", "help": "CIFAR-10: a folder or a .tar.gz file"},
-    "--runs": {"type": Path, "default": RUNS, "metavar": "DIR", "help": "your runs (default: %(default)s)"},
+    "--runs": {
+        "type": Path,
+        "default": RUNS,
+        "metavar": "DIR",
+        "help": "the folder of your runs (default: %(default)s)",
+    },
     "--published": {
         "action": "store_true",
         "help": "use the published runs (default: your runs of a row, or the published ones if you have none)",

@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     if not overview.shown(own, published):
         raise UserError(
             f"Found no finished run, other than candidates, in {arguments.runs} or among the published runs.\n"
-            "Train one first: make experiment1. Without data, in two minutes: make demo."
+            "Train one first: make experiment1. To try it in two minutes without data: make demo."
         )
     dataset = None
     try:

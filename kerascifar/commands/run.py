@@ -84,7 +84,7 @@ def _connect(arguments: argparse.Namespace) -> "Callable[[], Executor] | None":
         given = ["executor"] * (arguments.executor == "ray") + [name for name in given if name != "gpus_per_run"]
         if given:
             raise UserError(
-                f"--jobs and --{given[0].replace('_', '-')} exclude each other.\n"
+                f"--jobs and --{given[0].replace('_', '-')} cannot be used together.\n"
                 "Use --jobs on this machine, or --executor ray with its own options."
             )
     elif arguments.executor != "ray":

@@ -119,7 +119,7 @@ def train_and_show(runs: Sequence[Run], arguments: argparse.Namespace, command: 
         arguments.runs / "report",
         lambda text: console.print(text, markup=False),
     )
-    terminal.say(console, f"\n{terminal.files_written(written)}. All columns: --wide.")
+    terminal.say(console, f"\n{terminal.files_written(written)}. To see all columns, add --wide.")
     return status(own)
 
 

@@ -39,8 +39,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     dataset = cifar10.load(arguments.data)
     if theirs.dataset != theirs.dataset | dataset.fingerprint:
         raise UserError(
-            f"{theirs.label} was trained on other images than {dataset.name} in {dataset.source}.\n"
-            "Name the images that it was trained on (--data)."
+            f"{theirs.label} was trained on different images from {dataset.name} in {dataset.source}.\n"
+            "Use --data to give the images that it was trained on."
         )
     run = Run(theirs.experiment, theirs.row, theirs.seed)
     trained = experiment.train_runs([run], dataset, arguments.runs / "verify", Console(), command=command)

@@ -51,9 +51,11 @@ def printable(text: str) -> str:
 
 def _from_os(error: OSError) -> str:
     """Explains a failed file operation in one paragraph."""
-    denied = "You may not read or write it. Change its permissions or choose another place (--runs, --out)."
-    in_the_way = "A file is in the way of a folder. Move it away or choose another place (--runs, --out)."
-    no_locks = "Its file system has no locks, so two commands could train the same run. Use another one (--runs)."
+    denied = "You may not read or write there. Change its permissions or choose another place (--runs, --out)."
+    in_the_way = "A file already exists where a folder is needed. Move it away or choose another place (--runs, --out)."
+    no_locks = (
+        "Its file system does not support locks, so two commands could train the same run. Use another one (--runs)."
+    )
     advice = {
         errno.ENOSPC: "The disk is full. Free some space, or choose a folder on another disk (--runs, --out).",
         errno.EDQUOT: "The disk quota is used up. Free some space, or choose another folder (--runs, --out).",
@@ -178,7 +180,7 @@ def _explained(error: Exception) -> tuple[int, str]:
         pass
     reason = (str(error).strip() or "no message").splitlines()[0][:300]
     return UNEXPECTED, (
-        f"{found}Unexpected error: {type(error).__name__}: {reason}\nThis is a fault in kerascifar, not a mistake of "
-        f"yours; finished results are unchanged. Its traceback {where}.\nPlease report it, with that traceback and "
+        f"{found}Unexpected error: {type(error).__name__}: {reason}\nThis is a bug in kerascifar, not your mistake; "
+        f"finished results are unchanged. Its traceback {where}.\nPlease report it, with that traceback and "
         "the output of `python -m kerascifar doctor`."
     )

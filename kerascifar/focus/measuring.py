@@ -40,7 +40,7 @@ class Measure:
     Attributes:
         better: 1 if higher values are better, -1 if lower ones are, 0 if neither.
         factor: turns a value into that of the tables: 100 for shares, which they show in percent.
-        of_baselines: whether it is taken of the baselines, too, which do not depend on the model.
+        of_baselines: whether it is also computed for the baselines, which do not depend on the model.
     """
 
     better: int

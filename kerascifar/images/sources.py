@@ -81,7 +81,7 @@ def download(say: Callable[[str], None]) -> Path:
     """
     # Offline, this fails at once, before TensorFlow is loaded. It also detects a server that does not answer.
     urllib.request.urlopen(PYTHON.url, timeout=_TIMEOUT_S).close()
-    say(f"Downloading CIFAR-10 (163 MiB) from {PYTHON.url} to Keras's cache, {keras_home()}.")
+    say(f"Downloading CIFAR-10 (170 MB) from {PYTHON.url} to Keras's cache, {keras_home()}.")
     import keras
 
     before = socket.getdefaulttimeout()

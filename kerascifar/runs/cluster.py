@@ -182,7 +182,7 @@ def _train_all(work: "one_run.Work", *, cpus: float, gpus: float, storage: Stora
             in_progress = sum(open_costs[-max(slots, 1) :])  # half done, on average
             done = total - sum(open_costs) + in_progress / 2
             left = terminal.duration((time.monotonic() - began) * max(total / done - 1, 0))
-            say(f"{len(work.runs) - len(pending)} of {len(work.runs)} runs done; left about {left}")
+            say(f"{len(work.runs) - len(pending)} of {len(work.runs)} runs done; about {left} left")
     except KeyboardInterrupt:
         ray.shutdown()
         raise

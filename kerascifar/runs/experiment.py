@@ -63,8 +63,8 @@ def train_runs(
         callbacks: makes a run's Keras callbacks. They must not affect training, unless `program` contains them.
         execute: trains the runs; `here` by default.
         ornaments: see `gate.rehearse`.
-        program: if a program calls this, the source of its model and callbacks (see `program.source`), which is
-            recorded, and any change of which makes a different run; empty if both are this package's.
+        program: if a program calls this, the source of its model and callbacks (see `program.source`). It is recorded,
+            and any change to it makes a different run. Empty if both are this package's.
     Returns:
         The records of those `runs` that are finished, before or now.
     Raises:
@@ -258,9 +258,9 @@ class _Progress:
     def epoch(self, values: dict[str, float], epoch: int, seconds: float, wait: int) -> None:
         self.seconds.append(seconds)
         run_left, all_left = self.clock.left(self.run, self.seconds, epoch, wait)
-        left = f"left about {terminal.duration(run_left)}"
+        left = f"about {terminal.duration(run_left)} left"
         if self.clock.total > 1:
-            left += f" for the run, {terminal.duration(all_left)} for everything"
+            left += f" for this run, {terminal.duration(all_left)} for all runs"
         on_validation = f"validation {values['val_loss']:.3f} {100 * values['val_accuracy']:.2f} %"
         if self.console.is_terminal:
             total = max(self.clock.guess[self.run.id], epoch)

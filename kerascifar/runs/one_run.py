@@ -78,7 +78,7 @@ def train_run(
     if problem := _difference(trained, on_validation, run.row.precision):
         files.write(folder / records.MODEL, trained.model.save)
         kept = "" if trial else f" No record was written; the weights are kept in {folder / records.MODEL}."
-        raise UserError(f"{run.label}: what was evaluated is not what was trained: {problem}{kept}\n{LOST}")
+        raise UserError(f"{run.label}: the evaluated model differs from the trained one: {problem}{kept}\n{LOST}")
     splits = {"validation": on_validation}
     if run.experiment not in records.CANDIDATES:
         splits["test"] = evaluate.test(trained.model, dataset)
@@ -104,7 +104,8 @@ def _difference(trained: fit.Trained, evaluation: evaluate.Evaluation, precision
         return ""
     return (
         f"on the same validation images, its history has loss {loss:.4f} and accuracy {accuracy:.2%} at epoch "
-        f"{trained.epoch_kept}, but its evaluation loss {evaluation.loss:.4f} and accuracy {evaluation.accuracy:.2%}."
+        f"{trained.epoch_kept}, but its evaluation gives loss {evaluation.loss:.4f} and accuracy "
+        f"{evaluation.accuracy:.2%}."
     )
 
 

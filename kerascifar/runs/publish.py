@@ -70,8 +70,8 @@ def _has_weights(record: records.Record) -> bool:
 def _check(record: records.Record, to: Path) -> None:
     made = record.environment
     faults = {
-        "a program trained it, whose code is in no commit; register the model with @model, give an experiment's file "
-        "its row, commit both, and train it with `run`": record.experiment == records.OWN,
+        "it was trained by a program whose code is in no commit; register the model with @model, add its row to an "
+        "experiment file, commit both, and train it with `run`": record.experiment == records.OWN,
         "it was shortened with --epochs": record.shortened,
         "it was trained on synthetic data, or on data that is not CIFAR-10": record.is_synthetic,
         f"git could not tell whether its code was committed ({made.get('git')}); see `doctor`, then train it again": (

@@ -333,7 +333,7 @@ def test_synthetic_runs_never_mix_with_cifar(place, figures, monkeypatch, model,
         (["--class", "cat", "--layer", "pool"], 'layer "pool" is neither a Conv2D nor an Add layer of model "tiny".'),
         (["--class", "cat", "--out", "a.jpeg"], "a.jpeg: cannot write a picture with the suffix .jpeg."),
         (["--class", "cat", "--out", "runs"], "--out runs is a folder."),
-        (["--class", "cat", "--out", "runs/m6/record.json/a.png"], "A file is in the way of a folder."),
+        (["--class", "cat", "--out", "runs/m6/record.json/a.png"], "A file already exists where a folder is needed."),
     ],
 )
 def test_bad_input_is_one_paragraph_and_exit_2(place, capsys, argv, message):

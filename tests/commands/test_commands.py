@@ -122,7 +122,7 @@ def test_a_run_leaves_a_whole_record_and_says_what_it_does(trained, shapes):
             == np.fromfile(shapes / "cifar-10-batches-bin" / "test_batch.bin", "uint8").reshape(-1, 3073)[:, 0]
         )
     assert right.mean() == pytest.approx(record.results["test"]["accuracy"])
-    for words in ("rows A; seeds 0", "0 of 1 finished already", "SYNTHETIC DATA", "left about", "(1) shortened"):
+    for words in ("rows A; seeds 0", "0 of 1 finished already", "SYNTHETIC DATA", " left", "(1) shortened"):
         assert words in printed
     assert environment_of(record)["earlier"] == []
     for name in ("mine.csv", "mine.md", "curves/mine-A.png"):
@@ -477,7 +477,7 @@ def test_verify_trains_with_as_many_threads_as_the_run_had(monkeypatch, chosen, 
         (["models", "modell4"], 'Did you mean "model4"'),
         (["runs", "M66"], 'Did you mean "M6"'),
         (["compare", "M6-seed99"], '"M6-seed99" is neither'),
-        (["verify", "M3"], "was trained on other images than synthetic shapes"),
+        (["verify", "M3"], "was trained on different images from synthetic shapes"),
         (["publish", "nowhere"], "holds no record.json"),
         (["data", "--data", "nowhere"], "nowhere"),
     ],
@@ -508,8 +508,8 @@ def test_an_option_is_not_abbreviated(capsys):
     [
         (["--jobs", "0"], "--jobs 0 is out of range. Expected 1 to "),
         (["--jobs", "1000000"], "the number of cores on this machine"),
-        (["--jobs", "2", "--executor", "ray"], "--jobs and --executor exclude each other"),
-        (["--jobs", "2", "--address", "auto"], "--jobs and --address exclude each other"),
+        (["--jobs", "2", "--executor", "ray"], "--jobs and --executor cannot be used together"),
+        (["--jobs", "2", "--address", "auto"], "--jobs and --address cannot be used together"),
         (["--cpus-per-run", "2"], "--cpus-per-run needs --executor ray"),
         (["--jobs", "2"], "need Ray.\nInstall it: pip install"),
     ],
@@ -727,7 +727,7 @@ def test_runs_that_cannot_be_written_are_told(tmp_path, shapes, runs):
     if runs == "read-only" and os.access(tmp_path / "read-only", os.W_OK):  # root may write anywhere but there:
         place = "/sys/kerascifar"
     result = command("run", "mine.toml", "--data", shapes, "--runs", place, cwd=tmp_path)
-    assert_told(result, "in the way of a folder|may not read or write|read-only")
+    assert_told(result, "where a folder is needed|may not read or write|read-only")
     assert (tmp_path / "file").read_text() == "mine"
 
 

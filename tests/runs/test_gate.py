@@ -176,7 +176,7 @@ REFUSED = {
     "a layer without a configuration": (lambda: network(NoConfiguration(keras.ops.relu6)), "NoConfiguration"),
     "a layer that forgets an argument": (lambda: network(Forgetful(3)), "after it was saved and loaded"),
     "a model whose copy differs": (network(Forgetful(3)), "a copy of model"),
-    "random evaluation": (lambda: network(Restless()), "what was evaluated is not what was trained"),
+    "random evaluation": (lambda: network(Restless()), "the evaluated model differs from the trained one"),
     "softmax": (lambda: network(head=layers.Dense(10, activation="softmax")), "Expected logits"),
     "sigmoid": (lambda: network(head=layers.Dense(10, activation="sigmoid")), "Expected logits"),
     "a hidden softmax": (
