@@ -12,7 +12,6 @@ Import it before Keras or TensorFlow: it then keeps TensorFlow's start-up messag
 import contextlib
 import copy
 import dataclasses
-import numbers
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -151,14 +150,16 @@ def train(
 
     if not isinstance(row, Row):
         raise UserError(f'row is {row!r}.\nExpected a Row, such as Row("Mine", "my_model", epochs=5).')
-    if isinstance(seeds, numbers.Number):
-        raise UserError(f"seeds is the number {seeds}.\nExpected whole numbers in a list, such as [0, 1, 2].")
+    try:
+        seeds = list(seeds)
+    except TypeError:
+        raise UserError(f"seeds is {seeds!r}.\nExpected whole numbers in a list, such as [0, 1, 2].") from None
     _check_dataset(dataset)
     if not isinstance(model, str) and not callable(model):
         raise UserError(
             f"model is {model!r}.\nExpected a Keras model, a function that builds one, or a builder's name."
         )
-    if not (seeds := list(seeds)):
+    if not seeds:
         raise UserError("seeds is empty.\nExpected at least one whole number, such as [0].")
     callbacks = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks)
     own_model = not isinstance(model, str)
@@ -176,7 +177,7 @@ def train(
 
     if isinstance(model, str):
         row = dataclasses.replace(row, model=model)
-    chosen = Experiment(OWN, "Trained by a program", (row,)).runs(seeds=seeds)
+    chosen = Experiment(OWN, (row,)).runs(seeds=seeds)
     return experiment.train_runs(
         chosen,
         dataset,

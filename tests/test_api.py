@@ -296,8 +296,10 @@ def test_evaluation_is_the_records(trained, dataset):
 def test_a_named_model_and_mistakes(dataset, tmp_path):
     with pytest.raises(api.UserError, match='Model "mode4" is not known'):
         api.train("mode4", ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))
-    with pytest.raises(api.UserError, match=r"seeds is the number 3.\nExpected .* in a list"):
+    with pytest.raises(api.UserError, match=r"seeds is 3.\nExpected .* in a list"):
         api.train(mine, ROW, dataset, 3, runs=tmp_path, console=Console(quiet=True))
+    with pytest.raises(api.UserError, match=r"Seed \[0, 1\] is out of range"):
+        api.train(mine, ROW, dataset, [[0, 1]], runs=tmp_path, console=Console(quiet=True))
     with pytest.raises(api.UserError, match=r"row is \{'name': 'M'\}.\nExpected a Row"):
         api.train(mine, {"name": "M"}, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     with pytest.raises(api.UserError, match=r"seeds is empty.\nExpected at least one"):

@@ -123,6 +123,8 @@ def _check_arguments(arguments: argparse.Namespace) -> None:
     if arguments.all and arguments.class_ is not None:
         raise UserError("--all draws every class, but --class only one.\nUse only one of them.")
     if arguments.against is not None:
+        if arguments.all:
+            raise UserError("--all draws every class, so none is left for --against.\nUse only one of them.")
         if arguments.method not in ("gradcam", "contrast"):
             raise UserError(f"--against needs contrastive Grad-CAM, not --method {arguments.method}.\nLeave out one.")
         arguments.method = "contrast"

@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         Row("Demo1", "model1", epochs=8, batch_size=8, augment=False),
         Row("Demo4", "model4", epochs=5, batch_size=8, augment=False),
     )
-    runs = Experiment("demo", "Demo on drawn shapes", rows).runs()
+    runs = Experiment("demo", rows).runs()
     where = argparse.Namespace(runs=out / "runs", data=out / "data", json=False, wide=False)
     status = training.train_and_show(runs, where, command)
     for row in rows if status == 0 else ():

@@ -49,7 +49,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 
     for method in arguments.methods:
         methods.check_method(method)
-    found = [run for name in arguments.rows for run in selection.find(name, arguments.runs, arguments.published)]
+    named = [run for name in arguments.rows for run in selection.find(name, arguments.runs, arguments.published)]
+    found = list({run.folder: run for run in named}.values())
     if candidates := [r for r in found if r.is_candidate]:
         raise UserError(
             f"{candidates[0].label} is a candidate. Maps are measured on test images, which candidates never use.\n"

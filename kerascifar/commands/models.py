@@ -11,7 +11,6 @@ from typing import Any
 from kerascifar.commands import options
 from kerascifar.common.errors import UserError, suggest
 from kerascifar.common.load_keras import load_keras_to_count
-from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.focus import methods
 from kerascifar.training import models, rows
 
@@ -42,9 +41,8 @@ def _find(name: str) -> tuple[str, Mapping[str, Any]]:
     """A model's name and options: of the model `name`, or of the row `name` of the experiments in this folder."""
     if name in models.BUILDERS:
         return name, {}
-    paths = [*sorted(EXPERIMENTS.glob("*.toml")), *sorted(Path("experiments").glob("*.toml"))]  # the user's come last
-    texts = {path: path.read_text(encoding="utf-8") for path in paths}
-    known = {row.name: row for path in texts if "[[row]]" in texts[path] for row in rows.read(path).rows}
+    paths = [*rows.files(), *rows.files(Path("experiments"))]  # the user's come last
+    known = {row.name: row for path in paths for row in rows.read(path).rows}
     if name not in known:
         raise UserError(f'"{name}" is neither a model nor a row.\n{suggest(name, [*models.BUILDERS, *known])}')
     options = ", ".join(f"{key} = {value}" for key, value in known[name].model_options.items()) or "its defaults"

@@ -125,7 +125,7 @@ def train_and_show(runs: Sequence[Run], arguments: argparse.Namespace, command: 
 
 def status(trained: Sequence[Record]) -> int:
     """The exit status: 1 if a run's loss became NaN or infinite."""
-    return int(any(record.stop == records.NOT_FINITE for record in trained))
+    return int(any(record.diverged for record in trained))
 
 
 def _show_candidates(trained: Sequence[Record], arguments: argparse.Namespace, console: "Console") -> None:

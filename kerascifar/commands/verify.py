@@ -44,8 +44,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         )
     run = Run(theirs.experiment, theirs.row, theirs.seed)
     trained = experiment.train_runs([run], dataset, arguments.runs / "verify", Console(), command=command)
-    if not trained:  # another process is training it
-        return 0
+    if not trained:
+        raise UserError("Another process is training this run. Repeat the command when it has finished.")
     same, lines = verify.compare(theirs, trained[0], spread)
     print("\n".join(lines))
     return 0 if same else 1

@@ -36,8 +36,8 @@ def duration(seconds: float) -> str:
 
 def console(*, wide: bool = False, stderr: bool = False) -> Console:
     """A console for tables: as wide as the terminal or COLUMNS; elsewhere, or if `wide`, with room for all columns."""
-    narrow = sys.stdout.isatty() or "COLUMNS" in os.environ
-    width = None if narrow and not wide else 1000 if wide else 160
+    is_known = (sys.stderr if stderr else sys.stdout).isatty() or "COLUMNS" in os.environ
+    width = 1000 if wide else None if is_known else 160
     return Console(width=width, height=width and 25, stderr=stderr)  # without a height, TERM=dumb has 80 columns
 
 

@@ -40,7 +40,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     from kerascifar.training import models
 
     lines: list[dict[str, Any]] = []
-    for (_, name), runs in by_row(r for r in records if not r.is_candidate).items():
+    for (_, name), runs in by_row(r for r in records if not (r.is_candidate or r.shortened)).items():
         row = runs[0].row
         if row.model not in models.BUILDERS:  # from another version, or a user's model that is gone
             continue
@@ -58,7 +58,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
                 "stopped early": 100 * np.mean([_kept_by(r, STOP) for r in runs]),
                 "gap": np.mean([metrics.gap(r) for r in runs]),
                 "variation": np.mean([metrics.variation(r) for r in runs]),
-                "worst rise": np.mean([max(c.max(initial=0), 0) for c in change]),
+                "worst rise": np.mean([c.max(initial=0) for c in change]),
                 "last fall": np.mean([_fall(r) for r in runs]),
             }
         )

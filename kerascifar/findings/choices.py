@@ -82,14 +82,12 @@ class Question:
 
     Attributes:
         name: e.g. "model1".
-        asks: the question, in words.
         like: the rows of the original after which candidates are modelled, and with which they are compared.
         rows: each candidate's rows, in the order of `like`; named "<row>_<candidate>".
         seeds: all candidates are trained with the first, the best quarter also with the others.
     """
 
     name: str
-    asks: str
     like: tuple[str, ...]
     rows: Mapping[str, tuple[Row, ...]]
     seeds: tuple[int, ...]
@@ -97,7 +95,7 @@ class Question:
     def runs(self, candidates: Iterable[str], seeds: Iterable[int], epochs: int | None = None) -> list[Run]:
         """The runs, seed by seed; `epochs` shortens them, and a shortened run is not scored."""
         rows = tuple(row for name in candidates for row in self.rows[name])
-        return Experiment(records.CHOICES, self.asks, rows).runs(seeds=seeds, epochs=epochs) if rows else []
+        return Experiment(records.CHOICES, rows).runs(seeds=seeds, epochs=epochs) if rows else []
 
 
 def read(path: Path = EXPERIMENTS / "choices.toml") -> list[Question]:
@@ -116,7 +114,7 @@ def read(path: Path = EXPERIMENTS / "choices.toml") -> list[Question]:
                 candidate["name"]: tuple(_row(originals[name], defaults, block, candidate) for name in block["like"])
                 for candidate in block["candidates"]
             }
-            questions.append(Question(block["name"], block["asks"], tuple(block["like"]), rows, seeds))
+            questions.append(Question(block["name"], tuple(block["like"]), rows, seeds))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -235,7 +233,7 @@ def _values(question: Question, recorded: Iterable[Record]) -> dict[str, dict[st
     """For each candidate with a run for each of its rows: by reading, the `figures` of each row's runs."""
     by_row: dict[str, list[Record]] = {}
     for record in recorded:
-        if record.experiment == records.CHOICES and not record.shortened and record.stop != records.NOT_FINITE:
+        if record.experiment == records.CHOICES and not record.shortened and not record.diverged:
             by_row.setdefault(_key(record.row), []).append(record)
     values: dict[str, dict[str, list[np.ndarray]]] = {}
     for name, rows in question.rows.items():

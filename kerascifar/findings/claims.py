@@ -170,9 +170,11 @@ def read(path: Path = CLAIMS) -> Claims:
             comparisons = tuple(_made(Comparison, values, where) for values in block.get("comparisons", ()))
             claims.append(_made(Claim, block | {"comparisons": comparisons}, where))
             _check(claims[-1], where)
+            if claims[-1].name in [claim.name for claim in claims[:-1]]:
+                raise UserError(f"{path}: two claims are named {claims[-1].name}. Give each claim a different name.")
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: {error}. Compare it with {CLAIMS.name} and the comment at its top.") from None
     return Claims(tuple(claims), seeds, str(file.get("frozen", "")), str(file.get("amended", "")))
 
@@ -202,9 +204,14 @@ def _check(claim: Claim, where: str) -> None:
         ]
         if not (type(comparison.margin) in (int, float) and comparison.margin >= 0):
             raise UserError(f"{where}: margin must be a number, 0 or more.")
+        if comparison.second_of and not comparison.of:
+            raise UserError(f'{where}: "second_of" needs a class in "of".')
     for value, known in values:
         if value not in known:
             raise UserError(f'{where}: "{value}" is not known. {suggest(value, known)}')
+    for comparison in claim.comparisons:
+        if comparison.of and METRICS[comparison.metric].of_run:
+            raise UserError(f'{where}: {comparison.metric} is one number per run and has none for a class. Omit "of".')
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
 
     lines: list[dict[str, Any]] = []
     # Only CIFAR-10's images are listed, and candidates have no predictions for them.
-    records = [r for r in records if not (r.is_synthetic or r.is_candidate)]
+    records = [r for r in records if r.is_full and not r.is_candidate]
     for (experiment, name), runs in by_row(records).items():
         right = np.mean([r.right() for r in runs], axis=0)
         line = {"experiment": experiment, "row": name, "n": len(runs), "Test_acc": 100 * right.mean()}

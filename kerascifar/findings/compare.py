@@ -37,7 +37,7 @@ def find(names: Sequence[str], runs: Path, published_only: bool = False) -> dict
                 f"{found[0].name} is a candidate. Candidates have no test figures, so it cannot be compared.\n"
                 f"Its validation accuracy: kerascifar runs {found[0].name} --wide"
             )
-        title = name if selection.parse(name) == (found[0].name, None) else found[0].label
+        title = name if selection.is_meant(found[0], name) else found[0].label
         groups[f"{title} ({found[0].folder})" if title in groups else title] = found
     if len({run.dataset["test"] for group in groups.values() for run in group}) > 1:
         raise UserError("These runs were tested on different images, so they cannot be compared.")
@@ -67,8 +67,8 @@ def table(groups: dict[str, list[Record]]) -> "pd.DataFrame":
             "shortened": any(r.shortened for r in runs),
             **dict.fromkeys(("difference", "low", "high", "pairs"), math.nan),
         }
-        pair = metrics.difference(*_paired(runs, base), "test_accuracy")
-        if runs is not base and pair is not None:
+        pair = None if runs is base else metrics.difference(*_paired(runs, base), "test_accuracy")
+        if pair is not None:
             low, high = pair.estimate.interval
             line |= {"difference": pair.estimate.mean, "low": low, "high": high, "pairs": len(pair.seeds)}
         lines.append(line)

@@ -24,7 +24,7 @@ NOTE = (
 
 
 def table(records: Sequence[Record]) -> "pd.DataFrame":
-    """One line per candidate, the best first.
+    """One line per candidate, the best first; those whose training diverged come last.
 
     Columns: row, what differs (from the best), parameters (trainable), multiply-adds, epochs, n, minutes
     (mean), Valid_acc, "Valid_acc ±" (standard deviation over seeds; NaN for one).
@@ -34,7 +34,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     lines: list[dict[str, Any]] = []
     rows = by_row(r for r in records if r.experiment == SEARCH and not r.shortened)
     accuracy = {key: mean_and_sd([100 * r.results["validation"]["accuracy"] for r in rows[key]]) for key in rows}
-    ranked = sorted(rows, key=lambda key: np.nan_to_num(accuracy[key][0]), reverse=True)  # NaN: training diverged
+    ranked = sorted(rows, key=lambda key: (any(r.diverged for r in rows[key]), -accuracy[key][0]))
     for key in ranked:
         runs, (mean, sd) = rows[key], accuracy[key]
         row = runs[0].row

@@ -33,7 +33,7 @@ def table(records: Iterable[Record]) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    rows = by_row(records)
+    rows = by_row(r for r in records if not r.shortened)
     originals = {name: runs for (experiment, name), runs in rows.items() if experiment in ORIGINALS}
     changed = {name: runs for (experiment, name), runs in rows.items() if experiment == EXPERIMENT}
     pairs = [(runs, originals.get(name.partition("_")[0], [])) for name, runs in changed.items()]

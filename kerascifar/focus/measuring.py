@@ -132,6 +132,9 @@ def measure(
                     after = before[part.start + len(values) :]
                     whole[name] = np.concatenate([before[: part.start], values, after]).astype("float16")
             if part.stop >= count or time.monotonic() - saved >= SAVED_EVERY:
+                # Another command may have saved further kinds meanwhile.
+                mine = {name: v for name, v in whole.items() if name.startswith(f"{kind}/") or name == "mosaic_right"}
+                whole = measurements.read(record) | mine
                 whole["of"] = np.array(measurements.identity(record))
                 write = partial(np.savez_compressed, **whole)  # type: ignore[arg-type]
                 files.write(record.folder / measurements.FOCUS, write)

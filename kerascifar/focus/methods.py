@@ -155,9 +155,15 @@ def evidence(
             type, or a value is out of range.
     """
     models.check_shapes(model)
+    images, labels = np.asarray(images), np.asarray(labels)
     _check_images(images)
     _check_labels(labels, len(images))
     check_method(method, layer)
+    if against is not None:
+        against = np.asarray(against)
+        _check_labels(against, len(images), "against")
+        if method != "contrast":
+            raise UserError(f'against was given with method="{method}".\nExpected method="contrast".')
     load_tensorflow("Focus maps")
     name = layer if method in OF_PIXELS else chosen_layer(model, layer)
     if len(images) == 0:
@@ -358,16 +364,16 @@ def _check_images(images: np.ndarray) -> None:
         raise UserError(f"images have pixels in {images.min()} … {images.max()}.\nExpected 0..1: divide by 255.")
 
 
-def _check_labels(labels: np.ndarray, count: int) -> None:
+def _check_labels(labels: np.ndarray, count: int, name: str = "labels") -> None:
     if labels.shape != (count,):
         raise UserError(
-            f"labels have shape {labels.shape}.\nExpected one class for each of {count} images, ({count},); of one-hot "
-            "labels, labels.argmax(axis=1)."
+            f"{name} have shape {labels.shape}.\nExpected one class for each of {count} images, ({count},); of one-hot "
+            f"labels, {name}.argmax(axis=1)."
         )
     if not np.issubdtype(labels.dtype, np.integer):
-        raise UserError(f"labels are {labels.dtype}.\nExpected whole numbers, such as labels.astype('int64').")
+        raise UserError(f"{name} are {labels.dtype}.\nExpected whole numbers, such as {name}.astype('int64').")
     if labels.size and not (labels.min() >= 0 and labels.max() <= 9):
-        raise UserError(f"labels are {labels.min()} … {labels.max()}.\nExpected classes from 0 to 9.")
+        raise UserError(f"{name} are {labels.min()} … {labels.max()}.\nExpected classes from 0 to 9.")
 
 
 def check_logits(outputs: np.ndarray) -> None:

@@ -167,8 +167,7 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
     if precisions := sorted({r.row.precision for r in shown} - {"float32"}):
         trained = ", ".join(r.label for r in shown if r.row.precision != "float32")
         lines.append(f"Not in float32 but in {' and '.join(precisions)}: {trained}.")
-    if any(r.stop == "loss not finite" for r in shown):
-        failed = ", ".join(r.label for r in shown if r.stop == "loss not finite")
+    if failed := ", ".join(r.label for r in shown if r.diverged):
         lines.append(
             f"Training stopped because the loss became NaN or infinite: {failed}. A smaller learning_rate may prevent "
             "it."

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kerascifar.common import files
 from kerascifar.common.errors import UserError
-from kerascifar.common.paths import in_checkout
+from kerascifar.common.paths import EXPERIMENTS, in_checkout
 from kerascifar.runs import measurements, records
 from kerascifar.runs.records import DECISIVE
 from kerascifar.training import rows
@@ -64,14 +64,14 @@ def _has_weights(record: records.Record) -> bool:
         return True
     if record.experiment not in records.ORIGINALS:
         return False
-    return record.seed == rows.read(rows.find(Path(record.experiment))).seeds[0]
+    return record.seed == rows.read(EXPERIMENTS / f"{record.experiment}.toml").seeds[0]
 
 
 def _check(record: records.Record, to: Path) -> None:
     made = record.environment
     faults = {
         "it was trained by a program whose code is in no commit; register the model with @model, add its row to an "
-        "experiment file, commit both, and train it with `run`": record.experiment == records.OWN,
+        "experiment file, commit both, and train it with `run`": "program" in made,
         "it was shortened with --epochs": record.shortened,
         "it was trained on synthetic data, or on data that is not CIFAR-10": record.is_synthetic,
         f"git could not tell whether its code was committed ({made.get('git')}); see `doctor`, then train it again": (

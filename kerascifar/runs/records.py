@@ -125,7 +125,7 @@ class Record(Run):
     @property
     def diverged(self) -> bool:
         """Whether its loss was not finite, so that there is nothing to see in its model."""
-        return self.stop == NOT_FINITE or not math.isfinite(self.results["validation"]["accuracy"])
+        return self.stop == NOT_FINITE
 
     @property
     def group(self) -> str:

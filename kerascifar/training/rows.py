@@ -179,10 +179,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Experiment:
-    """The contents of a TOML file: its name, title and rows, and the seeds to use by default."""
+    """The contents of a TOML file: its name and rows, and the seeds to use by default."""
 
     name: str
-    title: str
     rows: tuple[Row, ...]
     seeds: tuple[int, ...] = (0,)
 
@@ -203,14 +202,14 @@ class Experiment:
         for name in chosen:
             if name not in known:
                 raise UserError(f'Experiment "{self.name}" has no row "{name}".\n{suggest(name, known)}')
-        wanted = list(self.seeds if seeds is None else dict.fromkeys(_plain(list(seeds))))
+        wanted = self.seeds if seeds is None else _plain(list(seeds))
         for seed in wanted:
             if type(seed) is not int or not 0 <= seed < 2**32:
                 raise UserError(f"Seed {seed} is out of range. Expected a whole number from 0 to {2**32 - 1}.")
         if epochs is not None and epochs < 1:
             raise UserError(f"--epochs {epochs} trains nothing. Expected a whole number of at least 1.")
         runs = []
-        for seed in wanted:
+        for seed in dict.fromkeys(wanted):
             for name in chosen:
                 row, short = known[name], epochs is not None and epochs < known[name].epochs
                 row = dataclasses.replace(row, epochs=epochs) if epochs is not None and short else row
@@ -222,11 +221,20 @@ class Experiment:
 def find(name: Path) -> Path:
     """The file of an experiment: `name` itself, or the shipped file with that name, such as "experiment1"."""
     shipped = EXPERIMENTS / f"{name}.toml"
-    return shipped if name.parent == Path() and not name.exists() and shipped.is_file() else name
+    return shipped if name.parent == Path() and not name.is_file() and shipped.is_file() else name
+
+
+def files(folder: Path = EXPERIMENTS) -> list[Path]:
+    """The files in `folder` that define experiments, by name."""
+    return [
+        path
+        for path in sorted(folder.glob("*.toml"))
+        if path.is_file() and "[[row]]" in path.read_text(encoding="utf-8", errors="replace")
+    ]
 
 
 def read(path: Path) -> Experiment:
-    """Reads an experiment's TOML file: `title`, `seeds`, `[defaults]` and one `[[row]]` block per row.
+    """Reads an experiment's TOML file: `seeds`, `[defaults]` and one `[[row]]` block per row; a `title` is a comment.
 
     Raises:
         UserError: the syntax, a key, a type, a value or a name is wrong; the text says where and what was expected.
@@ -238,7 +246,7 @@ def read(path: Path) -> Experiment:
     except RecursionError:
         raise UserError(f"{path} is nested too deeply. Expected rows with plain values.") from None
     except FileNotFoundError:
-        shipped = ", ".join(sorted(file.stem for file in EXPERIMENTS.glob("*.toml") if "[[row]]" in file.read_text()))
+        shipped = ", ".join(file.stem for file in files())
         raise UserError(
             f"{path} does not exist. Expected the path of a TOML file or the name of an experiment: {shipped}."
         ) from None
@@ -246,12 +254,10 @@ def read(path: Path) -> Experiment:
     if not name or set(name) - NAME_CHARACTERS:
         raise UserError(f'{path}: use only letters, digits and "_" in the file name; it becomes part of folder names.')
     _check_keys(str(path), table, {"title", "seeds", "defaults", "row"})
-    title, seeds = table.get("title", name), table.get("seeds", [0])
-    if not isinstance(title, str):
-        raise UserError(f"{path}: title must be text, not {title!r}.")
+    seeds = table.get("seeds", [0])
     if not (isinstance(seeds, list) and seeds and all(type(s) is int and 0 <= s < 2**32 for s in seeds)):
         raise UserError(f"{path}: seeds must be a list of whole numbers from 0 on, e.g. [0, 1], not {seeds!r}.")
-    return Experiment(name, title, _rows(path, table), tuple(dict.fromkeys(seeds)))
+    return Experiment(name, _rows(path, table), tuple(dict.fromkeys(seeds)))
 
 
 def _rows(path: Path, table: Mapping[str, Any]) -> tuple[Row, ...]:

@@ -14,6 +14,14 @@ def in_a(monkeypatch, in_terminal):
     monkeypatch.setenv("TERM", "xterm")
 
 
+def test_a_table_on_standard_error_is_as_wide_as_its_terminal(monkeypatch):
+    """Fails if it is as wide as a file because standard output goes to one (--json)."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    for in_terminal in (True, False):
+        monkeypatch.setattr("sys.stderr.isatty", lambda known=in_terminal: known)
+        assert (terminal.console(stderr=True).width == 160) == (not in_terminal)
+
+
 def test_a_bar_is_shown_in_a_terminal_alone_and_beside_the_results(monkeypatch, capsys):
     for in_terminal in (False, True):
         in_a(monkeypatch, in_terminal)

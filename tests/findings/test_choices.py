@@ -65,7 +65,7 @@ def test_a_wider_floor_adds_to_the_variances_alone():
 def question(*names, seeds=(100, 101, 102)):
     row = choices.read()[0].rows["W1"][0]
     rows = {name: (dataclasses.replace(row, name=f"M1_{name}", model_options={"dense": [n, n]}),) for n, name in names}
-    return choices.Question("q", "which", ("M1",), rows, seeds)
+    return choices.Question("q", ("M1",), rows, seeds)
 
 
 def run(asked, name, shift, seed=100, test=0.5, **changes):

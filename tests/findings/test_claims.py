@@ -280,6 +280,11 @@ comparisons = [{ first = "A", second = "B", metric = "test_accuracy", first_is =
         ('words = "w"', "", 'key "words" is missing'),
         ("words", 'decided_by = "some"\nwords', "any"),
         ("[[claim]]", "[[claim", "claims.toml"),
+        ("[[claim]]", "[claim]", "Compare it with claims.toml"),
+        ("[[claim]]", "seeds = [20]\n[[claim]]", "Compare it with claims.toml"),
+        ("[[claim]]", BLOCK + "[[claim]]", "two claims are named C"),
+        ('metric = "test_accuracy"', 'metric = "gap", of = "cat"', "gap is one number per run"),
+        ('metric = "test_accuracy"', 'metric = "border", second_of = "dog"', '"second_of" needs a class in "of"'),
     ],
 )
 def test_a_mistake_in_the_file_is_explained(tmp_path, old, new, message):

@@ -30,6 +30,11 @@ def runs(tmp_path_factory):
     return folder
 
 
+def test_a_row_named_with_its_experiment_is_a_row(runs):
+    """Fails if all of its seeds are labelled as the first one."""
+    assert list(compare.find(["experiment1/A", "B-seed1"], runs)) == ["experiment1/A", "B seed 1"]
+
+
 def test_a_row_is_compared_with_the_first_by_seed(runs):
     table = compare.table(compare.find(["A", "B"], runs))
     first, second = table.to_dict("records")

@@ -1,11 +1,10 @@
 """Candidates are ranked by validation accuracy alone."""
 
-import math
-
 import factories
 import pytest
 
 from kerascifar.findings import search
+from kerascifar.runs import records
 from kerascifar.training import models, rows
 
 OPTIONS = {"filters": [4], "blocks": [0]}  # 3·9·4 + 2·4 + 4·10 + 10 = 166 parameters
@@ -40,7 +39,8 @@ def test_the_best_on_validation_comes_first_with_what_it_changes():
 
 
 def test_a_candidate_that_diverged_comes_last():
-    table = search.table([*candidate("Diverged", math.nan), *candidate("First", 0.8)])
+    diverged = candidate("Diverged", 0.9, stop=records.NOT_FINITE)  # accuracy of the epoch before
+    table = search.table([*diverged, *candidate("First", 0.8)])
     assert table["row"].tolist() == ["First", "Diverged"]
 
 

@@ -69,6 +69,10 @@ def test_an_assumption_is_judged_in_pairs_of_one_seed():
     assert (line["test_accuracy"], line["test_accuracy clear"]) == (0, "no")
 
 
+def test_a_shortened_trial_is_no_effect():
+    assert sensitivity.table([*runs((60, 70), row=BASE), *varied((10, 11), shortened=True)]).empty
+
+
 def test_a_run_identical_to_its_counterpart_makes_no_difference():
     """Fails if a run is compared with the mean of all seeds instead of its own."""
     (line,) = sensitivity.table([*runs((60, 70, 80), row=BASE), *varied((60,))]).to_dict("records")

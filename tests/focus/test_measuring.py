@@ -141,6 +141,21 @@ def test_nothing_is_measured_twice_and_more_is_added(measured, monkeypatch, tmp_
     assert len(after["layercam/road"]) == 20
 
 
+def test_two_commands_at_once_lose_nothing(tmp_path, monkeypatch):
+    """Fails if a command that began earlier writes back the kinds of map that it had read then."""
+    monkeypatch.setattr(measuring, "AT_ONCE", 16)
+    made, others = factories.run(tmp_path, known()), []
+
+    def other_command(tick):
+        if not others:
+            others.append(tick)
+            measuring.measure(made, pictures(), LABELS, ["random"], count=30)
+
+    measuring.measure(made, pictures(), LABELS, ["gradcam"], count=15)
+    measuring.measure(made, pictures(), LABELS, ["gradcam", "centred"], count=30, tick=other_command)
+    assert measuring.missing(made, ["gradcam", "centred", "random"], 30) == []
+
+
 def test_an_interruption_loses_only_the_images_at_hand(measured, monkeypatch, tmp_path):
     """Fails if a kind of map starts again from its first image, or if the parts do not fit together."""
     again = factories.run(tmp_path, known())

@@ -155,6 +155,20 @@ def test_wrong_arrays_are_named(model, images, change, message):
         methods.focus_maps(model, *change(images, np.arange(6)))
 
 
+@pytest.mark.parametrize(
+    ("against", "method", "message"),
+    [
+        (3, "contrast", r"against have shape \(\)"),
+        ([3, 5], "contrast", r"against have shape \(2,\)"),
+        ([10] * 6, "contrast", "against are 10 … 10"),
+        ([3] * 6, "gradcam", 'against was given with method="gradcam"'),
+    ],
+)
+def test_wrong_classes_to_contrast_with_are_named(model, images, against, method, message):
+    with pytest.raises(UserError, match=message):
+        methods.focus_maps(model, images, np.arange(6), method=method, against=against)
+
+
 def test_the_last_convolution_is_found_before_other_layers(model):
     """Fails if it is the first, or any layer with a grid ("pool" is a later one)."""
     assert methods.layers_with_maps(model) == ["first", "second"]

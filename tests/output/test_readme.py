@@ -125,10 +125,13 @@ def test_the_bullets_say_what_the_records_say():
         "test accuracy.** Here, M5 has the highest validation accuracy, and a test accuracy of 81.00 ± 1.00 % (n = 3)."
     )
     assert (
-        effects.startswith("- **1 of 1 changes to a model") and "augmentation +13.0 ± " in effects and "(+2.8)" in effects
+        effects.startswith("- **1 of 1 changes to a model")
+        and "augmentation +13.0 ± " in effects
+        and "(+2.8)" in effects
     )
     worse = readme.findings([*without, *of_row("M5", (0.50, 0.51, 0.52), augment=True)]).splitlines()[2]
-    assert worse.startswith("- **0 of 1 changes to a model") and "**The opposite effect:** augmentation -17.0 ± " in worse
+    assert worse.startswith("- **0 of 1 changes to a model")
+    assert "**The opposite effect:** augmentation -17.0 ± " in worse
     once = readme.findings([*without[:1], *of_row("M5", (0.8,), augment=True)])
     assert "Not clear yet: augmentation +13.0 with 1 seed of the first study (+2.8)." in once
     alike = "a test accuracy of 80.00 % (n = 1), but cannot be told apart from M1, with 67.00 % (n = 1)."

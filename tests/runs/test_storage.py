@@ -64,7 +64,7 @@ def pulled(storage, folder):
 def test_a_run_is_resumed_on_another_node_without_a_shared_folder(uri, tmp_path, shapes):
     small = {"filters": [4, 4, 4], "dense": [8, 8]}
     row = rows.Row("A", "model1", model_options=small, batch_size=50, epochs=5, patience=5)
-    (run,) = rows.Experiment("mine", "", (row,)).runs()
+    (run,) = rows.Experiment("mine", (row,)).runs()
     packed = []
 
     def pack(work):  # an executor
@@ -102,7 +102,7 @@ def test_a_run_is_resumed_on_another_node_without_a_shared_folder(uri, tmp_path,
 @pytest.mark.filterwarnings("ignore")
 def test_a_node_with_another_backend_trains_nothing(tmp_path, shapes, monkeypatch):
     """Fails if a worker trains in an environment that would change the result."""
-    (run,) = rows.Experiment("mine", "", (rows.Row("A", "model1", epochs=1),)).runs()
+    (run,) = rows.Experiment("mine", (rows.Row("A", "model1", epochs=1),)).runs()
 
     def execute(work):
         other = dataclasses.replace(work, console=None, made_with={**work.made_with, "backend": "none"})

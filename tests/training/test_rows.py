@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 from factories import ROOT
@@ -87,7 +88,6 @@ ROW = '[[row]]\nname = "A"\nmodel = "model1"\n'
         ('[[row]]\nname = "../A"\nmodel = "model1"\n', "name must be 1 to 40 letters"),
         (ROW + ROW, 'two rows are named "A"'),
         ("seeds = [-1]\n" + ROW, "seeds must be a list"),
-        ("title = 3\n" + ROW, "title must be text"),
         ("[defaults]\nepoch = 3\n" + ROW, 'Did you mean "epochs"'),
     ],
 )
@@ -244,3 +244,15 @@ def test_a_whole_number_is_the_same_as_a_float(tmp_path, key, whole, number):
 def test_a_choice_between_whole_numbers_stays_one():
     row = rows.Row("A", "model1", augmentation={"interpolation_order": 0}, model_options={"dense": [64]})
     assert repr(row.augmentation) == "{'interpolation_order': 0}" and repr(row.model_options) == "{'dense': [64]}"
+
+
+def test_a_folder_does_not_hide_a_shipped_experiment(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "search").mkdir()
+    assert rows.find(Path("search")) == rows.EXPERIMENTS / "search.toml"
+
+
+def test_a_file_in_another_encoding_hides_no_experiment(tmp_path):
+    (tmp_path / "latin.toml").write_bytes("# é\n[[row]]\n".encode("latin-1"))
+    (tmp_path / "claims.toml").write_text("[[claim]]\n", encoding="utf-8")
+    assert rows.files(tmp_path) == [tmp_path / "latin.toml"]
