@@ -227,7 +227,8 @@ def _choose(
         if fitting := [r for r in pool if selection.is_meant(r, row, seed) and records.has_weights(r)]:
             if row is not None:
                 selection.check_unambiguous(row, fitting)
-            groups = [[r for r in pool if r.group == group] for group in {r.group for r in fitting}]
+            rows = records.by_row(pool)
+            groups = [rows[key] for key in records.by_row(fitting)]
             best = min(groups, key=lambda group: (group[0].shortened, -accuracy(group), group[0].label))
             record = next(r for r in fitting if r in best)  # a pool is sorted by seed
             whose = "the published runs" if selection.is_published(record) else "your runs"

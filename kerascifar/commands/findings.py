@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.output import tables
 
     declared = claims.read(arguments.claims or claims.CLAIMS)
-    runs = selection.by_row(
+    runs = selection.of_every_row(
         arguments.runs,
         arguments.published,
         lambda run: run.is_full,
@@ -77,8 +77,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     else:
         short = verdicts[["claim", "words", "verdict"]].rename(columns={"words": "the original says"})
         console.print(tables.as_rich(short))
-    found = table.groupby("claim", sort=False)["verdict"].first().tolist()
-    counts = [f"{found.count(verdict)} {verdict}" for verdict in claims.VERDICTS if verdict in found]
+    counts = [f"{count} {verdict}" for verdict, count in claims.counts(table).items()]
     terminal.note(console, f"{', '.join(counts)}.")
     for note in filter(None, (declared.note, selection.described(declared.counted(runs)))):
         terminal.note(console, note)

@@ -92,13 +92,13 @@ ANALYSES = (
         "The numbers behind the verdicts",
         causes.table,
         causes.NOTE,
-        lambda records, table: causes.remark(table),
+        causes.summary,
     ),
     Analysis(
         "clean-images",
         "Test accuracy on clean images",
         clean_images.table,
-        summary=lambda records, table: clean_images.remark(table),
+        summary=clean_images.summary,
     ),
 )
 

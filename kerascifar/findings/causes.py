@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascifar.findings import metrics
+from kerascifar.findings.statistics import SETTLING
 from kerascifar.runs.records import Record, by_row
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
         if row.model not in models.BUILDERS:  # from another version, or a user's model that is gone
             continue
         network = models.built(row.model, row.model_options)
-        change = [np.diff(r.history["val_loss"])[5:] for r in runs]
+        change = [np.diff(r.history["val_loss"])[SETTLING:] for r in runs]
         lines.append(
             {
                 "row": name,
@@ -65,7 +66,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     return pd.DataFrame(lines)
 
 
-def remark(table: "pd.DataFrame") -> str:
+def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
     """What the table says about C6, C11a and C11b, in a few sentences; empty if it lacks Model2 or M6."""
     of = {line["row"]: line for line in table.to_dict("records")}
     if not {LIKE, "M6"} <= of.keys():

@@ -235,13 +235,13 @@ class _Decision:
         """The verdict, given p for and against the claim, adjusted by Holm's method."""
         if not self.complete:
             return PENDING
-        ladder = ((CONFIRMED, SUPPORTED), (REFUTED, CONTRADICTED))
-        for (strong, weak), p, holm in zip(ladder, self.p, adjusted, strict=True):
-            within = zip(self.claim.comparisons, self.differences, strict=True)
-            if weak == CONTRADICTED and all(d and c.is_within_margin(d) for c, d in within):
-                return NO_DIFFERENCE
-            if p <= LEVEL / 2:
-                return strong if holm <= LEVEL else weak
+        (p_for, p_against), (holm_for, holm_against) = self.p, adjusted
+        if p_for <= LEVEL / 2:
+            return CONFIRMED if holm_for <= LEVEL else SUPPORTED
+        if all(d and c.is_within_margin(d) for c, d in zip(self.claim.comparisons, self.differences, strict=True)):
+            return NO_DIFFERENCE
+        if p_against <= LEVEL / 2:
+            return REFUTED if holm_against <= LEVEL else CONTRADICTED
         return UNDECIDED
 
     def telling(self, verdict: str) -> int:
@@ -421,6 +421,12 @@ def seeds_needed(comparison: Comparison, d: Difference, family: int = 1) -> int 
         if statistics.power(distance, d.by_seed, image_error, n=seeds, level=level) >= POWER:
             return seeds
     return None
+
+
+def counts(table: "pd.DataFrame") -> dict[str, int]:
+    """The number of claims with each verdict, in the order of `VERDICTS`."""
+    found = table.drop_duplicates("claim")["verdict"].tolist()
+    return {word: found.count(word) for word in sorted({*found}, key=lambda word: [*VERDICTS, word].index(word))}
 
 
 def verdicts(table: "pd.DataFrame", between: str = "; ") -> "pd.DataFrame":

@@ -55,7 +55,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     return result
 
 
-def remark(table: "pd.DataFrame") -> str:
+def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
     """Which rows change their rank when images are left out, in a sentence for each reason."""
     sentences = []
     for reason in REASONS:

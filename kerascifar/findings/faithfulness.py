@@ -79,7 +79,7 @@ def against_centred(records: Sequence[Record]) -> "pd.DataFrame":
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    for row, runs in by_row(records).items():
+    for row, runs in measured_by_row(records).items():
         for kind in methods.METHODS:
             line: dict[str, Any] = {"row": row, "map": methods.title(kind)}
             for name, measure in FAITHFUL.items():
@@ -121,7 +121,7 @@ def counted(records: Sequence[Record]) -> list[Record]:
     return [r for r in records if r.is_full and r.experiment in (*ORIGINALS, BEST[0])]
 
 
-def by_row(records: Sequence[Record]) -> dict[str, dict[int, Mapping[str, np.ndarray]]]:
+def measured_by_row(records: Sequence[Record]) -> dict[str, dict[int, Mapping[str, np.ndarray]]]:
     """By row and seed, the measurements of the runs that count."""
     rows: dict[str, dict[int, Mapping[str, np.ndarray]]] = {}
     for record in counted(records):

@@ -46,7 +46,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    for name, runs in faithfulness.by_row(records).items():
+    for name, runs in faithfulness.measured_by_row(records).items():
         for measure, sign in BETTER.items():
             of_kind = {kind: values for kind in measuring.KINDS if (values := values_of(runs, kind, measure))}
             if not of_kind:
@@ -76,7 +76,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
 def summary(records: Sequence[Record], compared: "pd.DataFrame") -> str:
     """Says for each row by how many measures each method beats the spot, and which map is clearly best most often."""
     sentences = []
-    for name, group in compared.groupby("row", sort=False) if len(compared) else ():
+    for name, group in compared.groupby("row", sort=False):
         with_spot = group[group["centred"].notna()] if "centred" in group else group[:0]
         beats = with_spot["beat the spot"].str.split(", ").explode()
         counts = beats[beats != ""].value_counts()
@@ -97,7 +97,7 @@ def agreement(records: Sequence[Record]) -> "pd.DataFrame":
     import pandas as pd
 
     found = []
-    for runs in faithfulness.by_row(records).values():
+    for runs in faithfulness.measured_by_row(records).values():
         for seed in runs:
             of_kind = {
                 measuring.title(kind): {

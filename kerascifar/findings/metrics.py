@@ -29,7 +29,7 @@ def variation(run: Record) -> float:
     losses = np.array(run.history["val_loss"])
     if len(losses) < 10:
         return math.nan
-    return float(np.std((losses - ndimage.median_filter(losses, 5, mode="nearest"))[5:]))
+    return float(np.std((losses - ndimage.median_filter(losses, 5, mode="nearest"))[statistics.SETTLING :]))
 
 
 def epochs_to_65(run: Record) -> float:
@@ -159,10 +159,13 @@ def difference(
         return None
     by_seed = np.sum([np.nanmean(sample, axis=1) for sample in samples], axis=0)
     levels = (float(np.nanmean(a, axis=1).mean()), float(np.nanmean(b, axis=1).mean()))
+    estimate, flaw = statistics.of_seeds_and_images(*samples), ""
     if metric in OF_MAPS and not (np.nan_to_num(a).any() or np.nan_to_num(b).any()):
-        flaw = f"{firsts[0].name}'s {METRICS[metric].words} is 0 in every image"
-        return Difference(tuple(seeds), levels, tuple(by_seed.tolist()), Estimate(0.0, math.nan, math.nan), flaw)
-    return Difference(tuple(seeds), levels, tuple(by_seed.tolist()), statistics.of_seeds_and_images(*samples))
+        estimate, flaw = (
+            Estimate(0.0, math.nan, math.nan),
+            f"{firsts[0].name}'s {METRICS[metric].words} is 0 in every image",
+        )
+    return Difference(tuple(seeds), levels, tuple(by_seed.tolist()), estimate, flaw)
 
 
 def _of_runs(firsts: Sequence[Record], seconds: Sequence[Record], metric: Metric) -> Difference:

@@ -16,7 +16,7 @@ from kerascifar.runs.records import Record
 if TYPE_CHECKING:
     import pandas as pd
 
-Chart = alt.LayerChart | alt.FacetChart
+Chart = alt.LayerChart | alt.FacetChart  # as Altair declares its methods
 HERE, ORIGINAL, BAND = "#3b82c4", "#e06c1f", "#8a9099"
 # Okabe and Ito's palette, its yellow and black replaced by ones that are legible on both backgrounds.
 SERIES = ("#3b82c4", "#e06c1f", "#0f9d76", "#c2689e", "#b8860b", "#7a6fd0", "#8a9099", "#4fb0d8")
@@ -116,14 +116,14 @@ def summarized(runs: Sequence[Record]) -> dict[str, Any]:
     return curves
 
 
-def curves(rows: dict[str, dict[str, Any]], shown: Sequence[str], metric: str = "loss") -> Chart:
-    """Medians and bands of the rows `shown`. The browser puts other rows into the same chart (`page.js`)."""
+def curves(rows: dict[str, dict[str, Any]], shown: Sequence[str]) -> Chart:
+    """Medians and bands of the loss of the rows `shown`. The browser puts other rows into the same chart."""
     values = [
         {"row": row, "split": split, "epoch": epoch, "median": middle, "low": low, "high": high}
         | {"kept": split == "validation" and epoch in rows[row]["kept"]}
         for row in shown
         for split in SPLITS
-        for epoch, (middle, low, high) in enumerate(zip(*rows[row][f"{split} {metric}"], strict=True), 1)
+        for epoch, (middle, low, high) in enumerate(zip(*rows[row][f"{split} loss"], strict=True), 1)
     ]
     known = [v for v in values if v["low"] is not None]
     settled = [v for v in known if v["epoch"] > statistics.SETTLING] or known
@@ -137,10 +137,10 @@ def curves(rows: dict[str, dict[str, Any]], shown: Sequence[str], metric: str = 
     dashes = alt.Scale(domain=list(SPLITS), range=[[1, 0], [5, 3]])
     dash = alt.StrokeDash("split:N", title=None, scale=dashes, legend=alt.Legend())
     scale = alt.Scale(domain=[low, high], zero=False)
-    y = alt.Y("median:Q", title=CURVES[metric], scale=scale)
+    y = alt.Y("median:Q", title=CURVES["loss"], scale=scale)
     return alt.layer(
         base.mark_area(opacity=0.16, clip=True).encode(
-            alt.Y("low:Q", title=CURVES[metric], scale=scale), y2="high", detail="split:N"
+            alt.Y("low:Q", title=CURVES["loss"], scale=scale), y2="high", detail="split:N"
         ),
         base.mark_line(strokeWidth=1.8, clip=True).encode(y, dash),
         base.mark_point(filled=True, size=60, opacity=1, clip=True).encode(y).transform_filter("datum.kept"),

@@ -27,7 +27,7 @@ all("[data-chart]").forEach(element => seen.observe(element));
 const save = (name, type, text) => make("a", "", { download: name, href: URL.createObjectURL(new Blob([text], { type })) }).click();
 const quoted = value => (/[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value ?? "");
 const csv = lines => lines.map(line => line.map(quoted).join(",")).join("\n") + "\n";
-const valuesOf = (specification) => (specification.data ?? specification.layer.find(layer => layer.data).data).values;
+const valuesOf = specification => specification.data.values;
 const saveChart = { // by the text of the button
   SVG: (name, figure) => save(`${name}.svg`, "image/svg+xml", new XMLSerializer().serializeToString(figure.querySelector("svg"))),
   CSV: (name) => {
@@ -119,21 +119,20 @@ const drawCurves = () => {
   }));
   const specification = structuredClone(data.charts.curves);
   specification.layer.forEach(layer => {
-    if (layer.data) layer.data.values = values;
     layer.encoding.y.title = form.metric.selectedOptions[0].text;
     if (layer.encoding.color?.scale) layer.encoding.color.scale.domain = rows;
     const known = values.filter(value => value.low !== null), settled = known.filter(value => value.epoch > data.settling);
     const ends = settled.length ? settled : known;
     if (layer.encoding.y.scale && ends.length) layer.encoding.y.scale.domain = [Math.min(...ends.map(v => v.low)), Math.max(...ends.map(v => v.high))];
   });
-  if (specification.data) specification.data.values = values;
+  specification.data.values = values;
   data.charts.curves = specification;
   draw(document.querySelector("[data-chart=curves]"), specification);
 };
 const curveControls = () => {
   const form = get("curve-controls");
   form.hidden = false;
-  form.metric.value = choices.get("metric") ?? form.metric.value;
+  if (all("option", form.metric).some(option => option.value === choices.get("metric"))) form.metric.value = choices.get("metric");
   form.smooth.value = choices.get("smooth") ?? "0";
   const rows = new Set((choices.get("rows") ?? form.dataset.first).split(" "));
   all("[name=row]", form).forEach(box => { box.checked = rows.has(box.value); });
@@ -161,7 +160,7 @@ const gallery = () => {
     if (map) box.append(make("img", "", { src: map, alt: large ? "focus map over the image" : "" }));
     return box;
   };
-  let place = Math.min(Number(choices.get("image") ?? 0), images.length - 1), method = Math.max(0, methods.indexOf(choices.get("method")));
+  let place = Math.max(0, Math.min(Number(choices.get("image")) || 0, images.length - 1)), method = Math.max(0, methods.indexOf(choices.get("method")));
   const look = row => {
     const shares = row.probabilities[place], guess = best(shares), label = images[place].label, mistaken = wrong(row, place);
     const column = make("div", "", { className: `look${mistaken ? " is-wrong" : ""}` });
@@ -214,7 +213,7 @@ const gallery = () => {
   form.next.onclick = () => step(1);
   form.wrong.checked = choices.has("wrong");
   form.wrong.onchange = () => { choose("wrong", form.wrong.checked ? "1" : null); if (form.wrong.checked && !rows.some(row => wrong(row, place))) step(1); };
-  form.overlay.value = choices.get("overlay") ?? data.opacity;
+  form.overlay.value = choices.get("overlay") ?? form.overlay.value;
   const fade = () => get("gallery").style.setProperty("--opacity", form.overlay.value / 100);
   form.overlay.oninput = () => { choose("overlay", form.overlay.value); fade(); };
   get("gallery").addEventListener("keydown", event => {

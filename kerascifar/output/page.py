@@ -67,11 +67,10 @@ NUMBER = re.compile(r"[+−-]?\d[\d,.]*")
 
 @dataclass(frozen=True)
 class Drawn:
-    """A chart: the name that its permalink uses, its specification, and the same as SVG."""
+    """A chart: the name that its permalink uses, its title, and SVG."""
 
     name: str
     title: str
-    specification: dict[str, Any]
     svg: str
 
 
@@ -80,7 +79,7 @@ class _Charts(dict[str, dict[str, Any]]):
 
     def add(self, name: str, title: str, chart: charts.Chart, width: int = 560) -> Drawn:
         self[name] = charts.specification(chart)
-        return Drawn(name, title, self[name], charts.svg(self[name], width))
+        return Drawn(name, title, charts.svg(self[name], width))
 
 
 def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.Dataset | None, out: Path) -> Path:
@@ -100,7 +99,6 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
     known = rows[rows["agrees"] != agreement.UNKNOWN]
     declared = claims.read()
     verdict_lines = claims.table([*published] or [*own], declared)
-    verdicts = verdict_lines.groupby("claim", sort=False)["verdict"].first()
     found = {result.name: result for result in analyses.results(pool)}
     maps = gallery.gallery(shown, dataset) if dataset is not None else None
     curves = {name: charts.summarized(runs) for name, runs in records.by_name(shown).items()}
@@ -122,7 +120,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
     page = environment.get_template("page.html").render(
         synthetic=any(r.is_synthetic for r in pool),
         by="the published" if published else "your own",
-        counts=_counts(verdicts),
+        counts=_counts(verdict_lines),
         rows=rows.to_dict("records"),
         inside=(len(known[known["agrees"] == agreement.AGREES]), len(known), int(rows["original"].notna().sum())),
         runs=len(main),
@@ -160,7 +158,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         outdated=listed(original.outdated(published)),
         made=_environment(shown),
         commands=_commands(shown),
-        data={"charts": drawn, "curves": curves, "settling": statistics.SETTLING, "gallery": maps, "opacity": 60},
+        data={"charts": drawn, "curves": curves, "settling": statistics.SETTLING, "gallery": maps},
         vega=_vega(),
     )
     path = out / "index.html"
@@ -199,11 +197,11 @@ def _cells(table: "pd.DataFrame") -> list[list[tuple[str, bool]]]:
     return [[(cell, bool(NUMBER.match(cell))) for cell in line] for line in table.map(tables.cell).to_numpy()]
 
 
-def _counts(verdicts: "pd.Series") -> list[tuple[str, int, str]]:
+def _counts(verdict_lines: "pd.DataFrame") -> list[tuple[str, int, str]]:
     """Each verdict's word, how many claims have it, and its look: the good ones first, the open ones last."""
-    counts = verdicts.value_counts(sort=False)
-    order = sorted(counts.index, key=lambda word: [*LOOKS, word].index(word))
-    return [(word, int(counts[word]), LOOKS.get(word, "open")) for word in order]
+    counts = claims.counts(verdict_lines)
+    order = sorted(counts, key=lambda word: [*LOOKS, word].index(word))
+    return [(word, counts[word], LOOKS.get(word, "open")) for word in order]
 
 
 def _claims(verdict_lines: "pd.DataFrame", drawn: _Charts) -> list[dict[str, Any]]:
@@ -235,8 +233,8 @@ def _claims(verdict_lines: "pd.DataFrame", drawn: _Charts) -> list[dict[str, Any
                 "words": first["words"],
                 "verdict": first["verdict"],
                 "look": LOOKS.get(first["verdict"], "open"),
-                "sentence": re.sub(r"(?<!\w)-(?=\d)", "−", first.get("sentence", "")),
-                "note": first.get("note", ""),
+                "sentence": re.sub(r"(?<!\w)-(?=\d)", "−", first["sentence"]),
+                "note": first["note"],
                 "seeds": int(group["n"].min()),
                 "figures": figures,
                 "comparisons": _comparisons(group),
@@ -337,14 +335,18 @@ def _models(shown: Sequence[Record]) -> dict[str, Any]:
 
     columns: list[dict[str, Any]] = []
     other = []
-    for name, runs in {r.row.model: [s for s in shown if s.row.model == r.row.model] for r in shown}.items():
-        if name not in models.BUILDERS:
-            continue
+    alike: dict[str, list[str]] = {}
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for run in shown:
+        if run.row.model in models.BUILDERS:
+            groups.setdefault((run.row.model, json.dumps(run.row.model_options, sort_keys=True)), []).append(run)
+    for (name, _), runs in groups.items():
         network = models.build(name, **runs[0].row.model_options)
         if not isinstance(network, keras.Sequential):
             other.append(runs[0].name)
             continue
         blocks: list[list[dict[str, str]]] = []
+        lasting = []
         for layer in network.layers:
             kind = type(layer).__name__
             if kind in ("Conv2D", "Flatten") or not blocks:
@@ -352,6 +354,8 @@ def _models(shown: Sequence[Record]) -> dict[str, Any]:
             size = getattr(layer, "filters", getattr(layer, "units", getattr(layer, "rate", "")))
             shape = "×".join(map(str, layer.output.shape[1:]))
             blocks[-1].append({"kind": kind, "size": str(size), "shape": shape})
+            lasting += [blocks[-1][-1]] if kind not in rows_in_words.TRAINING_ONLY else []
+        alike.setdefault(str(lasting), []).append(name)
         rows = dict.fromkeys(r.name for r in runs)
         columns.append(
             {
@@ -361,12 +365,6 @@ def _models(shown: Sequence[Record]) -> dict[str, Any]:
                 "blocks": blocks[:-1],
                 "dense": blocks[-1],
             }
-        )
-    alike: dict[str, list[str]] = {}
-    for column in columns:
-        layers = [layer for block in [*column["blocks"], column["dense"]] for layer in block]
-        alike.setdefault(str([one for one in layers if one["kind"] not in rows_in_words.TRAINING_ONLY]), []).append(
-            column["name"]
         )
     same = [listed(names) for names in alike.values() if len(names) > 1]
     sentences = [f"{names} differ only in their BatchNormalization and Dropout layers." for names in same]

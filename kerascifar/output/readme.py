@@ -43,18 +43,8 @@ INTRODUCTION = (
     "predictions, and some runs' weights. Training curves, architecture diagrams and the tables as CSV are in this "
     "folder. Do not edit it: `kerascifar publish` and `kerascifar report` write it."
 )
-COMPARISONS = (  # analyses that stand beside the experiments
-    "choices-compared",
-    "readings",
-    "sensitivity-compared",
-    "cost",
-    "ablation-steps",
-    "search-ranked",
-    "focus",
-    "centred",
-    "maps-compared",
-    "measures-agree",
-)
+ELSEWHERE = ("agreement", "causes", "classes", "clean-images")  # analyses that have no table of their own here
+COMPARISONS = tuple(analysis.name for analysis in analyses.ANALYSES if analysis.name not in ELSEWHERE)
 SHOWN = ("accuracy.png", "augmentation.png", "classes.png", "confusion-*.png")
 
 
@@ -174,8 +164,7 @@ def _effects(runs: Sequence[records.Record]) -> str:
 def _verdicts(published: Sequence[records.Record]) -> str:
     """How many claims have each verdict; then the claims themselves in a few words, or only named while they wait."""
     lines = claims.table(published, claims.read()).drop_duplicates("claim")
-    groups = {verdict: lines[lines["verdict"] == verdict] for verdict in claims.VERDICTS}
-    groups = {verdict: group for verdict, group in groups.items() if len(group)}
+    groups = {verdict: lines[lines["verdict"] == verdict] for verdict in claims.counts(lines)}
     counts = terminal.listed([f"{len(group)} {verdict}" for verdict, group in groups.items()])
     rule = "by a written [rule](docs/statistics.md)"
     sentences = [f"**The original's {len(lines)} claims: {counts}**, {rule}."]
@@ -264,8 +253,8 @@ def _earlier(runs: Sequence[records.Record], folder: str) -> str:
     )
 
 
-def results(published: Sequence[records.Record]) -> str:
-    """The page of all result tables, `docs/results/README.md`, as Markdown."""
+def results(published: Sequence[records.Record], compared: Sequence[analyses.Result]) -> str:
+    """The page of all result tables, `docs/results/README.md`, as Markdown; `compared` are those of `COMPARISONS`."""
     parts = ["# Results", INTRODUCTION]
     if published:
         declared = claims.read()
@@ -284,7 +273,7 @@ def results(published: Sequence[records.Record]) -> str:
         if experiment in report.TITLES:
             whole = tables.readable(table, whole=True)
             parts += [f"## {report.TITLES[experiment]}", tables.plain_markdown(whole), *notes]
-    for result in analyses.results(published, *COMPARISONS):
+    for result in compared:
         parts += [f"## {result.title}", result.summary, tables.plain_markdown(result.table), result.note]
     drawn = [path for name in SHOWN for path in sorted(RESULTS.glob(name))]
     parts += ["## Figures"] if drawn else []
@@ -295,10 +284,11 @@ def results(published: Sequence[records.Record]) -> str:
 def write_tables(published: Sequence[records.Record]) -> list[Path]:
     """Writes the tables in `docs/results/` and the generated parts of README and docs; returns the paths written."""
     written = report.write_tables([], published, RESULTS)
-    for result in analyses.results(published, *COMPARISONS):
+    compared = analyses.results(published, *COMPARISONS)
+    for result in compared:
         tables.save(result.table, RESULTS / result.name, result.title, [result.text])
         written += [RESULTS / f"{result.name}.csv", RESULTS / f"{result.name}.md"]
-    files.write_text(RESULTS / "README.md", results(published))
+    files.write_text(RESULTS / "README.md", results(published, compared))
     written.append(RESULTS / "README.md")
     filled = [path for path, name, text in parts(published) if files.fill(path, name, text)]
     return list(dict.fromkeys(written + filled))

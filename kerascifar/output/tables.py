@@ -33,7 +33,7 @@ SHORT = 20  # characters: a text up to this length stays on one line in a termin
 
 
 def results(own: Sequence[records.Record], published: Sequence[records.Record]) -> "pd.DataFrame":
-    """One line per row and source ("reported", "published", "yours"), and "yours - reported" of full runs; unrounded.
+    """One line per row and source ("reported", "published", "yours"), and of full runs their difference; unrounded.
 
     Columns: experiment, row, model, source, n (runs), the original's settings and metrics, "<metric> sd", "min" and
     "max" over runs, seconds (of training, mean), device, epoch kept, shortened, dataset, best. A row's runs (seeds) are

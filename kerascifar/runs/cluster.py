@@ -57,7 +57,7 @@ def connect(
     """An executor on the Ray cluster at `address`, or on one that runs on this machine until the process ends.
 
     Call it before loading Keras: it hides the GPUs from this process, which would otherwise occupy memory that the
-    runs need. A second call in the same process uses the same cluster.
+    runs need. A second call without an `address` uses the same cluster.
 
     Args:
         address: "auto" for the cluster that this machine belongs to, "HOST:6379" for its head; None starts one here.

@@ -29,7 +29,7 @@ Ornaments = Callable[[keras.Model, Path], Iterable[str]]  # see `rehearse`
 
 
 def parts(network: keras.Model) -> frozenset[str]:
-    """A model's kinds of layers and their options, without names and sizes, which make no difference here."""
+    """What makes a difference here: of a chain of layers their kinds and options, without names and sizes."""
     if not isinstance(network, keras.Sequential):
         return frozenset([json.dumps(network.get_config())])
     texts = (json.dumps([type(layer).__name__, layer.get_config()], default=repr) for layer in network.layers)

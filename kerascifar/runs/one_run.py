@@ -28,7 +28,7 @@ TRAIN_FIGURES = ("loss", "accuracy", "penalised_loss")
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """The input of an executor; see `experiment.train`."""
+    """The input of an executor; see `experiment.train_runs`."""
 
     runs: Sequence[Run]  # those that are not finished, in the order in which they were asked for, with their basis
     costs: dict[str, float]  # by run id, multiply-adds per image

@@ -50,12 +50,12 @@ def _files(record: records.Record) -> list[str]:
     """
     if record.is_candidate:
         return [records.HISTORY, records.RECORD]
-    weights = [records.MODEL] if _has_weights(record) else []
+    weights = [records.MODEL] if _keeps_weights(record) else []
     measured = [measurements.FOCUS] if (record.folder / measurements.FOCUS).is_file() else []
     return [*weights, *measured, records.HISTORY, records.PREDICTIONS, records.RECORD]
 
 
-def _has_weights(record: records.Record) -> bool:
+def _keeps_weights(record: records.Record) -> bool:
     """Whether a run's weights are published: all seeds of the rows whose maps are measured, the first one elsewhere.
 
     Weights of rows that are not the original's are left out, to keep clones small.

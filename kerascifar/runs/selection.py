@@ -91,7 +91,7 @@ def check_unambiguous(row: str, found: Iterable[Record]) -> None:
         raise UserError(f"{row} is a row of several experiments.\nExpected one of: {names}.")
 
 
-def by_row(
+def of_every_row(
     runs: Path,
     published_only: bool,
     usable: Callable[[Record], bool],

@@ -29,7 +29,7 @@ def test_a_row_that_only_knows_the_duplicates_falls_back_without_them():
     assert table["Test_acc"].tolist() == pytest.approx([99.0, 99.0])
     assert table["without near-duplicate"].tolist() == pytest.approx([100 * (1 - 100 / 9714), 100.0])
     assert table["rank, without near-duplicate"].tolist() == [2, 1]
-    remark = clean_images.remark(table.reset_index())
+    remark = clean_images.summary([], table.reset_index())
     assert remark == "Without near-duplicate images A changes rank. Without disputed images no row changes rank."
 
 

@@ -1,5 +1,6 @@
 """The page in a browser: its numbers are the records', its choices work, it fetches nothing, and it is accessible."""
 
+import html
 import re
 import shutil
 from html.parser import HTMLParser
@@ -104,7 +105,7 @@ def test_what_stands_in_the_page_is_what_the_records_give(written, runs):
     for name, group in judged.groupby("claim"):
         block = text.partition(f'id="{name}"')[2].partition("</summary>")[0]
         assert f">{group['verdict'].iloc[0]}</span>" in block
-        assert group["words"].iloc[0][1:] in block  # its first letter is a capital
+        assert group["words"].iloc[0][1:] in html.unescape(block)  # its first letter is a capital
     assert overview.conclusion(overview.table(runs)).replace("'", "&#39;") in text
 
 

@@ -77,7 +77,7 @@ def test_published_tables_and_figures_are_those_of_the_records(tmp_path, monkeyp
 
 def test_the_results_hold_both_tables_and_what_a_reader_must_know():
     one = [record(seed=s, results=accuracies(0.60 + 0.01 * s), history=HISTORY) for s in (0, 1)]
-    text = readme.results(one)
+    text = readme.results(one, [])
     line = next(line for line in text.splitlines() if "published " in line)
     assert "60.50 ± 0.71" in line and "60.00 … 61.00" in line and "nan" not in text
     assert "| C1 " in text and "Adam is better" in text
