@@ -218,7 +218,7 @@ def _choose(
         return dataset is None or run.dataset == run.dataset | dataset.fingerprint
 
     def accuracy(group: Sequence[records.Record]) -> float:
-        return statistics.fmean(r.results["validation"]["accuracy"] for r in group)
+        return statistics.fmean(r.accuracy("validation") for r in group)
 
     pools = selection.pools(runs, published_only, usable)
     if dataset is None:
@@ -236,7 +236,7 @@ def _choose(
             trial = f"; a shortened trial of {epochs}, not a result" * record.shortened
             is_only = row or len(groups) == 1
             what = "mean validation accuracy of the row" if is_only else "best mean validation accuracy of a row"
-            return record, f"{record.name}, seed {record.seed} of {whose} ({what}: {100 * accuracy(best):.2f} %{trial})"
+            return record, f"{record.name}, seed {record.seed} of {whose} ({what}: {accuracy(best):.2f} %{trial})"
     trained = [r for pool in pools for r in pool if records.has_weights(r)]
     if not trained:
         raise UserError(

@@ -73,9 +73,9 @@ def _each(found: "Sequence[Record]") -> "pd.DataFrame":
             "whose": selection.whose(r),
             "experiment": r.experiment,
             "epochs": r.epochs_trained,
-            "Valid_acc": 100 * r.results["validation"]["accuracy"],
+            "Valid_acc": r.accuracy("validation"),
             # Candidates are ranked without test figures.
-            "Test_acc": math.nan if r.is_candidate else 100 * r.results["test"]["accuracy"],
+            "Test_acc": math.nan if r.is_candidate else r.accuracy(),
             "remarks": _remarks(r),
             "folder": errors.printable(str(_from_here(r.folder))),
         }

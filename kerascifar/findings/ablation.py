@@ -39,7 +39,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     lines = []
     for like, runs in itertools.pairwise(steps):
         if between and {r.seed for r in runs} & {r.seed for r in like}:
-            accuracy, _ = mean_and_sd([100 * r.results["test"]["accuracy"] for r in runs])
+            accuracy, _ = mean_and_sd([r.accuracy() for r in runs])
             lines.append(sensitivity.effect(runs, like, ["test_accuracy"]) | {"Test_acc": accuracy})
     return pd.DataFrame(lines)
 

@@ -55,7 +55,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
                 "parameters": models.parameters(network)[0],
                 "multiply-adds": models.multiply_adds(network),
                 "epochs": np.mean([r.epochs_trained for r in runs]),
-                "kept": 100 * np.mean([r.results["validation"]["accuracy"] for r in runs]),
+                "kept": np.mean([r.accuracy("validation") for r in runs]),
                 "stopped early": 100 * np.mean([_kept_by(r, STOP) for r in runs]),
                 "gap": np.mean([metrics.gap(r) for r in runs]),
                 "variation": np.mean([metrics.variation(r) for r in runs]),

@@ -55,12 +55,12 @@ def table(groups: dict[str, list[Record]]) -> "pd.DataFrame":
     lines: list[dict[str, Any]] = []
     base = next(iter(groups.values()))
     for name, runs in groups.items():
-        accuracy, sd = mean_and_sd([100 * r.results["test"]["accuracy"] for r in runs])
+        accuracy, sd = mean_and_sd([r.accuracy() for r in runs])
         line: dict[str, Any] = {
             "run": name,
             "n": len(runs),
             "epochs": float(np.mean([r.epochs_trained for r in runs])),
-            "Valid_acc": 100 * float(np.mean([r.results["validation"]["accuracy"] for r in runs])),
+            "Valid_acc": float(np.mean([r.accuracy("validation") for r in runs])),
             "Test_acc": accuracy,
             "Test_acc sd": sd,
             "gap": float(np.mean([metrics.gap(r) for r in runs])),

@@ -34,14 +34,14 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
         if (experiment, name) != ablation.FIRST and experiment != BEST[0]:
             continue
         network = models.built(runs[0].row.model, runs[0].row.model_options)
-        accuracy, sd = mean_and_sd([100 * r.results["test"]["accuracy"] for r in runs])
+        accuracy, sd = mean_and_sd([r.accuracy() for r in runs])
         lines.append(
             {
                 "row": name,
                 "parameters": models.parameters(network)[0],
                 "multiply-adds": models.multiply_adds(network),
                 "epochs": runs[0].row.epochs,
-                "minutes": float(np.mean([sum(r.seconds) / 60 for r in runs])),
+                "minutes": float(np.mean([r.duration / 60 for r in runs])),
                 "trained on": "; ".join(dict.fromkeys(r.machine for r in runs)),
                 "n": len(runs),
                 "Test_acc": accuracy,

@@ -16,7 +16,7 @@ OTHERS = "other classes"
 
 def gap(run: Record) -> float:
     """Training minus validation accuracy, in points."""
-    return 100 * (run.results["train"]["accuracy"] - run.results["validation"]["accuracy"])
+    return run.accuracy("train") - run.accuracy("validation")
 
 
 def variation(run: Record) -> float:

@@ -33,7 +33,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
 
     lines: list[dict[str, Any]] = []
     rows = by_row(r for r in records if r.experiment == SEARCH and not r.shortened)
-    accuracy = {key: mean_and_sd([100 * r.results["validation"]["accuracy"] for r in rows[key]]) for key in rows}
+    accuracy = {key: mean_and_sd([r.accuracy("validation") for r in rows[key]]) for key in rows}
     ranked = sorted(rows, key=lambda key: (any(r.diverged for r in rows[key]), -accuracy[key][0]))
     for key in ranked:
         runs, (mean, sd) = rows[key], accuracy[key]
@@ -47,7 +47,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
                 "multiply-adds": models.multiply_adds(network) if network else None,
                 "epochs": row.epochs,
                 "n": len(runs),
-                "minutes": float(np.mean([sum(r.seconds) / 60 for r in runs])),
+                "minutes": float(np.mean([r.duration / 60 for r in runs])),
                 "Valid_acc": mean,
                 "Valid_acc ±": sd,
             }

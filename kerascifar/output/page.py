@@ -125,7 +125,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         inside=(len(known[known["agrees"] == agreement.AGREES]), len(known), int(rows["original"].notna().sum())),
         runs=len(main),
         others=len(pool) - len(main),
-        hours=sum(sum(r.seconds) for r in pool) / 3600,
+        hours=sum(r.duration for r in pool) / 3600,
         agreement=[
             (
                 drawn.add(metric.replace(" ", "-"), f"{metric.capitalize()} by row", charts.agreement(table, title)),

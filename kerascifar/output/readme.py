@@ -61,7 +61,7 @@ def findings(published: Sequence[records.Record]) -> str:
         _focus(published),
         _next(published),
     )
-    hours = sum(sum(r.seconds) for r in runs) / 3600
+    hours = sum(r.duration for r in runs) / 3600
     return (
         "\n".join(f"- {bullet}" for bullet in bullets if bullet)
         + "\n\n![Accuracies and epochs of each row, original and here](docs/results/accuracy.png)\n\n"
@@ -210,8 +210,8 @@ def subset(published: Sequence[records.Record]) -> str:
         return ""
     expected = " in a few minutes"
     if not original.outdated(r for runs in line.values() for r in runs):
-        minutes = sum(np.mean([sum(r.seconds) for r in runs]) for runs in line.values()) / 60
-        accuracies = [100 * np.mean([r.results["test"]["accuracy"] for r in runs]) for runs in line.values()]
+        minutes = sum(np.mean([r.duration for r in runs]) for runs in line.values()) / 60
+        accuracies = [np.mean([r.accuracy() for r in runs]) for runs in line.values()]
         expected = f", in about {minutes:.0f} minutes ({_where(line[SUBSET[0]])}). Expect a test accuracy of about "
         expected += " and ".join(f"{a:.0f} % for {name}" for name, a in zip(SUBSET, accuracies, strict=True))
     return (
@@ -226,7 +226,7 @@ def times(published: Sequence[records.Record]) -> str:
     parts = []
     for experiment, title in report.TITLES.items():
         runs = [r for r in published if r.experiment == experiment]
-        of_rows = [[sum(r.seconds) for r in of_row] for of_row in records.by_row(runs).values()]
+        of_rows = [[r.duration for r in of_row] for of_row in records.by_row(runs).values()]
         parts += [f"{title} took {sum(map(np.mean, of_rows)) / 3600:.1f} hours ({_where(runs)})"] if runs else []
     return f"With one seed, {' and '.join(parts)}.\n" if parts else ""
 

@@ -73,7 +73,7 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
                     **values.std(skipna=False).add_suffix(" sd"),
                     **values.min(skipna=False).add_suffix(" min"),
                     **values.max(skipna=False).add_suffix(" max"),
-                    "seconds": float(np.mean([sum(r.seconds) for r in group])),
+                    "seconds": float(np.mean([r.duration for r in group])),
                     "device": "; ".join(sorted({str(r.environment.get("device", "")) for r in group})),
                     "epoch kept": float(np.mean([r.epoch_kept for r in group])),
                     "shortened": any(r.shortened for r in group),
@@ -156,7 +156,7 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
             )
     if shown:
         machines = {r.machine for r in shown}
-        minutes = sum(sum(r.seconds) for r in shown) / 60
+        minutes = sum(r.duration for r in shown) / 60
         took = f"{minutes / 60:.1f} hours" if minutes >= 60 else f"{minutes:.1f} minutes"
         lines.append(f"Trained on: {'; '.join(sorted(machines))}; {took}, added over runs.")
     other = {r.name for r in shown if original.row_of(r) and not original.comparable(r)}
@@ -179,7 +179,7 @@ def notes(own: Iterable[records.Record], published: Iterable[records.Record]) ->
 
 def spread(runs: Sequence[records.Record]) -> str:
     """`73.57 ± 0.89 (6)`: the mean test accuracy of some runs, in percent, and their standard deviation if several."""
-    accuracy, sd = mean_and_sd([100 * run.results["test"]["accuracy"] for run in runs])
+    accuracy, sd = mean_and_sd([run.accuracy() for run in runs])
     plus_minus = f" ± {sd:.2f}" if len(runs) > 1 else ""
     return f"{accuracy:.2f}{plus_minus} ({len(runs)})"
 
@@ -196,8 +196,7 @@ def narrow(own: Sequence[records.Record], published: Sequence[records.Record]) -
     for (experiment, name), runs in records.by_row(own or published).items():
         line = _narrow(name, runs, base.setdefault(experiment, runs[0].row))
         if line["original"] and not any(run.shortened for run in runs):
-            here = np.mean([100 * run.results["test"]["accuracy"] for run in runs])
-            line["difference"] = f"{here - float(line['original']):+.2f}"
+            line["difference"] = f"{np.mean([r.accuracy() for r in runs]) - float(line['original']):+.2f}"
         lines.append(line)
     return pd.DataFrame(lines)
 

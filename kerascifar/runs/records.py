@@ -168,6 +168,15 @@ class Record(Run):
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is missing or damaged ({error}). {AGAIN}") from None
 
+    def accuracy(self, split: str = "test") -> float:
+        """The accuracy on a split at the kept epoch, in percent."""
+        return 100 * self.results[split]["accuracy"]
+
+    @property
+    def duration(self) -> float:
+        """How long its training took, in seconds."""
+        return sum(self.seconds)
+
     def right(self, split: str = "test") -> np.ndarray:
         """bool (images,): whether each prediction is correct.
 
