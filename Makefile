@@ -97,7 +97,7 @@ choices: $(READY)
 	@$(PY) -m kerascifar choices $(if $(EPOCHS),--epochs $(EPOCHS)) $(WITH_JOBS) $(WITH_DATA) $(WITH_RUNS)
 
 verify: $(READY)
-	@$(PY) -m kerascifar verify $(or $(ROW),M6) $(if $(SEED),--seed $(SEED)) $(WITH_DATA) $(WITH_RUNS)
+	@$(PY) -m kerascifar verify $(or $(ROW),M3) $(if $(SEED),--seed $(SEED)) $(WITH_DATA) $(WITH_RUNS)
 
 demo: $(READY)
 	@$(PY) -m kerascifar demo

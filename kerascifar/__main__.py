@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from kerascifar import __version__
+from kerascifar.commands import options
 from kerascifar.common import errors
 
 COMMANDS = (
@@ -39,15 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         module = importlib.import_module(f"kerascifar.commands.{name}")
-        examples = (f"  kerascifar {line}" for line in module.EXAMPLES.strip().splitlines())
-        command = subparsers.add_parser(
-            name,
-            help=module.HELP,
-            description=getattr(module, "NOTE", None),
-            epilog="\n".join(["examples:", *examples]),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
+        described = options.described(getattr(module, "NOTE", ""), module.EXAMPLES)
+        command = subparsers.add_parser(name, help=module.HELP, **described)
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser

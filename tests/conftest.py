@@ -1,4 +1,4 @@
-"""What all tests share: drawn images, the real ones where they are, and a cache that is not the user's."""
+"""Shared by all tests: drawn images, the real ones if available, and a cache separate from the user's."""
 
 import os
 from pathlib import Path

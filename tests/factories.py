@@ -123,7 +123,7 @@ def looking(folder, row, seed, border, images=300):
 
 
 def planted():
-    """A model whose class 1 sees bright green only, class 2 dislikes it, and class 3 is blind: it has a constant."""
+    """A model whose logit 1 rises with bright green, logit 2 falls with it, and logit 3 is constant."""
     import keras
 
     layers = keras.layers

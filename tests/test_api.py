@@ -141,7 +141,7 @@ class StopAt(keras.callbacks.Callback):
     ],
     ids=["weights", "callback", "callback of a named model", "callback's argument"],
 )
-def test_another_beginning_code_or_callback_is_another_run(dataset, tmp_path, one, other):
+def test_different_initial_weights_code_or_callbacks_make_a_different_run(dataset, tmp_path, one, other):
     """Fails if the first one's result is returned for the second, or if neither is found again."""
     folders = [
         api.train(model, ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True), callbacks=callbacks)[0].folder
@@ -161,9 +161,7 @@ def test_an_edited_layer_is_another_run(dataset, tmp_path, model, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_seeds_of_a_program_are_one_group_and_a_named_models_run_has_the_name_that_it_had(
-    trained, dataset, tmp_path
-):
+def test_a_programs_seeds_form_one_group_and_named_models_keep_their_run_names(trained, dataset, tmp_path):
     """Fails if the initial weights, which differ, take the seeds apart; or if runs of our models were trained anew."""
     assert len({record.group for record in trained[1]}) == 1
     (record,) = api.train("model1", ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))
@@ -176,7 +174,7 @@ def test_a_record_holds_the_programs_code_and_is_not_published(trained, tmp_path
     program = record.environment["program"]
     assert "def mine(width=4):" in program["source"] and record.environment["uncommitted"] is True
     assert program["sha256"] == hashlib.sha256(program["source"].encode()).hexdigest()
-    with pytest.raises(api.UserError, match="a program trained it, whose code is in no commit"):
+    with pytest.raises(api.UserError, match="trained by a program whose code is in no commit"):
         publish.publish([record.folder], tmp_path)
 
 
@@ -375,7 +373,7 @@ def test_a_call_leaves_the_programs_state_and_its_settings_do_not_reach_in(train
 
 
 @pytest.mark.parametrize("call", ["train", "evaluate", "focus_maps"])
-def test_a_program_for_which_height_is_a_channel_is_told(call, dataset, tmp_path):
+def test_a_program_with_channels_first_gets_a_message(call, dataset, tmp_path):
     arguments = {
         "train": (mine, ROW, dataset, [0], tmp_path, Console(quiet=True)),
         "evaluate": (mine(), dataset),

@@ -39,9 +39,7 @@ NOTE = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command `python -m kerascifar.cam`."""
-    parser = argparse.ArgumentParser(
-        prog="python -m kerascifar.cam", allow_abbrev=False, description=f"{HELP.capitalize()}. {NOTE}"
-    )
+    parser = argparse.ArgumentParser(prog="python -m kerascifar.cam", **options.described(NOTE, EXAMPLES))
     add_arguments(parser)
     return run(parser.parse_args(argv), [])
 
@@ -245,9 +243,9 @@ def _choose(
             "your runs are kept elsewhere, use --runs DIR.\nNothing was written."
         )
     of_row = [r for r in trained if selection.is_meant(r, row)]
-    what, wrong, known = f"--row {row}", row or "", {r.name for r in trained}
+    what, wrong, known = f"--row {row}", row or "", sorted({r.name for r in trained})
     if of_row:
-        what, wrong, known = f"--seed {seed}", f"{seed}", {f"{r.seed}" for r in of_row}
+        what, wrong, known = f"--seed {seed}", f"{seed}", [f"{s}" for s in sorted({r.seed for r in of_row})]
     more, line = "", original.rows().get(row or "M6")
     if line:
         command = f"make experiment{line['experiment']} ROWS={line['row']}" + f" SEEDS={seed}" * (seed is not None)

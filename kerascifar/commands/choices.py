@@ -38,10 +38,11 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         trained += train(choices.without_repeats(further))[0]
     table = choices.table(trained, questions)
     if table.empty:
-        print("No candidate has finished training yet, so there is nothing to rank.", file=sys.stderr)
+        why = "Shortened runs are not ranked." if trained else "No candidate has finished training yet."
+        print(f"There is nothing to rank. {why}", file=sys.stderr)
         if arguments.json:
             print("[]")
-        return 0
+        return training.status(trained)
     path = arguments.runs / "report" / "choices"
     tables.save(table, path, choices.TITLE, [choices.NOTE])
     if arguments.json:

@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 
 
 def checks(runs: Path, source: Path | None) -> Iterator[Check]:
-    """Runs the checks one by one. Downloads nothing, and writes only an empty temporary file."""
+    """Runs the checks one by one. Downloads nothing; writes only a temporary file and the images' cache."""
     from kerascifar.output import figures
     from kerascifar.runs import environment
 
@@ -125,10 +125,11 @@ def _images(source: Path | None) -> Check:
 
 def _room(runs: Path) -> Check:
     try:
-        files.check_writable(runs)
+        place = next(p for p in (runs, *runs.absolute().parents) if p.is_dir())  # `runs` itself may be missing
+        files.check_writable(place)
     except OSError as error:
         return Check("runs", False, f"{runs}: {error.strerror}", "Choose another folder: --runs DIR.")
-    free = shutil.disk_usage(runs).free
+    free = shutil.disk_usage(place).free
     found = f"{os.path.abspath(runs)} is writable, {free / 2**30:,.1f} GiB free"
     return Check(
         "runs", free >= ROOM, found, "Training all rows takes up to 1 GiB: free some space, or choose --runs DIR."

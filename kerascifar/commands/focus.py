@@ -57,6 +57,9 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
             f"To look at its maps: kerascifar cam --all --row {candidates[0].name}"
         )
     selected = [r for r in found if arguments.seeds is None or r.seed in arguments.seeds]
+    if missing := sorted({*(arguments.seeds or ())} - {r.seed for r in found}):
+        seeds = [f"{seed}" for seed in sorted({r.seed for r in found})]
+        raise UserError(f"No run with seed {missing[0]} was found.\n{errors.suggest(f'{missing[0]}', seeds)}")
     mine = [r for r in selected if arguments.published or not selection.is_published(r)]
     with_weights = [r for r in mine if records.has_weights(r)]
     if not selected or (mine and not with_weights):

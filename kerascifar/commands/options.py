@@ -1,6 +1,7 @@
 """Options that several commands share. Commands import slow modules only when they run, so that `--help` is fast."""
 
 import argparse
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RUNS = Path("runs")
+
+
+def described(note: str, examples: str) -> dict[str, Any]:
+    """The arguments of a parser that describe its command."""
+    lines = (f"  kerascifar {line}" for line in examples.strip().splitlines())
+    return {
+        "description": textwrap.fill(note, 80) or None,
+        "epilog": "\n".join(["examples:", *lines]),
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,
+    }
 
 
 SHARED: dict[str, dict[str, Any]] = {

@@ -33,8 +33,10 @@ class UserError(Exception):
 def suggest(wrong: str, known: Iterable[str]) -> str:
     """Lists the known names and suggests the closest: `Expected one of: adam, sgd. Did you mean "adam"?`.
 
-    A set is sorted; of more than `LISTED` names, only the first are listed.
+    A set is sorted; of more than `LISTED` names, only the first are listed. Without any, it says so.
     """
+    if not known:
+        return "There is none yet."
     names = sorted(known) if isinstance(known, set) else list(dict.fromkeys(known))
     folded = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(wrong, names, n=1)

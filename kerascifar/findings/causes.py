@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerascifar.findings import metrics
+from kerascifar.findings import metrics, sensitivity
 from kerascifar.findings.statistics import SETTLING
-from kerascifar.runs.records import Record, by_row
+from kerascifar.runs.records import ORIGINALS, Record, by_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,13 +35,14 @@ epochs up to the kept one; nats)."""
 
 
 def table(records: Sequence[Record]) -> "pd.DataFrame":
-    """One line per row, without candidates; `NOTE` explains the columns."""
+    """One line per row of the original and per row with one assumption changed; `NOTE` explains the columns."""
     import pandas as pd
 
     from kerascifar.training import models
 
     lines: list[dict[str, Any]] = []
-    for (_, name), runs in by_row(r for r in records if not (r.is_candidate or r.shortened)).items():
+    counted = (r for r in records if r.experiment in (*ORIGINALS, sensitivity.EXPERIMENT) and not r.shortened)
+    for (_, name), runs in by_row(counted).items():
         row = runs[0].row
         if row.model not in models.BUILDERS:  # from another version, or a user's model that is gone
             continue

@@ -63,5 +63,6 @@ def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
     lead = metrics.difference(rows[BEST], rows.get(ablation.FIRST, []), "test_accuracy")
     if lead and len(lead.seeds) > 1:
         half = lead.estimate.interval[1] - lead.estimate.mean
-        text += f", {lead.estimate.mean:.1f} ± {half:.1f} points more than {ablation.FIRST[1]} in our runs"
+        way = "more" if lead.estimate.mean > 0 else "less"
+        text += f", {abs(lead.estimate.mean):.1f} ± {half:.1f} points {way} than {ablation.FIRST[1]} in our runs"
     return f"{text}."

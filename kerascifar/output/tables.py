@@ -48,6 +48,7 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
         own_runs, published_runs = owns.get((experiment, name), []), others.get((experiment, name), [])
         first = (own_runs or published_runs)[0]
         published_runs = [r for r in published_runs if _configuration(r) == _configuration(first)]
+        published_runs = [r for r in published_runs if r.is_synthetic == first.is_synthetic]
         head = {
             "experiment": experiment,
             "row": name,

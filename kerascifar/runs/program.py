@@ -52,12 +52,21 @@ def source(*things: Any) -> str:
 def _value(name: str, thing: Any) -> str:
     """A line for a number or text, or for a list or table of these, that has a name."""
     try:
-        text = json.dumps(thing, sort_keys=True)
+        text = json.dumps(_without_places(thing), sort_keys=True)
     except (TypeError, ValueError):
         return ""
-    if not name or os.sep in text:
+    if not name or text == "null":
         return ""
     return f"{name} = {text if len(text) < LONG else hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _without_places(thing: Any) -> Any:
+    """`thing` with None for each text that names a place."""
+    if isinstance(thing, dict):
+        return {key: _without_places(item) for key, item in thing.items()}
+    if isinstance(thing, list | tuple):
+        return [*map(_without_places, thing)]
+    return None if isinstance(thing, str) and os.sep in thing else thing
 
 
 def _code(thing: Any) -> str:
@@ -107,6 +116,8 @@ def _used(thing: Any) -> Iterator[tuple[str, Any]]:
         yield from (("", thing.__func__), ("", thing.__self__))
     elif isinstance(thing, functools.partial):
         yield from (("", thing.func), ("arguments", thing.args), ("options", thing.keywords))
+    elif (wrapped := _wrapped(thing)) is not None:
+        yield "", wrapped
     elif isinstance(thing, list | tuple | dict):
         yield from (("", item) for item in (thing.values() if isinstance(thing, dict) else thing))
     elif isinstance(thing, keras.Model):
@@ -114,6 +125,14 @@ def _used(thing: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(thing, keras.callbacks.Callback | keras.layers.Layer) or _is_users(type(thing)):
         yield "", type(thing)
         yield from _arguments(thing)
+
+
+def _wrapped(thing: Any) -> FunctionType | None:
+    """The function that a decorator such as functools.cache, cached_property or tf.function has wrapped."""
+    for name in ("__wrapped__", "func", "python_function"):
+        if isinstance(function := getattr(thing, name, None), FunctionType):
+            return function
+    return None
 
 
 def _used_by_function(function: FunctionType) -> Iterator[tuple[str, Any]]:

@@ -140,7 +140,7 @@ def test_a_row_of_two_experiments_is_chosen_with_its_experiment(stored, choose):
         choose("M1", None)
 
 
-def test_what_is_missing_is_said(stored, choose):
+def test_the_message_says_what_is_missing(stored, choose):
     with pytest.raises(UserError, match=r"There is no trained model yet .*\nTrain one: `make experiment1`"):
         choose("M1", None)
     stored(record("M1", 0), record("Model4", 3))
@@ -359,7 +359,7 @@ def in_a_process(*argv, cwd, setup=""):
 def test_help_shows_examples_and_loads_no_tensorflow(tmp_path):
     done = in_a_process("--help", cwd=tmp_path)
     assert done.returncode == 0
-    assert "--class NAME" in done.stdout and "never shown" in done.stdout
+    assert "--class NAME" in done.stdout and "cam --class cat --against dog " in done.stdout
     assert done.stderr == "False\n"
 
 

@@ -80,7 +80,7 @@ def ended(process):
     return subprocess.CompletedProcess(process.args, process.returncode, out, problems)
 
 
-def assert_told(result, answer):
+def assert_user_error(result, answer):
     """Status 2 and one paragraph without a traceback."""
     assert re.search(answer, result.stderr), result.stderr
     assert "Traceback" not in result.stderr and "\n\n" not in result.stderr.strip()
@@ -246,8 +246,8 @@ def test_tables_are_json_where_it_is_asked_for(trained, shapes, words, key, valu
         (("--rows", "A", "--images", 5), "--images 5 is out of range. Expected 100 to 100"),
     ],
 )
-def test_mistakes_with_focus_measures_are_told(trained, shapes, words, answer):
-    assert_told(command("focus", *words, "--data", shapes, cwd=trained[0]), answer)
+def test_mistakes_in_focus_arguments_are_explained(trained, shapes, words, answer):
+    assert_user_error(command("focus", *words, "--data", shapes, cwd=trained[0]), answer)
 
 
 def finished_epochs(folder):
@@ -277,7 +277,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path, shapes, pr
     assert f"epoch {kept + 1}:" in line
 
 
-def test_a_reader_that_leaves_stops_the_training_with_a_word(tmp_path, shapes, process):
+def test_a_closed_pipe_stops_the_training_with_a_message(tmp_path, shapes, process):
     """`run | head`: fails if training ends in silence, in status 0 or 1, or goes on unseen."""
     (tmp_path / "mine.toml").write_text(ROW.replace("epochs = 3", "epochs = 5000\npatience = 5000"), encoding="utf-8")
     training = process("run", "mine.toml", "--data", shapes, cwd=tmp_path)
@@ -370,7 +370,7 @@ def test_without_tensorflow_focus_maps_are_explained_or_left_out(trained, shapes
 
 
 @pytest.mark.slow
-def test_a_readme_that_cannot_be_written_is_no_concern_of_a_report_elsewhere(trained, tmp_path, monkeypatch):
+def test_a_report_elsewhere_succeeds_if_readme_cannot_be_written(trained, tmp_path, monkeypatch):
     """A checkout that is read-only: here, a file stands where its tables would be."""
     one = min(records.PUBLISHED.glob("experiment1-M1-seed*"))
     shutil.copytree(one, tmp_path / "published" / one.name)
@@ -388,7 +388,7 @@ def test_a_readme_that_cannot_be_written_is_no_concern_of_a_report_elsewhere(tra
     assert (tmp_path / "elsewhere" / "index.html").is_file()
 
 
-def test_models_lists_a_model_off_the_beaten_track(monkeypatch, tmp_path):
+def test_models_lists_a_model_without_docstring_or_convolution(monkeypatch, tmp_path):
     """Without a docstring (or with `python -OO`), and without a convolution."""
     import keras
 
@@ -451,7 +451,7 @@ def test_adding_a_model_is_one_function_and_adding_a_row_one_block(tmp_path, sha
 
 @pytest.mark.parametrize(("chosen", "used"), [(None, "3"), ("2", "2")])
 def test_verify_trains_with_as_many_threads_as_the_run_had(monkeypatch, chosen, used):
-    """Fails if a run that was trained on one core can only be verified bit by bit by those who know the variable."""
+    """Fails if users must set TF_NUM_INTRAOP_THREADS themselves to reproduce a run of one core bit for bit."""
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", chosen or "")  # so that it is restored
     if not chosen:
         del os.environ["TF_NUM_INTRAOP_THREADS"]
@@ -482,7 +482,7 @@ def test_verify_trains_with_as_many_threads_as_the_run_had(monkeypatch, chosen, 
         (["data", "--data", "nowhere"], "nowhere"),
     ],
 )
-def test_a_mistake_is_told_in_a_paragraph(tmp_path, shapes, words, answer, monkeypatch):
+def test_a_mistake_is_explained_in_one_paragraph(tmp_path, shapes, words, answer, monkeypatch):
     monkeypatch.setenv("KERASCIFAR_DATA", str(shapes))
     (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
     (tmp_path / "wrong.toml").write_text(ROW + "learning_rat = 1\n", encoding="utf-8")
@@ -492,7 +492,7 @@ def test_a_mistake_is_told_in_a_paragraph(tmp_path, shapes, words, answer, monke
     (tmp_path / "broken.toml").write_text("[[row]\n", encoding="utf-8")
     before = sorted(tmp_path.rglob("*"))
     result = command(*words, cwd=tmp_path)
-    assert_told(result, answer)
+    assert_user_error(result, answer)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -520,7 +520,7 @@ def test_a_mistake_with_jobs_is_explained(tmp_path, shapes, monkeypatch, words, 
         if (os.cpu_count() or 1) < 2:
             pytest.skip("two jobs need two cores")
     (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
-    assert_told(command("run", "mine.toml", "--data", shapes, *words, cwd=tmp_path), answer)
+    assert_user_error(command("run", "mine.toml", "--data", shapes, *words, cwd=tmp_path), answer)
     assert not list(tmp_path.glob("runs/mine-*"))
 
 
@@ -530,8 +530,8 @@ def test_a_precision_that_makes_no_sense_here_is_refused_and_another_is_recorded
 
     (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
     words = ("run", "mine.toml", "--epochs", 1, "--data", shapes, "--precision")
-    assert_told(command(*words, "float64", cwd=tmp_path), 'precision "float64" is not known')
-    assert_told(command(*words, "mixed_float16", cwd=tmp_path), "mixed_float16 needs a GPU")
+    assert_user_error(command(*words, "float64", cwd=tmp_path), 'precision "float64" is not known')
+    assert_user_error(command(*words, "mixed_float16", cwd=tmp_path), "mixed_float16 needs a GPU")
     assert not list(tmp_path.glob("runs/mine-*"))
     try:
         result = command(*words, "mixed_bfloat16", cwd=tmp_path)
@@ -551,7 +551,7 @@ def test_a_loss_that_is_not_finite_ends_in_status_1_and_says_what_to_change(tmp_
         result = command("run", "mine.toml", "--data", shapes, cwd=tmp_path)
         assert result.returncode == 1, result.stderr
         text = " ".join(result.stdout.split())
-        assert "training ended there: A seed 0. A smaller learning_rate may prevent it." in text
+        assert "because the loss became NaN or infinite: A seed 0. A smaller learning_rate may prevent it." in text
     (record,) = records.list_records(tmp_path / "runs")
     assert (record.stop, record.epochs_trained) == ("loss not finite", 1)
 
@@ -589,11 +589,11 @@ def damage(folder, how):
 
 
 @pytest.mark.parametrize("how", ["truncated", "oversized", "swapped", "bit-flipped", "missing"])
-def test_damaged_data_is_told_and_nothing_is_trained(tmp_path, shapes, how):
+def test_damaged_data_is_reported_and_nothing_is_trained(tmp_path, shapes, how):
     shutil.copytree(shapes, tmp_path / "images")
     damage(tmp_path / "images", how)
     (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
-    assert_told(command("run", "mine.toml", "--data", "images", cwd=tmp_path), r"data_batch_1\.bin")
+    assert_user_error(command("run", "mine.toml", "--data", "images", cwd=tmp_path), r"data_batch_1\.bin")
     assert not (tmp_path / "runs").exists()
 
 
@@ -610,7 +610,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path):
     for name in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
         (folder / name).write_bytes(pickle.dumps({b"data": _Attack(), b"labels": [0]}))
     (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
-    assert_told(command("run", "mine.toml", "--data", "images", cwd=tmp_path), "was not opened")
+    assert_user_error(command("run", "mine.toml", "--data", "images", cwd=tmp_path), "was not opened")
     assert not list(tmp_path.rglob("owned")) and not (tmp_path / "runs").exists()
 
 
@@ -631,7 +631,7 @@ def test_a_model_that_is_damaged_foreign_or_holds_code_is_refused_and_not_run(tr
         Path("owned").unlink(missing_ok=True)  # made when the layer was tried out here
     words = ["--class", "circle", "--data", shapes]
     answer = "cannot be loaded" if how != "other shape" else "32×32 RGB images in, ten logits out"
-    assert_told(command(*words, cwd=tmp_path / "here", program=draw), answer)
+    assert_user_error(command(*words, cwd=tmp_path / "here", program=draw), answer)
     assert not list(tmp_path.rglob("owned")) and not list(tmp_path.glob("here/runs/report/cam"))
 
 
@@ -680,7 +680,7 @@ def test_two_commands_at_once_share_the_runs(tmp_path, shapes):
 
 
 @pytest.mark.slow
-def test_a_run_in_other_hands_is_left_alone_and_a_stale_lock_blocks_nothing(tmp_path, shapes):
+def test_a_run_locked_by_another_process_is_skipped_and_a_stale_lock_blocks_nothing(tmp_path, shapes):
     """Fails if a lock is a file's existence: it would outlive its process; or if a held one is ignored."""
     (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
     words = ("run", "mine.toml", "--data", shapes, "--epochs", 1)
@@ -707,19 +707,19 @@ def _small_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
 
-def test_a_disk_that_takes_no_more_is_told_and_earlier_results_stay(trained, shapes, tmp_path, process):
+def test_a_full_disk_is_reported_and_earlier_results_stay(trained, shapes, tmp_path, process):
     """A limit on the size of files stands for a full disk: the checkpoint cannot be written."""
     shutil.copytree(trained[0], tmp_path / "here")
     before = {p: p.read_bytes() for p in (tmp_path / "here" / "runs").glob("mine-*/*")}
     words = ["run", "mine.toml", "--data", shapes, "--seeds", 1]
     result = process(*words, cwd=tmp_path / "here", preexec_fn=_small_files)
-    assert_told(ended(result), "would exceed this process's file size limit")
+    assert_user_error(ended(result), "would exceed this process's file size limit")
     assert {p: p.read_bytes() for p in before} == before
     assert not list((tmp_path / "here" / "runs").rglob(".unfinished-*"))
 
 
 @pytest.mark.parametrize("runs", ["file", "read-only", "file/below"])
-def test_runs_that_cannot_be_written_are_told(tmp_path, shapes, runs):
+def test_an_unwritable_runs_folder_is_reported(tmp_path, shapes, runs):
     (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
     (tmp_path / "file").write_text("mine")
     (tmp_path / "read-only").mkdir(mode=0o555)
@@ -727,7 +727,7 @@ def test_runs_that_cannot_be_written_are_told(tmp_path, shapes, runs):
     if runs == "read-only" and os.access(tmp_path / "read-only", os.W_OK):  # root may write anywhere but there:
         place = "/sys/kerascifar"
     result = command("run", "mine.toml", "--data", shapes, "--runs", place, cwd=tmp_path)
-    assert_told(result, "where a folder is needed|may not read or write|read-only")
+    assert_user_error(result, "where a folder is needed|may not read or write|read-only")
     assert (tmp_path / "file").read_text() == "mine"
 
 

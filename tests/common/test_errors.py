@@ -128,7 +128,7 @@ def test_what_a_machine_lacks_is_explained_and_no_fault_of_the_program(error, an
     assert re.search(answer, told) and "Unexpected" not in told and "\n\n" not in told
 
 
-def test_ctrl_c_is_no_error_where_an_import_makes_one_of_it(capsys):
+def test_ctrl_c_during_an_import_is_not_reported_as_an_error(capsys):
     """As NumPy does, whose import of C code turns any exception into its own; fails if that is reported as a fault."""
 
     def command(argv):

@@ -98,7 +98,7 @@ def test_a_lock_is_held_by_one_and_ends_with_its_process(tmp_path, monkeypatch):
         assert mine
 
 
-def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path):
+def test_an_unwritable_folder_is_detected_at_once(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         files.check_writable(tmp_path / "file" / "runs")

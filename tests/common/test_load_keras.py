@@ -50,7 +50,7 @@ def test_a_wrong_configuration_file_is_named(tmp_path, settings):
 
 
 @pytest.mark.parametrize("name, value", [("image_data_format", "channels_first"), ("max_epochs", 1)])
-def test_a_program_with_other_settings_is_told(name, value):
+def test_a_program_with_other_keras_settings_gets_a_message(name, value):
     import keras
 
     expected = getattr(keras.config, name)()

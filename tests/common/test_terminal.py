@@ -1,4 +1,4 @@
-"""Progress is for who waits: in a terminal, and never among the results."""
+"""Progress is for people who are waiting: shown in a terminal, never mixed with results."""
 
 from functools import partial
 
@@ -22,7 +22,7 @@ def test_a_table_on_standard_error_is_as_wide_as_its_terminal(monkeypatch):
         assert (terminal.console(stderr=True).width == 160) == (not in_terminal)
 
 
-def test_a_bar_is_shown_in_a_terminal_alone_and_beside_the_results(monkeypatch, capsys):
+def test_a_progress_bar_is_shown_only_in_a_terminal_and_on_standard_error(monkeypatch, capsys):
     for in_terminal in (False, True):
         in_a(monkeypatch, in_terminal)
         assert list(terminal.track([3, 4], "Claims")) == [3, 4]
@@ -30,7 +30,7 @@ def test_a_bar_is_shown_in_a_terminal_alone_and_beside_the_results(monkeypatch, 
         assert printed.out == "" and ("Claims" in printed.err) == in_terminal
 
 
-def test_long_work_tells_a_log_how_far_it_is(monkeypatch, capsys):
+def test_progress_is_printed_line_by_line_in_a_log(monkeypatch, capsys):
     for in_terminal in (False, True):
         in_a(monkeypatch, in_terminal)
         with terminal.counted(2) as tick:
@@ -51,7 +51,7 @@ def test_a_terminal_that_cannot_move_a_bar_gets_the_lines(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("minutes", [0.5, 30])
-def test_time_left_is_told_however_long_a_part_takes(monkeypatch, capsys, minutes):
+def test_the_time_left_is_shown_however_long_a_part_takes(monkeypatch, capsys, minutes):
     """Fails where Rich forgets the part before: by itself it looks back for half a minute."""
     in_a(monkeypatch, False)
     clock = iter(range(0, 10**6, int(60 * minutes)))

@@ -58,3 +58,8 @@ def test_a_model_that_is_gone_is_left_out():
 
 def test_candidates_are_left_out():
     assert causes.table([run("W1", [1.0, 0.9], [0.1, 0.2], 2, experiment="choices")]).empty
+
+
+def test_a_users_row_of_the_same_name_is_left_out():
+    mine = run("M6", [2.0], [0.1], 1, experiment="mine")
+    assert causes.table([run("M6", [1.0], [0.7], 1), mine])["kept"].tolist() == pytest.approx([70])

@@ -57,6 +57,12 @@ def test_the_likelihood_is_students_with_the_scale_of_n_seeds():
     assert choices.log_likelihood(centre[None], off) == pytest.approx(expected)
 
 
+def test_the_scale_is_that_of_the_first_studys_seeds_and_the_floor():
+    """By hand, from `SPREAD`, `CORRELATION` and `FLOOR`."""
+    assert choices.scale()[0, 1] == pytest.approx(-0.843 * 0.1717 * 0.0754)
+    assert choices.scale()[2, 2] == pytest.approx(2.6579**2 + 0.7**2)
+
+
 def test_a_wider_floor_adds_to_the_variances_alone():
     added = choices.scale(2.0) - choices.scale()
     assert added == pytest.approx(np.diag(3 * choices.FLOOR**2))

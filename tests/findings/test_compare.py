@@ -1,4 +1,4 @@
-"""Runs are compared with the first one named, paired by seed; what is no run is told."""
+"""Runs are compared with the first one named, paired by seed; names that mean no run are reported."""
 
 import re
 
@@ -69,11 +69,7 @@ def test_a_folder_names_one_run_and_two_seeds_make_a_pair(runs):
     assert len(twice) == 2 and compare.table(twice).iloc[1]["difference"] == 0
 
 
-def test_a_row_of_ones_own_comes_before_the_published_one(runs):
-    assert compare.find(["A", "M1"], runs)["M1"][0].folder.parent == records.PUBLISHED
-
-
-def test_what_is_no_run_is_told(runs, tmp_path):
+def test_a_name_that_means_no_run_is_reported(runs, tmp_path):
     told = '"AA" is neither the folder of a finished run nor a row in .*\n.*Did you mean "A"'
     with pytest.raises(UserError, match=told):
         compare.find(["A", "AA"], runs)

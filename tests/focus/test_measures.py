@@ -133,7 +133,7 @@ def test_the_half_with_the_least_evidence_is_another_images():
     assert (made[~kept] == others[~kept]).all()
 
 
-def test_partners_are_of_other_classes_and_by_lot():
+def test_partners_are_random_images_of_other_classes():
     labels = np.arange(200) % 10
     chosen = measures.partners(labels)
     assert (labels[chosen] != labels).all() and len(set(chosen)) > 100

@@ -1,4 +1,4 @@
-"""What is measured of a run is kept beside it, found again, and told apart from another run's."""
+"""Measurements are stored beside their run, found again, and not confused with another run's."""
 
 import dataclasses
 import shutil
@@ -79,6 +79,37 @@ def test_every_measure_is_that_of_focus_on_maps_of_one_grid(measured):
     assert one["gradcam/background"] == 1.0  # the patch stays
     assert "random/likeness" not in found and np.isfinite(found["saliency/likeness"][LABELS == 1]).all()
     assert found["mosaic_right"].shape == (30,)
+
+
+def test_every_measure_has_its_own_name(model, tmp_path):
+    """Fails if two measures are exchanged, or one is given the maps or images of another."""
+    made, images = factories.run(tmp_path, model), np.random.default_rng(0).random((30, 32, 32, 3), dtype="float32")
+    measuring.measure(made, images, LABELS, ["saliency"], count=30)
+    found = measurements.read(made)
+
+    def predict(x):
+        return np.asarray(model(x))
+
+    maps = measuring._maps(model, images, LABELS, "saliency")
+    again = measuring._maps(model, measures.masked(images, maps), LABELS, "saliency")
+    coherency, complexity = measures.coherency(maps, again), measures.complexity(maps)
+    drop, increase, gain = measures.drop_increase_gain(predict, images, LABELS, maps)
+    expected = {
+        "complexity": complexity,
+        "sparseness": measures.sparseness(maps),
+        "coherency": coherency,
+        "drop": drop,
+        "increase": increase,
+        "gain": gain,
+        "adcc": measures.adcc(coherency, complexity, drop),
+        "arcc": measures.arcc(coherency, complexity, found["saliency/road"].astype("float64")),
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[f"saliency/{name}"], values, atol=2e-3, err_msg=name)
+    means = [np.nanmean(values) for values in expected.values()]
+    assert np.diff(sorted(means)).min() > 4e-3  # no two are alike
+    mosaics, *_ = measures.mosaics(images, LABELS)
+    np.testing.assert_array_equal(found["mosaic_right"], predict(mosaics).argmax(axis=1) == LABELS)
 
 
 @pytest.mark.filterwarnings("ignore:An input array is constant")  # an empty map: NaN
@@ -215,8 +246,9 @@ def test_maps_that_leave_the_edges_empty_are_alike_by_chance():
     assert np.isnan(measuring._by_chance(dataclasses.replace(row, model="gone"), "gradcam"))
 
 
-def test_the_published_files_say_what_they_are():
+def test_published_measurements_belong_to_their_runs_and_cover_all_images():
     """Each published measurement belongs to its run, and covers every test image."""
-    for record in records.list_records(records.PUBLISHED):
-        for name, values in measurements.read(record).items():
-            assert values.dtype == np.float16 and len(values) == 10_000, name
+    found = [measurements.read(record) for record in records.list_records(records.PUBLISHED)]
+    assert any(found)
+    for values in filter(None, found):
+        assert {(each.dtype, len(each)) for each in values.values()} == {(np.dtype("float16"), 10_000)}

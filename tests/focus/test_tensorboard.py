@@ -61,13 +61,13 @@ def test_focus_maps_of_the_same_images_are_logged_by_epoch(watched, shapes):
     assert np.abs(shown[:96, 96:192].astype(int) - np.repeat(np.repeat(dataset.images[first[1]], 3, 0), 3, 1)).max() < 2
 
 
-def test_who_looks_on_changes_nothing(watched, shapes, tmp_path):
+def test_logging_does_not_change_the_training(watched, shapes, tmp_path):
     alone = train(shapes, tmp_path / "runs")
     assert alone.history == watched[0].history
     assert np.array_equal(alone.predictions["test_logits"], watched[0].predictions["test_logits"])
 
 
-def test_without_tensorboard_it_is_told_before_anything_is_trained(shapes, tmp_path, monkeypatch, capsys):
+def test_a_missing_tensorboard_is_reported_before_training(shapes, tmp_path, monkeypatch, capsys):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tensorboard" else found(name))
     (tmp_path / "mine.toml").write_text('[[row]]\nname = "A"\nmodel = "model1"\n', encoding="utf-8")
@@ -77,7 +77,7 @@ def test_without_tensorboard_it_is_told_before_anything_is_trained(shapes, tmp_p
     assert not records.list_records(tmp_path / "runs")
 
 
-def test_what_fails_while_looking_on_does_not_end_the_training(watched, shapes, tmp_path, monkeypatch, capsys):
+def test_a_failing_log_does_not_end_the_training(watched, shapes, tmp_path, monkeypatch, capsys):
     """A folder that takes no logs, and a map that cannot be drawn: each costs one line, and the run is the same."""
     runs = tmp_path / "runs"
     (runs / tensorboard.LOGS).mkdir(parents=True)

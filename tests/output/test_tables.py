@@ -73,7 +73,7 @@ def test_other_settings_are_not_compared(tmp_path):
 def test_synthetic_runs_are_not_compared_with_the_report(tmp_path):
     other = {"name": "synthetic shapes", "class_names": ["x"] * 10, "train": "0", "test": "0"}
     run = factories.run(tmp_path / "a", dataset=other)
-    assert tables.results([run], [])["source"].tolist() == ["yours"]
+    assert tables.results([run], [factories.run(tmp_path / "p")])["source"].tolist() == ["yours"]
     assert tables.notes([run], [])[0].startswith("SYNTHETIC DATA")
 
 

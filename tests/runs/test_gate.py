@@ -423,7 +423,9 @@ def test_a_mismatch_after_training_keeps_the_weights_and_writes_no_record(datase
 
     monkeypatch.setattr(gate, "rehearse", lambda *arguments: [])
     monkeypatch.setattr(fit, "train", train)
-    with pytest.raises(api.UserError, match=r"(?s)history has loss .* but its evaluation gives loss .*weights are kept in"):
+    with pytest.raises(
+        api.UserError, match=r"(?s)history has loss .* but its evaluation gives loss .*weights are kept in"
+    ):
         api.train(network, ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     (folder,) = tmp_path.glob("own-*")
     kept = keras.models.load_model(folder / "model.keras", compile=False)

@@ -76,6 +76,9 @@ def test_a_change_anywhere_on_the_way_is_another_text(monkeypatch, part, new):
         (lambda: functools.partial(build, 4), lambda: functools.partial(build, 5)),
         (lambda: functools.partial(build, width=4), lambda: functools.partial(build, width=5)),
         (lambda: closure(1), lambda: closure(2)),
+        (lambda: functools.partial(build, rate=1, log="a/b"), lambda: functools.partial(build, rate=2, log="a/b")),
+        (lambda: functools.cache(closure(1)), lambda: functools.cache(closure(2))),
+        (lambda: functools.cached_property(closure(1)), lambda: functools.cached_property(closure(2))),
     ],
 )
 def test_another_argument_is_another_text(one, other):

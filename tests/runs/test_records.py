@@ -59,7 +59,7 @@ def test_one_other_pixel_makes_it_synthetic(tmp_path):
         ('{"schema": true}', "has no valid schema"),
     ],
 )
-def test_a_damaged_or_newer_record_is_told(tmp_path, content, answer):
+def test_a_damaged_or_newer_record_is_reported(tmp_path, content, answer):
     (tmp_path / "record.json").write_text(content)
     with pytest.raises(UserError, match=answer):
         records.read(tmp_path)
@@ -67,7 +67,7 @@ def test_a_damaged_or_newer_record_is_told(tmp_path, content, answer):
 
 @pytest.mark.parametrize("key", ["results", "row", "dataset", "per_class", "seconds"])
 @pytest.mark.parametrize("wrong", [{}, {"x": 1}, [], ["x"], 3, None, "<script>"])
-def test_a_wrong_value_is_told_not_a_traceback(tmp_path, key, wrong):
+def test_a_wrong_value_gives_a_message_not_a_traceback(tmp_path, key, wrong):
     factories.run(tmp_path / "a")
     path = tmp_path / "a" / "record.json"
     content = json.loads(path.read_text())
@@ -86,7 +86,7 @@ def test_a_wrong_value_is_told_not_a_traceback(tmp_path, key, wrong):
     ("key", "value"),
     [("name", "../../x"), ("name", "<b>"), ("optimizer", "nadam"), ("augment", "yes"), ("model_options", 3)],
 )
-def test_a_hostile_row_is_told(tmp_path, key, value):
+def test_a_hostile_row_is_rejected(tmp_path, key, value):
     """Fails if a record's name may lead a report's file out of its folder."""
     factories.run(tmp_path / "a")
     path = tmp_path / "a" / "record.json"
@@ -175,7 +175,7 @@ def test_a_model_comes_back_to_the_bit(tmp_path):
         assert (a == b).all()
 
 
-def test_a_damaged_missing_or_other_model_is_told(tmp_path):
+def test_a_damaged_missing_or_wrong_model_is_reported(tmp_path):
     import keras
 
     record = factories.run(tmp_path / "a")
@@ -252,7 +252,7 @@ def test_only_runs_of_one_configuration_stand_together(tmp_path):
     assert records.current(records.list_records(tmp_path)) == now
 
 
-def test_a_damaged_record_is_left_out_and_told(tmp_path, capsys):
+def test_a_damaged_record_is_skipped_and_reported(tmp_path, capsys):
     """Fails if one damaged record hides the others, or is passed over in silence."""
     good = factories.run(tmp_path / "good")
     (tmp_path / "bad").mkdir()

@@ -109,9 +109,16 @@ def test_another_seed_trains_otherwise(images, tmp_path):
     assert first["loss"] != second["loss"]
 
 
+def test_the_epoch_with_the_highest_accuracy_is_kept_if_that_is_watched(images, tmp_path):
+    row = dataclasses.replace(ROW, monitor="val_accuracy", learning_rate=0.01)
+    trained = fit.train(tiny(), row, 0, tmp_path, **images)
+    accuracy = trained.history["val_accuracy"]
+    assert trained.epoch_kept == np.argmax(accuracy) + 1 != np.argmin(accuracy) + 1
+
+
 @pytest.mark.slow
 def test_patience_counts_on_after_a_stop(images, tmp_path):
-    """A learning rate so small that nothing improves by chance alone would be luck: it is so large that it only harms.
+    """The learning rate is so large that the loss only rises; with a tiny one, an improvement would be luck.
 
     Fails if EarlyStopping forgets its patience when a run goes on: it would train patience more epochs.
     """
@@ -298,7 +305,7 @@ def penalised():
 
 
 @pytest.mark.slow
-def test_a_penalty_is_apart_and_the_loss_with_it_is_watched_also_after_a_stop(images, tmp_path):
+def test_the_penalty_is_recorded_separately_and_the_penalised_loss_is_watched_after_a_resume(images, tmp_path):
     """By hand: 0.5 times the sum of the squared weights. Fails if a continued run watches the loss without it."""
     row = dataclasses.replace(ROW, batch_size=1000, augment=False, epochs=4)
     whole = fit.train(penalised(), dataclasses.replace(row, epochs=1), 0, tmp_path / "one", **images)
