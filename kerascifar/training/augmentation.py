@@ -43,6 +43,8 @@ class BatchAugmenter(ImageDataGenerator):
             raise ValueError(f"fill_mode {self.fill_mode!r} is not one of {sorted(FILL_MODES)}.")
         if self.interpolation_order not in (0, 1):
             raise ValueError(f"interpolation_order {self.interpolation_order!r} is not 0 or 1.")
+        if self.fill_mode == "grid-constant" and self.interpolation_order != 0:
+            raise ValueError('fill_mode "grid-constant" needs interpolation_order=0.')
         if np.ndim(self.width_shift_range) or np.ndim(self.height_shift_range):
             raise ValueError("BatchAugmenter takes one number for a shift, not a list of choices.")
         self.on_gpu, self.crop, self.mixup = on_gpu, crop, mixup
@@ -102,6 +104,8 @@ class BatchAugmenter(ImageDataGenerator):
         outside = None
         if self.fill_mode == "constant":
             outside = (rows < 0) | (rows > height - 1) | (columns < 0) | (columns > width - 1)
+        elif self.fill_mode == "grid-constant":
+            outside = (rows < -0.5) | (rows >= height - 0.5) | (columns < -0.5) | (columns >= width - 0.5)
         y, x = (
             _into_range(rows, height, self.fill_mode, nearest),
             _into_range(columns, width, self.fill_mode, nearest),

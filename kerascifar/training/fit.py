@@ -88,9 +88,9 @@ def fresh(row: Row, seed: int, build: Callable[..., keras.Model], free_memory: b
     Args:
         free_memory: of earlier models, which takes a third of a second.
     """
+    before = keras.config.dtype_policy()  # `clear_session` resets it
     keras.utils.clear_session(free_memory)
     keras.utils.set_random_seed(seed)  # some layers draw a seed when built
-    before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(row.precision)
     try:
         return build(row.model, **row.model_options)

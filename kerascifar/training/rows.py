@@ -19,7 +19,7 @@ from kerascifar.common.errors import UserError, suggest
 from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.training import models
 
-FILL_MODES = {"nearest", "constant", "reflect", "wrap"}
+FILL_MODES = {"nearest", "constant", "grid-constant", "reflect", "wrap"}
 
 
 class _Range(NamedTuple):
@@ -65,11 +65,12 @@ AUGMENTATION: dict[str, _Range] = {
     "zoom_range": _SHARE,  # 0.1 draws from 0.9 .. 1.1
     "horizontal_flip": _FLAG,
     "vertical_flip": _FLAG,
-    # How pixels beyond the edges are filled in, and their value for "constant".
+    # How pixels beyond the edges are filled in, and their value for "constant" and "grid-constant". The edge is at the
+    # centres of the outermost pixels for "constant", and at their outer ends for "grid-constant", as in torchvision.
     "fill_mode": _Range("a known mode", lambda value: isinstance(value, str) and value in FILL_MODES),
     "cval": _numbers("a pixel value, from 0 to 1", 0, at_most=1),
     "interpolation_order": _Range(
-        "0 (nearest pixel, torchvision's default) or 1 (linear)", lambda value: type(value) is int and value in (0, 1)
+        "0 (nearest pixel) or 1 (linear)", lambda value: type(value) is int and value in (0, 1)
     ),
     "crop": _Range("a whole number of pixels, from 0 to 31", lambda value: type(value) is int and 0 <= value <= 31),
     "mixup": _Range(
@@ -98,7 +99,9 @@ class Row:
         loss: "crossentropy", on logits (the original's "ce").
         optimizer: "adam", "adamw", "rmsprop" or "sgd".
         optimizer_options: arguments of the Keras optimizer besides its learning rate. `weight_decay` (0.004 for
-            "adamw", none otherwise) acts only on the kernels of layers, not on biases and normalisation.
+            "adamw", none otherwise) acts only on the kernels of layers, not on biases and normalisation. As in
+            Keras, each step subtracts learning rate · weight_decay · kernel; PyTorch's SGD and Adam instead add
+            weight_decay · kernel to the gradient.
             `ema_momentum`, e.g. 0.999, averages the weights over the steps (Keras's `use_ema`): validation,
             EarlyStopping and the result use the averages, the training figures and the next step do not.
             BatchNormalization's moving statistics are not averaged again.
@@ -358,6 +361,8 @@ def _option_problems(row: Row) -> Iterable[str]:
             elif not known[key].right(value):
                 hint = f" {suggest(str(value), FILL_MODES)}" if key == "fill_mode" else ""
                 yield f"{name}: {key} must be {known[key].expected}, not {value!r}.{hint}"
+    if row.augmentation.get("fill_mode") == "grid-constant" and row.augmentation.get("interpolation_order") != 0:
+        yield 'augmentation: fill_mode "grid-constant" needs interpolation_order = 0.'
     if row.schedule and "decay" not in row.schedule:
         yield 'schedule: decay is missing. Expected decay = "cosine".'
 

@@ -12,6 +12,7 @@ from kerascifar.training import rows
 
 CHANGED = {
     "M6_rotation30": {"augmentation"},
+    "M6_torchvision_edge": {"augmentation"},
     "M6_edge": {"augmentation"},
     "M6_val_accuracy": {"monitor"},
     "M6_keras": {"model_options", "optimizer_options"},

@@ -386,3 +386,14 @@ def test_pytorchs_optimizers_are_options_of_a_row(optimizer, options):
         network.optimizer.apply([np.array([[gradient]], "float32")])
         found.append(float(np.asarray(network.trainable_variables[0])[0, 0]))
     assert found == pytest.approx(pytorch_step(optimizer, gradients), abs=1.2e-4)
+
+
+def test_the_precision_of_later_models_stays_as_it_was():
+    """Fails if it is read after Keras has reset it."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        assert fit.fresh(ROW, 0, lambda name, **options: tiny()).dtype_policy.name == "float32"
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    finally:
+        keras.config.set_dtype_policy(before)

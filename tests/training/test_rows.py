@@ -71,6 +71,7 @@ ROW = '[[row]]\nname = "A"\nmodel = "model1"\n'
         (ROW + "optimizer_options = { epsilon = -1 }\n", "epsilon must be a non-negative number"),
         (ROW + "model_options = { dropout = 0.9 }\n", 'model1 has no option "dropout"'),
         (ROW + "augmentation = { rotation = 3 }\n", 'Did you mean "rotation_range"'),
+        (ROW + 'augmentation = { fill_mode = "grid-constant" }\n', "needs interpolation_order = 0"),
         (ROW + 'augmentation = { fill_mode = "mirror" }\n', "must be a known mode, not 'mirror'\\. Expected one of"),
         (ROW + "augmentation = { cval = 255 }\n", "cval must be a pixel value, from 0 to 1"),
         (ROW + "augmentation = { rotation_range = 200 }\n", "rotation_range must be degrees, from 0 to 180"),
