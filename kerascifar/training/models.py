@@ -330,7 +330,7 @@ def residual(
         features = convolution(halved(features), channels, 1) if stage else convolution(images, channels, 3)
         for _ in range(count):
             features = block(features, channels)
-    features = layers.GlobalAveragePooling2D()(features)
+    features = layers.GlobalAveragePooling2D(dtype="float32")(features)
     logits = layers.Dense(CLASSES, name="logits", dtype="float32")(features)
     return keras.Model(images, logits, name="residual")
 
