@@ -102,7 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--row",
         metavar="ROW",
-        help="a row, such as Model4, or one of its runs, such as Model4-seed0 (default: the best)",
+        help="a row, such as Model4, or one of its runs, such as Model4-seed0 (default: the best fully trained one)",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="the run with this seed (default: the row's lowest)")
     parser.add_argument("--method", metavar="METHOD", default="gradcam", help="such as scorecam (default: %(default)s)")
@@ -204,7 +204,8 @@ def _choose(
     Args:
         dataset: only runs that were trained on it. Without one, runs on CIFAR-10 come before those on synthetic data.
         row: by default the row with the best mean validation accuracy over all its seeds, even those whose weights were
-            not kept; full runs come before shortened ones.
+            not kept. Your runs come first, unless all of them ended at their limit of epochs; full runs come before
+            shortened ones.
         seed: by default the row's lowest.
     Raises:
         UserError: there is no such run; the text lists the rows or seeds that exist.
@@ -219,6 +220,8 @@ def _choose(
         return statistics.fmean(r.accuracy("validation") for r in group)
 
     pools = selection.pools(runs, published_only, usable)
+    if row is None:  # a few epochs of yours are no better model than the published ones
+        pools.sort(key=lambda pool: all(r.shortened or (r.stop == "epoch limit" and not r.row.schedule) for r in pool))
     if dataset is None:
         pools.sort(key=lambda pool: any(r.is_synthetic for r in pool))
     for pool in pools:

@@ -125,7 +125,7 @@ def _images(source: Path | None) -> Check:
 
 def _room(runs: Path) -> Check:
     try:
-        place = next(p for p in (runs, *runs.absolute().parents) if p.is_dir())  # `runs` itself may be missing
+        place = next(p for p in (runs, *runs.absolute().parents) if p.exists())  # `runs` itself may be missing
         files.check_writable(place)
     except OSError as error:
         return Check("runs", False, f"{runs}: {error.strerror}", "Choose another folder: --runs DIR.")

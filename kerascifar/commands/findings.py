@@ -13,7 +13,7 @@ from kerascifar.commands import options
 from kerascifar.common import terminal
 from kerascifar.common.errors import UserError
 from kerascifar.common.load_keras import load_keras_to_count
-from kerascifar.runs import selection
+from kerascifar.runs import original, selection
 from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     terminal.note(console, f"{', '.join(counts)}.")
     for note in filter(None, (declared.note, selection.described(declared.counted(runs)))):
         terminal.note(console, note)
-    more = "" if arguments.details else "In detail: findings --details, or "
+    more = "" if arguments.details else "In detail: kerascifar findings --details, or "
     terminal.note(console, more + ", ".join(str(out / f"{name}.md") for name in names))
     return 0
 
@@ -92,7 +92,8 @@ def _beside(runs: "list[Record]", out: Path, console: "Console") -> list[str]:
     from kerascifar.output import tables
 
     load_keras_to_count()
-    results = analyses.results(runs, *BESIDE)
+    # The causes compare rows, which must be of one study.
+    results = analyses.results(runs, *(name for name in BESIDE if name != "causes" or not original.outdated(runs)))
     for result in results:
         tables.save(result.table, out / result.name, result.title, [result.text])
         if columns := BESIDE[result.name]:

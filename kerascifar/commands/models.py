@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     wanted = [_find(name) for name in arguments.names] or [(name, {}) for name in models.BUILDERS]
     if not arguments.names:
-        print("Models with their default options; for those of a row: models M6", file=sys.stderr)
+        print("Models with their default options; for those of a row: kerascifar models M6", file=sys.stderr)
     load_keras_to_count()
     described = [_describe(name, options) for name, options in wanted]
     print(json.dumps(described, indent=2) if arguments.json else "\n\n".join(map(_text, described)))

@@ -48,7 +48,7 @@ def table(groups: dict[str, list[Record]]) -> "pd.DataFrame":
     """One line per group of runs, as `find` returns them; the others are compared with the first.
 
     Columns: run, n, epochs, Valid_acc, Test_acc, "Test_acc sd", gap, shortened, and of the comparison by test accuracy:
-    difference, low, high, pairs; NaN where no seed is common to both groups.
+    difference, low, high, pairs; NaN where no seed is common to both groups, and for shortened trials.
     """
     import pandas as pd
 
@@ -67,7 +67,11 @@ def table(groups: dict[str, list[Record]]) -> "pd.DataFrame":
             "shortened": any(r.shortened for r in runs),
             **dict.fromkeys(("difference", "low", "high", "pairs"), math.nan),
         }
-        pair = None if runs is base else metrics.difference(*_paired(runs, base), "test_accuracy")
+        pair = (
+            None
+            if runs is base or _is_trial(runs) or _is_trial(base)
+            else metrics.difference(*_paired(runs, base), "test_accuracy")
+        )
         if pair is not None:
             low, high = pair.estimate.interval
             line |= {"difference": pair.estimate.mean, "low": low, "high": high, "pairs": len(pair.seeds)}
@@ -81,12 +85,22 @@ def unpaired(groups: dict[str, list[Record]], compared: "pd.DataFrame") -> list[
     sentences = [] if others else [f"Name another row or run to see how it differs from {base_name}."]
     for (name, runs), pairs in zip(others, compared["pairs"].iloc[1:], strict=True):
         if math.isnan(pairs):
+            if trials := [each for each, group in ((name, runs), (base_name, base)) if _is_trial(group)]:
+                sentences.append(
+                    f"No difference is shown for {name}: {trials[0]} is a shortened trial. "
+                    "For the published runs, add --published."
+                )
+                continue
             mine, theirs = (", ".join(str(run.seed) for run in group) for group in (runs, base))
             sentences.append(
                 f"No difference is shown for {name}: its seeds ({mine}) are not among those of {base_name} ({theirs}). "
                 "Train one of them with the other's seeds (--seeds)."
             )
     return sentences
+
+
+def _is_trial(runs: list[Record]) -> bool:
+    return any(run.shortened for run in runs)
 
 
 def _paired(runs: list[Record], base: list[Record]) -> tuple[list[Record], list[Record]]:

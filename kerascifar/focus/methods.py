@@ -359,7 +359,8 @@ def _check_images(images: np.ndarray) -> None:
     if images.ndim != 4 or images.shape[1:] != (32, 32, 3):
         raise UserError(f"images have shape {images.shape}.\nExpected (n, 32, 32, 3), for one image images[None].")
     if images.dtype != np.float32:
-        raise UserError(f"images are {images.dtype}.\nExpected float32 in 0..1: images.astype('float32') / 255.")
+        scaled = " / 255" if images.dtype.kind in "ui" or images.max(initial=0) > 1 else ""
+        raise UserError(f"images are {images.dtype}.\nExpected float32 in 0..1: images.astype('float32'){scaled}.")
     if images.size and not (images.min() >= 0 and images.max() <= 1):  # written so that NaN fails too
         raise UserError(f"images have pixels in {images.min()} … {images.max()}.\nExpected 0..1: divide by 255.")
 

@@ -84,10 +84,10 @@ def _agreement(runs: Sequence[records.Record]) -> str:
         f"**In {agreeing} of {len(accuracy)} rows with enough runs, the original's test accuracy could be that of one "
         f"more run here**: it lies in the 95 % prediction interval{width}. "
         + (f"Different: {differing}. " if differing else "")
-        + (f"There are too few runs to judge {terminal.listed(unknown)}. " if unknown else "")
         + f"The same holds for the original's training accuracy in {others[0]} of {len(training)} rows, and for its "
         f"number of epochs in {others[1]}. Settings that it leaves open were [chosen](docs/second-study.md) to match "
         "its training and validation figures, so some agreement is expected."
+        + (f" There are too few runs to judge {terminal.listed(unknown)}." if unknown else "")
     )
 
 
@@ -133,6 +133,7 @@ def _effects(runs: Sequence[records.Record]) -> str:
     same: list[str] = []
     opposite: list[str] = []
     unclear: list[str] = []
+    few: list[str] = []
     outdated = {*original.outdated(runs)}
     for base, changed, words in EFFECTS:
         line = _compared(runs, base, changed)
@@ -144,19 +145,20 @@ def _effects(runs: Sequence[records.Record]) -> str:
         if pairs < claims.FEWEST:
             seeds = "1 seed" if pairs == 1 else f"{pairs:.0f} seeds"
             seeds += " of the first study" * bool({base, changed} & outdated)
-            unclear.append(f"{words} {effect:+.1f} with {seeds} ({reported:+.1f}{sign})")
+            few.append(f"{words} {effect:+.1f} with {seeds} ({reported:+.1f}{sign})")
             continue
         kind = unclear if abs(effect) <= half else same if effect * reported > 0 else opposite
         kind.append(f"{words} {effect:+.1f} ± {half:.1f} ({reported:+.1f}{sign if kind is unclear else ''})")
-    if not same + opposite + unclear:
+    if not (changes := same + opposite + unclear + few):
         return ""
     return (
-        f"**{len(same)} of {len(same + opposite + unclear)} changes to a model or its training clearly move test "
+        f"**{len(same)} of {len(changes)} changes to a model or its training clearly move test "
         "accuracy in the same direction as in the original.** Each difference is in points, with its 95 % interval, "
         "not adjusted for the number of changes; the original's difference is in brackets: "
         + "; ".join(same or ["none"])
         + (f". **The opposite effect:** {'; '.join(opposite)}" if opposite else "")
-        + (f". Not clear yet: {'; '.join(unclear)}" if unclear else "")
+        + (f". Not clear: {'; '.join(unclear)}" if unclear else "")
+        + (f". Too few runs: {'; '.join(few)}" if few else "")
         + "."
     )
 
@@ -182,16 +184,16 @@ def _focus(published: Sequence[records.Record]) -> str:
     table = faithfulness.against_centred(published)
     if not len(table):
         return ""
-    counts, outdated = [], {*original.outdated(published)}
+    answers, outdated = [], {*original.outdated(published)}
     for line in table[table["map"] == methods.title("gradcam")].to_dict("records"):
-        better, worse = faithfulness.compared_with_spot(line)
+        better, worse = map(len, faithfulness.compared_with_spot(line))
         runs = f"{line['n']} run{'s' * (line['n'] > 1)}{' of the first study' * (line['row'] in outdated)}"
-        of = f"{len(better)} of {len(faithfulness.FAITHFUL)} measures, and less faithful on {len(worse)}"
-        counts.append(f"on {of}, for {line['row']} ({runs})")
+        answer = "yes" if not worse and better else "mostly" if better > worse else "no"
+        answers.append(f"For {line['row']}, {answer}: better on {better} of four measures, worse on {worse} ({runs}).")
     return (
-        "**Compared with a spot in the middle of every image, which knows nothing about the model, Grad-CAM's maps are "
-        f"more faithful {'; '.join(counts)}.** A faithful map shows what the prediction depends on. Do not trust one "
-        "that fails this test ([when to trust one](docs/gradcam.md))."
+        "**Is a Grad-CAM map more faithful than a spot in the middle of every image, which knows nothing about the "
+        f"model? {' '.join(answers)}** Where the spot is better, a map does not show what the prediction depends on "
+        "([when to trust one](docs/gradcam.md))."
     )
 
 

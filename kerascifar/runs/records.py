@@ -111,7 +111,7 @@ class Record(Run):
     @property
     def machine(self) -> str:
         """What it was computed on: `1 core, AMD EPYC`."""
-        device, processor = str(self.environment["device"]), self.environment.get("processor")
+        device, processor = str(self.environment.get("device") or ""), self.environment.get("processor")
         used = (self.environment.get("threads") or {}).get("intra_op") or self.environment.get("cores")
         if used and device.startswith("CPU"):
             device = f"{used} {'core' if used == 1 else 'cores'}"

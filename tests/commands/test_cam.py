@@ -126,6 +126,14 @@ def test_full_runs_come_before_shortened_diverged_and_weightless_ones(stored, ch
         choose("M6", 0)
 
 
+def test_the_published_runs_come_before_a_few_epochs_of_yours(stored, choose):
+    """Fails if a model that was trained for a moment is drawn as the best one."""
+    stored(record("Tried", 0, 0.2, stop="epoch limit"))
+    stored(record("M1", 0, 0.6), pool="published")
+    assert choose(None, None)[0].name == "M1"
+    assert choose("Tried", None)[0].name == "Tried"
+
+
 def test_a_candidate_is_chosen_only_by_name(stored, choose):
     stored(record("A", 0, 0.9, experiment="search"), record("M1", 0, 0.5))
     assert choose(None, None)[0].name == "M1"

@@ -242,7 +242,7 @@ def test_tables_are_json_where_it_is_asked_for(trained, shapes, words, key, valu
     [
         (("--methods", "gradcan"), 'method "gradcan" is not known.*\n.*Did you mean "gradcam"'),
         (("--rows", "B"), '"B" is neither the folder of a finished run nor a row in runs'),
-        (("--rows", "A", "--seeds", 7), "No run of A with these seeds has saved weights.*\nTrain such a run"),
+        (("--rows", "A", "--seeds", 7), "No run with seed 7 was found.\nExpected one of: 0"),
         (("--rows", "A", "--images", 5), "--images 5 is out of range. Expected 100 to 100"),
     ],
 )

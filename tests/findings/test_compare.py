@@ -88,3 +88,13 @@ def test_the_command_writes_a_table_and_a_figure(runs, tmp_path, capsys, monkeyp
     assert main(["compare", str(runs / "A0"), str(runs / "B1"), "--runs", str(runs)]) == 0
     assert re.search(r"^ B seed 1 +nothing .* [+]10\.00 \(1 pair\) $", capsys.readouterr().out, re.M)
     assert (runs / "report" / "compare.csv").is_file() and (runs / "report" / "compare.png").is_file()
+
+
+def test_a_shortened_trial_is_not_compared(tmp_path):
+    for name, shortened in (("A", False), ("B", True)):
+        factories.run(tmp_path / name, row={"name": name}, shortened=shortened)
+    groups = compare.find(["A", "B"], tmp_path)
+    compared = compare.table(groups)
+    assert compared["pairs"].isna().all()
+    (told,) = compare.unpaired(groups, compared)
+    assert told == ("No difference is shown for B: B is a shortened trial. For the published runs, add --published.")

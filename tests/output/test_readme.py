@@ -133,7 +133,7 @@ def test_the_bullets_say_what_the_records_say():
     assert worse.startswith("- **0 of 1 changes to a model")
     assert "**The opposite effect:** augmentation -17.0 ± " in worse
     once = readme.findings([*without[:1], *of_row("M5", (0.8,), augment=True)])
-    assert "Not clear yet: augmentation +13.0 with 1 seed of the first study (+2.8)." in once
+    assert "Too few runs: augmentation +13.0 with 1 seed of the first study (+2.8)." in once
     alike = "a test accuracy of 80.00 % (n = 1), but cannot be told apart from M1, with 67.00 % (n = 1)."
     assert alike in once
     three = [*without[:1], *of_row("M5", (0.8,), augment=True), *of_row("Model4", (0.6,), "experiment2")]
