@@ -28,8 +28,10 @@ def singly(parameters):
 
 
 @pytest.mark.parametrize("on_gpu", [False, True])
-@pytest.mark.parametrize("order", [0, 1])
-@pytest.mark.parametrize("fill_mode", sorted(rows.FILL_MODES))
+@pytest.mark.parametrize(
+    ("fill_mode", "order"),
+    [(mode, order) for mode in sorted(rows.FILL_MODES) for order in (0, 1) if (mode, order) != ("grid-constant", 1)],
+)
 @pytest.mark.parametrize(
     "arguments",
     [ROW, EVERYTHING, {"horizontal_flip": True}, FAR, "pixels"],
@@ -42,8 +44,6 @@ def test_a_batch_equals_imagedatagenerator_image_by_image(arguments, fill_mode, 
     random = np.random.default_rng(0)
     images = random.random((48, 32, 32, 3), dtype="float32")
     whole = arguments == "pixels"  # shifts by whole pixels: what is looked up lies exactly on an edge
-    if fill_mode == "grid-constant" and order:
-        pytest.skip("refused, see below")
     values = {"fill_mode": fill_mode, "cval": 0.3, "interpolation_order": order}
     augmenter = BatchAugmenter(on_gpu, **values, **({} if whole else arguments))
     parameters = augmenter.draw(48, (32, 32, 3), np.random.SeedSequence(3))
