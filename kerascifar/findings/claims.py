@@ -204,12 +204,12 @@ def _check(claim: Claim, where: str) -> None:
         ]
         if not (type(comparison.margin) in (int, float) and comparison.margin >= 0):
             raise UserError(f"{where}: margin must be a number, 0 or more.")
-        if comparison.second_of and not comparison.of:
-            raise UserError(f'{where}: "second_of" needs a class in "of".')
     for value, known in values:
         if value not in known:
             raise UserError(f'{where}: "{value}" is not known. {suggest(value, known)}')
     for comparison in claim.comparisons:
+        if comparison.second_of and not comparison.of:
+            raise UserError(f'{where}: "second_of" needs a class in "of".')
         if comparison.of and METRICS[comparison.metric].of_run:
             raise UserError(f'{where}: {comparison.metric} is one number per run and has none for a class. Omit "of".')
 

@@ -67,12 +67,8 @@ def table(groups: dict[str, list[Record]]) -> "pd.DataFrame":
             "shortened": any(r.shortened for r in runs),
             **dict.fromkeys(("difference", "low", "high", "pairs"), math.nan),
         }
-        pair = (
-            None
-            if runs is base or _is_trial(runs) or _is_trial(base)
-            else metrics.difference(*_paired(runs, base), "test_accuracy")
-        )
-        if pair is not None:
+        is_comparable = runs is not base and not any(r.shortened for r in (*runs, *base))
+        if is_comparable and (pair := metrics.difference(*_paired(runs, base), "test_accuracy")):
             low, high = pair.estimate.interval
             line |= {"difference": pair.estimate.mean, "low": low, "high": high, "pairs": len(pair.seeds)}
         lines.append(line)
@@ -83,11 +79,12 @@ def unpaired(groups: dict[str, list[Record]], compared: "pd.DataFrame") -> list[
     """For each group that cannot be compared with the first, by their `table`, a sentence that says what to do."""
     (base_name, base), *others = groups.items()
     sentences = [] if others else [f"Name another row or run to see how it differs from {base_name}."]
+    trials = compared.loc[compared["shortened"], "run"].tolist()
     for (name, runs), pairs in zip(others, compared["pairs"].iloc[1:], strict=True):
         if math.isnan(pairs):
-            if trials := [each for each, group in ((name, runs), (base_name, base)) if _is_trial(group)]:
+            if trial := next((each for each in (name, base_name) if each in trials), None):
                 sentences.append(
-                    f"No difference is shown for {name}: {trials[0]} is a shortened trial. "
+                    f"No difference is shown for {name}: {trial} is a shortened trial. "
                     "For the published runs, add --published."
                 )
                 continue
@@ -97,10 +94,6 @@ def unpaired(groups: dict[str, list[Record]], compared: "pd.DataFrame") -> list[
                 "Train one of them with the other's seeds (--seeds)."
             )
     return sentences
-
-
-def _is_trial(runs: list[Record]) -> bool:
-    return any(run.shortened for run in runs)
 
 
 def _paired(runs: list[Record], base: list[Record]) -> tuple[list[Record], list[Record]]:

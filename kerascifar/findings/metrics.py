@@ -161,10 +161,8 @@ def difference(
     levels = (float(np.nanmean(a, axis=1).mean()), float(np.nanmean(b, axis=1).mean()))
     estimate, flaw = statistics.of_seeds_and_images(*samples), ""
     if metric in OF_MAPS and not (np.nan_to_num(a).any() or np.nan_to_num(b).any()):
-        estimate, flaw = (
-            Estimate(0.0, math.nan, math.nan),
-            f"{firsts[0].name}'s {METRICS[metric].words} is 0 in every image",
-        )
+        estimate = Estimate(0.0, math.nan, math.nan)
+        flaw = f"{firsts[0].name}'s {METRICS[metric].words} is 0 in every image"
     return Difference(tuple(seeds), levels, tuple(by_seed.tolist()), estimate, flaw)
 
 

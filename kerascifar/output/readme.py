@@ -189,7 +189,8 @@ def _focus(published: Sequence[records.Record]) -> str:
         better, worse = map(len, faithfulness.compared_with_spot(line))
         runs = f"{line['n']} run{'s' * (line['n'] > 1)}{' of the first study' * (line['row'] in outdated)}"
         answer = "yes" if not worse and better else "mostly" if better > worse else "no"
-        answers.append(f"For {line['row']}, {answer}: better on {better} of four measures, worse on {worse} ({runs}).")
+        of = f"better on {better} of {len(faithfulness.FAITHFUL)} measures, worse on {worse}"
+        answers.append(f"For {line['row']}, {answer}: {of} ({runs}).")
     return (
         "**Is a Grad-CAM map more faithful than a spot in the middle of every image, which knows nothing about the "
         f"model? {' '.join(answers)}** Where the spot is better, a map does not show what the prediction depends on "

@@ -55,7 +55,7 @@ def _value(name: str, thing: Any) -> str:
         text = json.dumps(_without_places(thing), sort_keys=True)
     except (TypeError, ValueError):
         return ""
-    if not name or text == "null":
+    if not name or (isinstance(thing, str) and os.sep in thing):
         return ""
     return f"{name} = {text if len(text) < LONG else hashlib.sha256(text.encode()).hexdigest()}"
 
