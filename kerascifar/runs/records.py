@@ -346,6 +346,8 @@ def load_model(record: Record) -> "keras.Model":
     """
     import keras
 
+    from kerascifar.training import normalization  # noqa: F401  registers the layer of Experiment 3's model
+
     path = record.folder / MODEL
     own_code = (
         "It has custom code, which the commands never run. In a program that defines this code, load it "

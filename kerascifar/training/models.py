@@ -303,6 +303,8 @@ def residual(
             channel (He et al., arXiv:1502.01852).
         pooling: between stages: "average", "max", or "both", which adds the two.
     """
+    from kerascifar.training.normalization import FusedBatchNormalization
+
     layers = keras.layers
     average, largest = layers.AveragePooling2D, layers.MaxPooling2D
     pools = {"average": (average,), "max": (largest,), "both": (average, largest)}
@@ -311,14 +313,14 @@ def residual(
 
     def convolution(features: Any, channels: int, size: int) -> Any:
         features = layers.Conv2D(channels, size, padding="same", use_bias=False)(features)
-        features = layers.BatchNormalization()(features)
+        features = FusedBatchNormalization()(features)
         return (layers.PReLU(shared_axes=[1, 2]) if activation == "prelu" else layers.Activation(activation))(features)
 
     def block(features: Any, channels: int) -> Any:
         change = features
         if separable:
             change = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(change)
-            change = layers.BatchNormalization()(change)
+            change = FusedBatchNormalization()(change)
         return layers.Add()([features, convolution(change, channels, 1 if separable else 3)])
 
     def halved(features: Any) -> Any:

@@ -5,6 +5,8 @@ import dataclasses
 import json
 import math
 import re
+import subprocess
+import sys
 
 import factories
 import pytest
@@ -173,6 +175,18 @@ def test_a_model_comes_back_to_the_bit(tmp_path):
     network.save(record.folder / "model.keras")
     for a, b in zip(records.load_model(record).get_weights(), network.get_weights(), strict=True):
         assert (a == b).all()
+
+
+def test_a_model_with_the_fused_layer_loads_in_another_process(tmp_path):
+    """Fails if its class is only known where such a model has been built."""
+    record = factories.run(tmp_path / "a", models.build("residual", filters=[4], blocks=[1]))
+    program = f"""
+from pathlib import Path
+from kerascifar.runs import records
+print(records.load_model(records.read(Path({str(record.folder)!r}))).count_params())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout == "258\n", done.stderr  # 234 trained ones, and 2 statistics of 4 channels in 3 layers
 
 
 def test_a_damaged_missing_or_wrong_model_is_reported(tmp_path):
