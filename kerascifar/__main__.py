@@ -40,10 +40,10 @@ def _parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         module = importlib.import_module(f"kerascifar.commands.{name}")
-        described = options.described(getattr(module, "NOTE", ""), module.EXAMPLES)
+        described = options.described(module.HELP, getattr(module, "NOTE", ""), module.EXAMPLES)
         command = subparsers.add_parser(name, help=module.HELP, **described)
         module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, refuse=command.error)
     return parser
 
 
@@ -56,7 +56,9 @@ def _main(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words and not words[0].startswith("-") and words[0] not in COMMANDS:
         raise errors.UserError(f'"{words[0]}" is not a command.\n{errors.suggest(words[0], COMMANDS)}')
-    arguments = _parser().parse_args(words or ["--help"])
+    arguments, unknown = _parser().parse_known_args(words or ["--help"])
+    if unknown:  # argparse itself would show the usage of the whole program
+        arguments.refuse(f"unrecognized arguments: {' '.join(unknown)}")
     run: Callable[[argparse.Namespace, Sequence[str]], int] = arguments.run
     # The command line that resumes an interrupted training.
     return run(arguments, [sys.executable, "-m", "kerascifar", *words])

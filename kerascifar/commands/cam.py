@@ -39,7 +39,7 @@ NOTE = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command `python -m kerascifar.cam`."""
-    parser = argparse.ArgumentParser(prog="python -m kerascifar.cam", **options.described(NOTE, EXAMPLES))
+    parser = argparse.ArgumentParser(prog="python -m kerascifar.cam", **options.described(HELP, NOTE, EXAMPLES))
     add_arguments(parser)
     return run(parser.parse_args(argv), [])
 
@@ -221,7 +221,7 @@ def _choose(
 
     pools = selection.pools(runs, published_only, usable)
     if row is None:  # a few epochs of yours are no better model than the published ones
-        pools.sort(key=lambda pool: all(r.shortened or (r.stop == "epoch limit" and not r.row.schedule) for r in pool))
+        pools.sort(key=lambda pool: all(r.shortened or r.reached_limit for r in pool))
     if dataset is None:
         pools.sort(key=lambda pool: any(r.is_synthetic for r in pool))
     for pool in pools:

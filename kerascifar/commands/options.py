@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 
 
-def described(note: str, examples: str) -> dict[str, Any]:
-    """The arguments of a parser that describe its command."""
+def described(what: str, note: str, examples: str) -> dict[str, Any]:
+    """The arguments of a parser that describe its command: what it does, a note, and examples."""
     lines = (f"  kerascifar {line}" for line in examples.strip().splitlines())
     return {
-        "description": textwrap.fill(note, 80) or None,
+        "description": textwrap.fill(f"{what[0].upper()}{what[1:]}. {note}".strip(), 80),
         "epilog": "\n".join(["examples:", *lines]),
         "formatter_class": argparse.RawDescriptionHelpFormatter,
         "allow_abbrev": False,

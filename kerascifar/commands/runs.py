@@ -39,7 +39,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     found = [run for pool in selection.pools(arguments.runs, arguments.published) for run in pool]
     for row in arguments.rows:
         if not any(selection.is_meant(run, row) for run in found):
-            raise errors.UserError(f'There is no run of row "{row}".\n{errors.suggest(row, [r.name for r in found])}')
+            known = [r.name for r in found if not r.is_candidate]
+            raise errors.UserError(f'There is no run of row "{row}".\n{errors.suggest(row, known)}')
     found = [r for r in found if any(selection.is_meant(r, row) for row in arguments.rows or [None])]
     whole = arguments.wide or arguments.json
     shown = found if whole or arguments.rows else [run for run in found if not run.is_candidate]
@@ -52,6 +53,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         console.print(tables.as_rich(table))
     else:
         print(f"There is no finished run to show in {arguments.runs} or among the published ones.", file=sys.stderr)
+    if not arguments.runs.is_dir():
+        terminal.note(console, f"There is no folder {arguments.runs} here, so only published runs are shown.")
     if left_out := len(found) - len(shown):
         terminal.note(console, f"Candidate runs not shown: {left_out}. To list them: runs --wide")
     terminal.note(console, NOTE)
@@ -113,5 +116,9 @@ def _seeds(seeds: list[int]) -> str:
 
 
 def _remarks(record: "Record") -> str:
-    marks = {"shortened trial": record.shortened, "synthetic data": record.is_synthetic}
+    marks = {
+        "shortened trial": record.shortened,
+        f"limit of {record.row.epochs} epochs reached": record.reached_limit and not record.shortened,
+        "synthetic data": record.is_synthetic,
+    }
     return ", ".join(mark for mark, applies in marks.items() if applies)

@@ -384,7 +384,10 @@ def _sentence(decision: _Decision, verdict: str, family: int) -> str:
 
 
 def _in_words(comparison: Comparison, d: Difference) -> str:
-    metric, mean, (low, high) = METRICS[comparison.metric], d.estimate.mean, d.estimate.interval
+    """A sentence that says which one is higher; the figures in brackets are positive in that direction."""
+    metric, mean = METRICS[comparison.metric], d.estimate.mean
+    direction = -1 if mean < 0 else 1
+    low, high = sorted((direction * d.estimate.interval[0], direction * d.estimate.interval[1]))
     of = f"For {comparison.of} images, " if comparison.of else ""
     text = of + metric.compared.format(
         first=comparison.first,
@@ -396,10 +399,10 @@ def _in_words(comparison: Comparison, d: Difference) -> str:
         other="for those of other classes" if comparison.second_of == OTHERS else f"{comparison.second}'s",
     )
     if not math.isnan(low):
-        text += f" (95 % interval {low:+.{metric.digits}f} … {high:+.{metric.digits}f}"
-        reported = _reported(comparison)
-        sign = ", the opposite sign" * (mean * reported < 0)
-        text += ")" if math.isnan(reported) else f"; original {reported:+z.{metric.digits}f}{sign})"
+        text += f" (95 % interval {low:.{metric.digits}f} … {high:.{metric.digits}f}"
+        reported = direction * _reported(comparison)
+        sign = ", the opposite sign" * (reported < 0)
+        text += ")" if math.isnan(reported) else f"; original {reported:z.{metric.digits}f}{sign})"
     return f"{text}."
 
 

@@ -27,8 +27,8 @@ class Dataset:
 
     name: str
     class_names: tuple[str, ...]
-    images: np.ndarray
-    labels: np.ndarray
+    images: np.ndarray = field(repr=False)
+    labels: np.ndarray = field(repr=False)
     fingerprint: dict[str, str]
     source: str = ""
     _test: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)

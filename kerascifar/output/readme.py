@@ -1,6 +1,7 @@
 """Published records → the generated parts of README and of pages in `docs/`, and all of `docs/results/`."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -281,7 +282,14 @@ def results(published: Sequence[records.Record], compared: Sequence[analyses.Res
     drawn = [path for name in SHOWN for path in sorted(RESULTS.glob(name))]
     parts += ["## Figures"] if drawn else []
     parts += [f"![{path.stem}]({path.name})" for path in drawn]
+    headings = [part[3:] for part in parts if part.startswith("## ")]
+    parts.insert(2, " · ".join(f"[{heading}](#{_anchor(heading)})" for heading in headings))
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _anchor(heading: str) -> str:
+    """The address that GitHub gives to a heading."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def write_tables(published: Sequence[records.Record]) -> list[Path]:

@@ -48,7 +48,7 @@ AGAIN = "Move the folder away and train that run again."
 LARGEST = 4 * 2**20  # bytes; larger records are rejected. A real one has about 10 kB
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Record(Run):
     """A finished run.
 
@@ -82,6 +82,9 @@ class Record(Run):
     per_class: dict[str, dict[str, float]]
     environment: dict[str, Any]
     folder: Path = Path()
+
+    def __repr__(self) -> str:
+        return f"<Record {self.heading}, validation accuracy {self.accuracy('validation'):.2f} %, in {self.folder}>"
 
     @property
     def name(self) -> str:
@@ -126,6 +129,11 @@ class Record(Run):
     def diverged(self) -> bool:
         """Whether its loss was not finite, so that there is nothing to see in its model."""
         return self.stop == NOT_FINITE
+
+    @property
+    def reached_limit(self) -> bool:
+        """Whether the row's number of epochs ended the training before EarlyStopping could. A schedule ends there."""
+        return self.stop == "epoch limit" and not self.row.schedule
 
     @property
     def group(self) -> str:

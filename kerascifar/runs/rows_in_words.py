@@ -9,17 +9,23 @@ from kerascifar.training.rows import Row
 
 TRAINING_ONLY = {"BatchNormalization": "BatchNorm", "Dropout": "Dropout"}  # layers, and their short names
 
+HOW_TO_FILL = ("fill_mode", "cval", "interpolation_order")  # options of an augmentation that are never off
+
 
 def described(row: Row) -> str:
-    """What tells a row apart: "4 BatchNorm, 2 Dropout" if its model is a chain with such layers, or its training.
+    """What tells a row apart: for a chain with such layers, "2 BatchNorm (conv 2, 4), 2 Dropout", or its training.
 
-    The training is given as "Adam 0.001, batch 256, augmented".
+    The numbers in brackets are those of the convolutions that BatchNormalization follows. The training is given as
+    "Adam 0.001, batch 256, augmented".
     """
     import keras
 
     network = models.built(row.model, row.model_options) if row.model in models.BUILDERS else None
     kinds = [type(layer).__name__ for layer in network.layers] if isinstance(network, keras.Sequential) else []
     counts = [f"{kinds.count(kind)} {short}" for kind, short in TRAINING_ONLY.items() if kind in kinds]
+    if "BatchNormalization" in kinds:
+        after = (kinds[:place].count("Conv2D") for place, kind in enumerate(kinds) if kind == "BatchNormalization")
+        counts[0] += f" (conv {', '.join(map(str, after))})"
     words = f"{original.OPTIMIZER_NAMES[row.optimizer]} {row.learning_rate:g}, batch {row.batch_size}"
     return ", ".join(counts) or words + ", augmented" * row.augment
 
@@ -38,16 +44,22 @@ def differing(row: Row, base: Row) -> str:
     keys += ["patience"] * (row.patience < row.epochs)  # otherwise, it never stops training
     keys += ["epochs"] * bool(row.schedule)  # the schedule's length; otherwise only a limit
     for key in keys:
-        value, like = getattr(row, key), getattr(base, key)
-        if key == "model_options" and row.model != base.model:
-            continue
-        options = value if isinstance(value, Mapping) else {key: value}
-        others = like if isinstance(like, Mapping) else {key: like}
+        options, others = (
+            values if isinstance(values, Mapping) else {key: values}
+            for values in (getattr(row, key), getattr(base, key))
+        )
+        if key == "model_options" and row.model != base.model:  # an option of both builders may mean different things
+            options, others = ({k: v for k, v in o.items() if k in models.SHARED_OPTIONS} for o in (options, others))
         chosen += [f"{k.replace('_', ' ')} {v}" for k, v in options.items() if others.get(k) != v]
         if key != "optimizer_options" or row.optimizer == base.optimizer:
-            absent = "default" if key in ("model_options", "optimizer_options") else "no"
-            chosen += [f"{absent} {k.replace('_', ' ')}" for k in others if k not in options]
+            chosen += [_left_out(key, k) for k in others if k not in options]
     return ", ".join(chosen) or "nothing"
+
+
+def _left_out(field: str, option: str) -> str:
+    """Names an option that the row does not set: it is off, or has its default."""
+    is_off = field in ("augmentation", "schedule") and option not in HOW_TO_FILL
+    return f"{'no' if is_off else 'default'} {option.replace('_', ' ')}"
 
 
 def _about(model: str) -> str:

@@ -75,7 +75,7 @@ def find(name: str, runs: Path, published_only: bool = False) -> list[Record]:
             check_unambiguous(row, found)
             return found
     everything = records.in_order(r for pool in searched for r in pool)
-    known = [short_name(r) for r in everything if r.name == row] or [r.name for r in everything]
+    known = [short_name(r) for r in everything if r.name == row] or [r.name for r in everything if not r.is_candidate]
     where = "the published runs" if published_only else f"{runs} or among the published runs"
     raise UserError(
         f'"{errors.printable(name)}" is neither the folder of a finished run nor a row in {where}.\n'

@@ -164,6 +164,28 @@ def test_every_command_has_examples_that_are_commands(name, lines):
         assert words[0] == __main__._parser().parse_args(words).command == name
 
 
+@pytest.mark.parametrize("name", __main__.COMMANDS)
+def test_a_commands_help_says_what_it_does_and_a_wrong_option_shows_its_usage(name, capsys):
+    """Fails if an unknown option shows the usage of the whole program, which does not list the command's options."""
+    with pytest.raises(SystemExit, match="0"):
+        __main__.main([name, "--help"])
+    said = importlib.import_module(f"kerascifar.commands.{name}").HELP
+    assert " ".join(capsys.readouterr().out.split("\n\n")[1].split()).casefold().startswith(f"{said}.".casefold())
+    with pytest.raises(SystemExit, match="2"):
+        __main__.main(
+            [name, *{"run": ["experiment1"], "compare": ["M1"], "verify": ["M1"]}.get(name, []), "--no-such-option"]
+        )
+    problem = capsys.readouterr().err
+    assert problem.startswith(f"usage: kerascifar {name} ")
+    assert problem.endswith("unrecognized arguments: --no-such-option\n")
+
+
+def test_a_missing_folder_of_runs_is_named(tmp_path, capsys):
+    assert __main__.main(["runs", "M1", "--runs", str(tmp_path / "nowhere")]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"There is no folder {tmp_path / 'nowhere'} here, so only published runs are shown." in printed
+
+
 @pytest.mark.slow
 def test_focus_measures_a_run_once_and_shows_the_table(trained, shapes, tmp_path):
     shutil.copytree(trained[0] / "runs", tmp_path / "runs")

@@ -73,7 +73,10 @@ def test_the_kept_epoch_is_marked_and_named_in_the_legend():
     [
         ({}, "M6 · seed 0 · CIFAR-10 · Adam 0.001, batch 256"),
         ({"seed": 2, "shortened": True}, "M6 · seed 2 · CIFAR-10 · shortened run · Adam 0.001, batch 256"),
-        ({"row": {"name": "Model4", "model": "model4"}}, "Model4 · seed 0 · CIFAR-10 · 2 BatchNorm, 2 Dropout"),
+        (
+            {"row": {"name": "Model4", "model": "model4"}},
+            "Model4 · seed 0 · CIFAR-10 · 2 BatchNorm (conv 2, 4), 2 Dropout",
+        ),
         ({"train": "f" * 64}, "M6 · seed 0 · shapes · SYNTHETIC DATA · Adam 0.001, batch 256"),
     ],
 )

@@ -169,6 +169,23 @@ def check_reader(written, content):
     return record
 
 
+def test_a_record_and_a_dataset_print_in_one_line(tmp_path, shapes):
+    """Fails if they print predictions, seconds or pixels."""
+    record = factories.run(tmp_path / "a")
+    accuracy = record.accuracy("validation")
+    assert repr(record) == f"<Record {record.heading}, validation accuracy {accuracy:.2f} %, in {record.folder}>"
+    assert repr(cifar10.load(shapes)).startswith("Dataset(name='synthetic shapes', class_names=('circle', ")
+    assert "array" not in repr(cifar10.load(shapes))
+
+
+@pytest.mark.parametrize(
+    ("stop", "schedule", "expected"),
+    [("epoch limit", {}, True), ("epoch limit", {"decay": "cosine"}, False), ("early stopping", {}, False)],
+)
+def test_a_run_that_its_limit_ended_is_known(stop, schedule, expected):
+    assert factories.record(stop=stop, row={"schedule": schedule}).reached_limit is expected
+
+
 def test_a_model_comes_back_to_the_bit(tmp_path):
     network = models.build("model4")
     record = factories.run(tmp_path / "a")

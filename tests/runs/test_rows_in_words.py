@@ -9,7 +9,7 @@ from kerascifar.runs import rows_in_words
 
 def test_rows_with_batch_normalization_or_dropout_are_told_apart_by_them():
     row = factories.record(row={"name": "Model4", "model": "model4", "augment": True}).row
-    assert rows_in_words.described(row) == "2 BatchNorm, 2 Dropout"
+    assert rows_in_words.described(row) == "2 BatchNorm (conv 2, 4), 2 Dropout"
     trained = "Adam 0.001, batch 256, augmented"
     assert rows_in_words.described(factories.record(row={"augment": True}).row) == trained
     assert rows_in_words.described(factories.record(row={"model": "residual", "augment": True}).row) == trained
@@ -39,3 +39,13 @@ def test_an_option_that_a_row_leaves_out_is_named():
     ).row
     plain = dataclasses.replace(base, model_options={}, optimizer_options={})
     assert rows_in_words.differing(plain, base) == "default initialization, default epsilon"
+    filled = dataclasses.replace(base, augmentation={"crop": 4, "fill_mode": "constant"})
+    assert rows_in_words.differing(dataclasses.replace(filled, augmentation={}), filled) == "no crop, default fill mode"
+
+
+def test_options_that_all_models_share_are_compared_between_models():
+    """Fails if a row with another model and other pixels seems to differ in its model only."""
+    base = factories.record(row={"model": "model3", "model_options": {"dropout": 0.1, "pixels": "-1..1"}}).row
+    other = dataclasses.replace(base, model="model5", model_options={"momentum": 0.9})
+    changed = "model5: Model4 without its two Dropout layers, momentum 0.9, default pixels"
+    assert rows_in_words.differing(other, base) == changed
