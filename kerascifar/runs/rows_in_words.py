@@ -24,8 +24,9 @@ def described(row: Row) -> str:
     kinds = [type(layer).__name__ for layer in network.layers] if isinstance(network, keras.Sequential) else []
     counts = [f"{kinds.count(kind)} {short}" for kind, short in TRAINING_ONLY.items() if kind in kinds]
     if "BatchNormalization" in kinds:
-        after = (kinds[:place].count("Conv2D") for place, kind in enumerate(kinds) if kind == "BatchNormalization")
-        counts[0] += f" (conv {', '.join(map(str, after))})"
+        after = [kinds[:place].count("Conv2D") for place, kind in enumerate(kinds) if kind == "BatchNormalization"]
+        whole = len(after) > 2 and after == [*range(after[0], after[-1] + 1)]
+        counts[0] += f" (conv {f'{after[0]}–{after[-1]}' if whole else ', '.join(map(str, after))})"
     words = f"{original.OPTIMIZER_NAMES[row.optimizer]} {row.learning_rate:g}, batch {row.batch_size}"
     return ", ".join(counts) or words + ", augmented" * row.augment
 

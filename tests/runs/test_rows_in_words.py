@@ -10,6 +10,8 @@ from kerascifar.runs import rows_in_words
 def test_rows_with_batch_normalization_or_dropout_are_told_apart_by_them():
     row = factories.record(row={"name": "Model4", "model": "model4", "augment": True}).row
     assert rows_in_words.described(row) == "2 BatchNorm (conv 2, 4), 2 Dropout"
+    like = dataclasses.replace(row, model="model2")
+    assert rows_in_words.described(like) == "4 BatchNorm (conv 1–4), 2 Dropout"
     trained = "Adam 0.001, batch 256, augmented"
     assert rows_in_words.described(factories.record(row={"augment": True}).row) == trained
     assert rows_in_words.described(factories.record(row={"model": "residual", "augment": True}).row) == trained
