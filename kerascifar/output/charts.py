@@ -72,7 +72,7 @@ def agreement(table: "pd.DataFrame", title: str) -> Chart:
     """A metric by row: each seed, their mean, the interval of one more run, and the original's figure."""
     values = table[["experiment", "row", "settings", "original", "here", "low", "high", "n", "seeds"]]
     settings = values["settings"].str.replace(r", (augmented|\d Dropout)$", "\t\\1", regex=True)
-    base = alt.Chart(_inline(values.assign(label=values["row"] + "\t" + settings))).encode(_labels(135, 285))
+    base = alt.Chart(_inline(values.assign(label=values["row"] + "\t" + settings))).encode(_labels(152, 285))
     tooltip = _tooltip("row:N settings:N original:Q here:Q low:Q high:Q n:Q")
     low = alt.X("low:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(format="d"))
     return alt.layer(
