@@ -284,21 +284,25 @@ def model6(dropout: float = 0.2) -> "keras.Sequential":
 def residual(
     filters: Sequence[int] = (24, 64, 96),
     blocks: Sequence[int] = (1, 4, 1),
-    separable: bool = True,
+    kind: str = "separable",
+    kernel: int = 3,
     activation: str = "relu",
     pooling: str = "average",
 ) -> "keras.Model":
     """Experiment 3: residual blocks in stages (not in the original).
 
-    Each stage after the first has half the resolution of the previous one. A block passes its input through a 3×3
-    convolution, BatchNormalization and activation, and adds the result to the input (He et al., arXiv:1512.03385). No
-    convolution has a bias, as BatchNormalization follows.
+    Each stage after the first has half the resolution of the previous one. A block adds a change to its input (He et
+    al., arXiv:1512.03385). Convolutions that BatchNormalization follows have no bias.
 
     Args:
         filters: channels of each stage. The first starts with a 3×3 convolution, the others with pooling and a 1×1 one.
         blocks: number of blocks in each stage.
-        separable: split the 3×3 convolution of each block into a 3×3 convolution per channel and a 1×1 convolution
-            (Howard et al., arXiv:1704.04861), which takes about an eighth of the parameters.
+        kind: of blocks. "full": a convolution, BatchNormalization and activation. "separable": the convolution is split
+            into one per channel, with its own BatchNormalization, and a 1×1 convolution (Howard et al.,
+            arXiv:1704.04861), which takes about an eighth of the parameters. "gated": a convolution per channel and
+            BatchNormalization, then the product of two 1×1 convolutions, one of them with the activation (Shazeer,
+            arXiv:2002.05202), and a third 1×1 convolution.
+        kernel: width of the blocks' convolutions that are not 1×1.
         activation: the name of a Keras activation, or "prelu", which learns a slope for negative values in each
             channel (He et al., arXiv:1502.01852).
         pooling: between stages: "average", "max", or "both", which adds the two.
@@ -308,20 +312,26 @@ def residual(
     layers = keras.layers
     average, largest = layers.AveragePooling2D, layers.MaxPooling2D
     pools = {"average": (average,), "max": (largest,), "both": (average, largest)}
-    if pooling not in pools:
-        raise ValueError(f'pooling must be "average", "max" or "both", not {pooling!r}')
+    for name, value, known in (("pooling", pooling, pools), ("kind", kind, ("full", "separable", "gated"))):
+        if value not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+
+    def activated(features: Any) -> Any:
+        return (layers.PReLU(shared_axes=[1, 2]) if activation == "prelu" else layers.Activation(activation))(features)
 
     def convolution(features: Any, channels: int, size: int) -> Any:
         features = layers.Conv2D(channels, size, padding="same", use_bias=False)(features)
-        features = FusedBatchNormalization()(features)
-        return (layers.PReLU(shared_axes=[1, 2]) if activation == "prelu" else layers.Activation(activation))(features)
+        return activated(FusedBatchNormalization()(features))
 
     def block(features: Any, channels: int) -> Any:
-        change = features
-        if separable:
-            change = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(change)
-            change = FusedBatchNormalization()(change)
-        return layers.Add()([features, convolution(change, channels, 1 if separable else 3)])
+        if kind == "full":
+            return layers.Add()([features, convolution(features, channels, kernel)])
+        change = layers.DepthwiseConv2D(kernel, padding="same", use_bias=False)(features)
+        change = FusedBatchNormalization()(change)
+        if kind == "separable":
+            return layers.Add()([features, convolution(change, channels, 1)])
+        gate, value = activated(layers.Conv2D(channels, 1)(change)), layers.Conv2D(channels, 1)(change)
+        return layers.Add()([features, layers.Conv2D(channels, 1)(layers.Multiply()([gate, value]))])
 
     def halved(features: Any) -> Any:
         pooled = [pool(2)(features) for pool in pools[pooling]]

@@ -377,7 +377,7 @@ def test_maps_of_a_residual_model_are_the_classes_evidence_where_its_branches_me
     import keras
 
     keras.utils.set_random_seed(0)
-    network = models.build("residual", filters=[4, 6], blocks=[1, 1], separable=False)
+    network = models.build("residual", filters=[4, 6], blocks=[1, 1], kind="full")
     assert [type(network.get_layer(name)).__name__ for name in methods.layers_with_maps(network)] == (
         ["Conv2D", "Conv2D", "Add", "Conv2D", "Conv2D", "Add"]
     )

@@ -118,8 +118,12 @@ def test_multiply_adds_are_counted_per_position():
     ("options", "trainable", "multiply_adds"),
     [
         # 3×3, then a block; each normalisation has two parameters a channel, each PReLU one.
-        ({"filters": [4], "blocks": [1], "separable": False}, 108 + 8 + 144 + 8 + 50, 1024 * (108 + 144) + 40),
+        ({"filters": [4], "blocks": [1], "kind": "full"}, 108 + 8 + 144 + 8 + 50, 1024 * (108 + 144) + 40),
+        ({"filters": [4], "blocks": [1], "kind": "full", "kernel": 1}, 108 + 8 + 16 + 8 + 50, 1024 * (108 + 16) + 40),
         ({"filters": [4], "blocks": [1]}, 108 + 8 + 36 + 8 + 16 + 8 + 50, 1024 * (108 + 36 + 16) + 40),
+        ({"filters": [4], "blocks": [1], "kernel": 5}, 234 - 36 + 100, 1024 * (108 + 100 + 16) + 40),
+        # A gated block has a bias in each of its three 1×1 convolutions.
+        ({"filters": [4], "blocks": [1], "kind": "gated"}, 116 + 36 + 8 + 3 * 20 + 50, 1024 * (108 + 36 + 3 * 16) + 40),
         ({"filters": [4], "blocks": [1], "activation": "prelu"}, 234 + 2 * 4, 1024 * (108 + 36 + 16) + 40),
         # A second stage of 16 × 16 positions, without a block.
         ({"filters": [4, 6], "blocks": [0, 0]}, 108 + 8 + 24 + 12 + 70, 1024 * 108 + 256 * 24 + 60),
@@ -138,6 +142,20 @@ def test_a_block_adds_to_its_input():
         layer.gamma.assign(np.zeros(4))
     images = np.random.default_rng(0).random((2, 32, 32, 3), dtype="float32")
     assert np.asarray(deep(images)) == pytest.approx(np.asarray(plain(images)), abs=1e-6)
+
+
+def test_a_gated_block_adds_the_product_of_a_gate_and_a_value():
+    """With every kernel 1 in the middle, and gate 2x - 1 through ReLU: x + 3 · max(2x - 1, 0) · x, for one channel."""
+    network = models.build("residual", filters=[1], blocks=[1], kind="gated", kernel=5)
+    first, block = network.layers[3].output, network.layers[-3].output
+    per_channel, norm, gate, _, value, _, last = (layer for layer in network.layers[4:-3])
+    per_channel.kernel.assign(np.pad(np.ones((1, 1, 1, 1)), ((2, 2), (2, 2), (0, 0), (0, 0))))
+    norm.epsilon = 0.0
+    for layer, weight, bias in ((gate, 2, -1), (value, 1, 0), (last, 3, 0)):
+        layer.set_weights([np.full((1, 1, 1, 1), weight), np.array([bias])])
+    x = np.random.default_rng(0).random((1, 32, 32, 1), dtype="float32")
+    expected = x + 3 * np.maximum(2 * x - 1, 0) * x
+    assert np.asarray(keras.Model(first, block)(x)) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize(("pooling", "expected"), [("average", 0.25), ("max", 1.0), ("both", 1.25)])
@@ -167,7 +185,8 @@ def test_every_model_ends_in_float32_logits(name):
         ("model1", {"width": 3}, "cannot be built with"),
         ("residual", {"blocks": [1, 1]}, "cannot be built with"),
         ("residual", {"activation": "prelou"}, "cannot be built with"),
-        ("residual", {"pooling": "sum"}, 'must be "average", "max" or "both"'),
+        ("residual", {"pooling": "sum"}, "pooling must be one of average, max, both, not 'sum'"),
+        ("residual", {"kind": "double"}, "kind must be one of full, separable, gated, not 'double'"),
     ],
 )
 def test_what_cannot_be_built_is_a_users_mistake(name, options, answer):
