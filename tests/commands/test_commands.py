@@ -482,6 +482,28 @@ def test_verify_trains_with_as_many_threads_as_the_run_had(monkeypatch, chosen, 
     assert os.environ["TF_NUM_INTRAOP_THREADS"] == used
 
 
+@pytest.mark.slow
+def test_verify_trains_a_published_run_again_and_compares(trained, shapes, tmp_path, monkeypatch):
+    """The second time, nothing is trained, and one loss of the published run is another."""
+    shutil.copytree(trained[0] / "runs", tmp_path / "published")
+    monkeypatch.setattr(records, "PUBLISHED", tmp_path / "published")
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "")  # so that it is restored
+    same = command("verify", "A", "--data", shapes, cwd=tmp_path)
+    assert same.returncode == 0, same.stderr
+    assert same.stdout.endswith("A seed 0: bit-identical (2 epochs, all losses and accuracies).\n")
+    (record,) = records.list_records(tmp_path / "published")
+    history = pd.read_csv(record.folder / "history.csv")
+    history.loc[2 - record.epoch_kept, "loss"] += 0.001  # of the epoch that was not kept
+    history.to_csv(record.folder / "history.csv", index=False)
+    other = command("verify", "A", "--data", shapes, cwd=tmp_path)
+    assert other.returncode == 0 and "1 of 1 finished already" in other.stdout
+    assert "A seed 0: not bit-identical.\n" in other.stdout
+    value = f"{record.results['test']['accuracy']:.4f}"
+    assert (
+        f"test accuracy {value}: within {value} … {value}, the range of the 1 published seed" in other.stdout
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
@@ -769,9 +791,10 @@ def test_report_without_any_run_says_what_to_do(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_findings_needs_no_tensorflow(tmp_path):
+def test_findings_shows_each_comparison_and_needs_no_tensorflow(tmp_path):
     """Half of its time would be the import. Fails if a module on its way imports TensorFlow."""
-    code = "import sys; from kerascifar.__main__ import main; main(['findings', '--runs', sys.argv[1]]); "
+    code = "import sys; from kerascifar.__main__ import main; main(['findings', '--details', '--runs', sys.argv[1]]); "
     code += "print('tensorflow' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "False"
+    assert " ".join(result.stdout.split()).count("M6 higher than M7, test_accuracy") == 1
