@@ -69,13 +69,14 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     load_tensorflow("Focus maps")
     model = records.load_model(record)
     made_by = pictures.way(model, arguments.layer, arguments.method)
-    pixels, labels, sources = _what_to_explain(arguments, image, dataset, wanted)
+    pixels, labels, sources, truths = _what_to_explain(arguments, image, dataset, wanted)
     focuses = pictures.explain(
         model,
         pixels,
         labels,
         sources,
         class_names=class_names,
+        truths=truths,
         layer=arguments.layer,
         method=arguments.method,
         against=against,
@@ -158,8 +159,11 @@ def _check_index(index: int | None, dataset: cifar10.Dataset) -> None:
 
 def _what_to_explain(
     arguments: argparse.Namespace, image: np.ndarray | None, dataset: cifar10.Dataset | None, wanted: int | None
-) -> tuple[np.ndarray, list[int | None], list[str]]:
-    """Images, uint8 (n, 32, 32, 3), the class to explain for each (None: the predicted one), and their descriptions."""
+) -> tuple[np.ndarray, list[int | None], list[str], np.ndarray | None]:
+    """Images, uint8 (n, 32, 32, 3), the class to explain for each (None: the predicted one), and their descriptions.
+
+    Last, their true classes, int64 (n,); None for a photo.
+    """
     import numpy as np
 
     from kerascifar.focus import pictures
@@ -168,7 +172,7 @@ def _what_to_explain(
     if image is not None:
         name = arguments.image.name
         source = f"{name if len(name) <= 40 else name[:39] + '…'}, reduced to 32×32 pixels"
-        return np.stack([image] * len(classes)), classes, [source] * len(classes)
+        return np.stack([image] * len(classes)), classes, [source] * len(classes), None
     assert dataset is not None
     if arguments.index is not None:
         indices = [arguments.index] * len(classes)
@@ -177,7 +181,8 @@ def _what_to_explain(
     else:
         first = pictures.first_validation_images(dataset.labels)
         indices = [int(first[c]) for c in classes]
-    return np.stack([dataset.images[i] for i in indices]), classes, [pictures.describe(dataset, i) for i in indices]
+    sources = [pictures.describe(dataset, i) for i in indices]
+    return dataset.images[indices], classes, sources, dataset.labels[indices]
 
 
 def _file_name(arguments: argparse.Namespace, record: records.Record) -> str:

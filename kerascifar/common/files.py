@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,14 +27,10 @@ def replacing(path: Path) -> Iterator[Path]:
     The temporary name keeps the suffix of `path`, because Keras, Matplotlib and NumPy derive the format from it.
     """
     make_folder(path.parent)
-    temporary = None
+    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}{path.suffix}")
     try:
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
         yield temporary
         flush(temporary)
-        temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
         flush_folder(path.parent)
     except OSError as error:
@@ -41,8 +38,8 @@ def replacing(path: Path) -> Iterator[Path]:
             error.filename = str(path)  # the user knows this name
         raise
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it is gone, or its name was too long for the file system
+            temporary.unlink()
 
 
 def make_folder(folder: Path) -> None:
@@ -129,12 +126,6 @@ def remove_unfinished(folder: Path, older: float = 0.0) -> None:
         with contextlib.suppress(OSError):
             if path.stat().st_mtime <= time.time() - older:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def flush_folder(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """Focus maps as pictures: the image, its map, and the map laid over the image, side by side."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -41,12 +40,7 @@ class Focus:
     predicted: str
     probability: float  # of the predicted class
     source: str  # which image: "validation image 1234 (airplane)"
-
-    @property
-    def is_wrong(self) -> bool:
-        """Whether the prediction differs from the class that `describe` names in the source. A photo's is not known."""
-        label = re.fullmatch(r"\w+ image \d+ \((.+)\)", self.source)
-        return label is not None and label[1] != self.predicted
+    is_wrong: bool  # the prediction; False for a photo, whose class is not known
 
 
 def explain(
@@ -56,6 +50,7 @@ def explain(
     sources: Sequence[str],
     *,
     class_names: Sequence[str],
+    truths: "Sequence[int] | np.ndarray | None" = None,
     layer: str | None = None,
     method: str = "gradcam",
     against: int | None = None,
@@ -67,6 +62,7 @@ def explain(
         labels: the class to explain for each image; None: the predicted one.
         sources: a description of each image, for the reader.
         class_names: the names of the ten classes.
+        truths: the class of each image, where it is known.
         layer, method: see `methods.evidence`.
         against: the other class, for contrastive maps.
 
@@ -83,8 +79,17 @@ def explain(
     others = None if against is None else np.full(len(images), against)
     maps = methods.focus_maps(model, scaled, chosen, layer=layer, method=method, against=others)
     rival = "" if against is None else f", not {class_names[against]}"
+    wrong = np.zeros(len(images), bool) if truths is None else predicted != truths
     return [
-        Focus(images[i], maps[i], class_names[chosen[i]] + rival, class_names[p], float(shares[i, p]), sources[i])
+        Focus(
+            image=images[i],
+            map=maps[i],
+            explained=class_names[chosen[i]] + rival,
+            predicted=class_names[p],
+            probability=float(shares[i, p]),
+            source=sources[i],
+            is_wrong=bool(wrong[i]),
+        )
         for i, p in enumerate(predicted)
     ]
 
@@ -148,7 +153,8 @@ def class_sheet(record: records.Record, dataset: cifar10.Dataset) -> Figure:
     model = records.load_model(record)
     indices = first_validation_images(dataset.labels)
     sources = [describe(dataset, int(i)) for i in indices]
-    focuses = explain(model, dataset.images[indices], range(10), sources, class_names=dataset.class_names)
+    images, names = dataset.images[indices], dataset.class_names
+    focuses = explain(model, images, range(10), sources, class_names=names, truths=range(10))
     return sheet(focuses, record, way(model, None, "gradcam"))
 
 

@@ -23,10 +23,12 @@ from kerascifar.runs import records
 def test_the_prediction_is_the_softmax_of_the_logits():
     """Class 3 has the logit 9, the others 0 (nothing is green): e⁹ / (e⁹ + 9) = 0.99889…"""
     pixels = np.zeros((2, 32, 32, 3), np.uint8)
-    focuses = pictures.explain(factories.planted(), pixels, [1, None], ["one", "two"], class_names=cifar10.CLASS_NAMES)
+    words = (pixels, [1, None], ["one", "two"])
+    focuses = pictures.explain(factories.planted(), *words, class_names=cifar10.CLASS_NAMES, truths=[3, 5])
     assert [f.explained for f in focuses] == ["automobile", "cat"]
     assert [f.predicted for f in focuses] == ["cat", "cat"]
     assert [f.source for f in focuses] == ["one", "two"]
+    assert [f.is_wrong for f in focuses] == [False, True]
     assert focuses[0].probability == pytest.approx(np.exp(9) / (np.exp(9) + 9), rel=1e-6)
 
 

@@ -499,9 +499,7 @@ def test_verify_trains_a_published_run_again_and_compares(trained, shapes, tmp_p
     assert other.returncode == 0 and "1 of 1 finished already" in other.stdout
     assert "A seed 0: not bit-identical.\n" in other.stdout
     value = f"{record.results['test']['accuracy']:.4f}"
-    assert (
-        f"test accuracy {value}: within {value} … {value}, the range of the 1 published seed" in other.stdout
-    )
+    assert f"test accuracy {value}: within {value} … {value}, the range of the 1 published seed" in other.stdout
 
 
 @pytest.mark.parametrize(
