@@ -13,7 +13,7 @@ from kerascifar.commands import options
 from kerascifar.common import terminal
 from kerascifar.common.errors import UserError
 from kerascifar.common.load_keras import load_keras_to_count
-from kerascifar.runs import original, selection
+from kerascifar.runs import selection
 from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
@@ -92,8 +92,7 @@ def _beside(runs: "list[Record]", out: Path, console: "Console") -> list[str]:
     from kerascifar.output import tables
 
     load_keras_to_count()
-    # The causes compare rows, which must be of one study.
-    results = analyses.results(runs, *(name for name in BESIDE if name != "causes" or not original.outdated(runs)))
+    results = analyses.results(runs, *BESIDE)
     for result in results:
         tables.save(result.table, out / result.name, result.title, [result.text])
         if columns := BESIDE[result.name]:

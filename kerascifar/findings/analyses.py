@@ -17,6 +17,7 @@ from kerascifar.findings import (
     sensitivity,
 )
 from kerascifar.focus import measuring
+from kerascifar.runs import original
 from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 def _nothing(records: Sequence[Record], table: "pd.DataFrame") -> str:
     return ""
+
+
+def _of_one_study(records: Sequence[Record]) -> Sequence[Record]:
+    """The records; none while some rows still have results of an earlier study, with which no row can be compared."""
+    return [] if original.outdated(records) else records
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ ANALYSES = (
     Analysis(
         "causes",
         "The numbers behind the verdicts",
-        causes.table,
+        lambda records: causes.table(_of_one_study(records)),
         causes.NOTE,
         causes.summary,
     ),

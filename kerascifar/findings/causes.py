@@ -46,15 +46,13 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
         row = runs[0].row
         if row.model not in models.BUILDERS:  # from another version, or a user's model that is gone
             continue
-        network = models.built(row.model, row.model_options)
         change = [np.diff(r.history["val_loss"])[SETTLING:] for r in runs]
         lines.append(
             {
                 "row": name,
                 "n": len(runs),
                 "lr": f"{row.learning_rate:g}",
-                "parameters": models.parameters(network)[0],
-                "multiply-adds": models.multiply_adds(network),
+                **models.size(row.model, row.model_options),
                 "epochs": np.mean([r.epochs_trained for r in runs]),
                 "kept": np.mean([r.accuracy("validation") for r in runs]),
                 "stopped early": 100 * np.mean([_kept_by(r, STOP) for r in runs]),

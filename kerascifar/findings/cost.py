@@ -7,7 +7,7 @@ import numpy as np
 
 from kerascifar.findings import ablation, metrics
 from kerascifar.findings.statistics import mean_and_sd
-from kerascifar.runs.records import BEST, Record, by_row
+from kerascifar.runs.records import BEST, Record, by_row, machines
 from kerascifar.training import models
 
 if TYPE_CHECKING:
@@ -33,16 +33,14 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     for (experiment, name), runs in rows.items():
         if (experiment, name) != ablation.FIRST and experiment != BEST[0]:
             continue
-        network = models.built(runs[0].row.model, runs[0].row.model_options)
         accuracy, sd = mean_and_sd([r.accuracy() for r in runs])
         lines.append(
             {
                 "row": name,
-                "parameters": models.parameters(network)[0],
-                "multiply-adds": models.multiply_adds(network),
+                **models.size(runs[0].row.model, runs[0].row.model_options),
                 "epochs": runs[0].row.epochs,
                 "minutes": float(np.mean([r.duration / 60 for r in runs])),
-                "trained on": "; ".join(dict.fromkeys(r.machine for r in runs)),
+                "trained on": machines(runs),
                 "n": len(runs),
                 "Test_acc": accuracy,
                 "Test_acc ±": sd,
@@ -62,7 +60,7 @@ def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
     text = f"With {best['parameters']:,} parameters, {BEST[1]} reaches {accuracy}"
     lead = metrics.difference(rows[BEST], rows.get(ablation.FIRST, []), "test_accuracy")
     if lead and len(lead.seeds) > 1:
-        half = lead.estimate.interval[1] - lead.estimate.mean
         way = "more" if lead.estimate.mean > 0 else "less"
-        text += f", {abs(lead.estimate.mean):.1f} ± {half:.1f} points {way} than {ablation.FIRST[1]} in our runs"
+        points = f"{abs(lead.estimate.mean):.1f} ± {lead.estimate.half:.1f} points {way}"
+        text += f", {points} than {ablation.FIRST[1]} in our runs"
     return f"{text}."

@@ -87,7 +87,7 @@ def against_centred(records: Sequence[Record]) -> "pd.DataFrame":
                 if difference is not None:
                     estimate = statistics.of_seeds_and_images(measure.factor * difference)
                     line |= {"n": len(difference), name: estimate.mean}
-                    line |= {f"{name} ±": estimate.interval[1] - estimate.mean}
+                    line |= {f"{name} ±": estimate.half}
             lines += [line] * ("n" in line)
     return pd.DataFrame(lines)
 

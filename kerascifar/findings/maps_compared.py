@@ -61,7 +61,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
                 means[kind] = sign * estimate.mean
                 factor = measuring.MEASURES[measure].factor
                 line |= {measuring.title(kind): factor * estimate.mean}
-                line |= {f"{measuring.title(kind)} ±": factor * (estimate.interval[1] - estimate.mean)}
+                line |= {f"{measuring.title(kind)} ±": factor * estimate.half}
             first, *others = sorted(means, key=means.__getitem__, reverse=True)
             clear = bool(others) and _is_better(of_kind[first], of_kind[others[0]], sign)
             line["best"] = measuring.title(first) if clear else ""

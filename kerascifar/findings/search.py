@@ -38,13 +38,11 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     for key in ranked:
         runs, (mean, sd) = rows[key], accuracy[key]
         row = runs[0].row
-        network = models.built(row.model, row.model_options) if row.model in models.BUILDERS else None
         lines.append(
             {
                 "row": row.name,
                 "what differs": rows_in_words.differing(row, rows[ranked[0]][0].row),
-                "parameters": models.parameters(network)[0] if network else None,
-                "multiply-adds": models.multiply_adds(network) if network else None,
+                **models.size(row.model, row.model_options),
                 "epochs": row.epochs,
                 "n": len(runs),
                 "minutes": float(np.mean([r.duration / 60 for r in runs])),

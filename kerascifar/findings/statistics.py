@@ -35,12 +35,16 @@ class Estimate:
     degrees: float
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """95 % interval, two-sided; NaN if the error is NaN."""
+    def half(self) -> float:
+        """Half the width of the two-sided 95 % interval; NaN if the error is NaN."""
         from scipy import stats
 
-        half = self.error * float(stats.t.ppf(1 - LEVEL / 2, self.degrees))
-        return self.mean - half, self.mean + half
+        return self.error * float(stats.t.ppf(1 - LEVEL / 2, self.degrees))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval, two-sided; NaN if the error is NaN."""
+        return self.mean - self.half, self.mean + self.half
 
     def p_above(self, edge: float = 0.0) -> float:
         """One-sided p of the hypothesis that the true mean is at most `edge`: small p, mean above `edge`."""

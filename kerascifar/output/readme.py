@@ -216,7 +216,8 @@ def subset(published: Sequence[records.Record]) -> str:
     if not original.outdated(r for runs in line.values() for r in runs):
         minutes = sum(np.mean([r.duration for r in runs]) for runs in line.values()) / 60
         accuracies = [np.mean([r.accuracy() for r in runs]) for runs in line.values()]
-        expected = f", in about {minutes:.0f} minutes ({_where(line[SUBSET[0]])}). Expect a test accuracy of about "
+        where = records.machines(line[SUBSET[0]])
+        expected = f", in about {minutes:.0f} minutes ({where}). Expect a test accuracy of about "
         expected += " and ".join(f"{a:.0f} % for {name}" for name, a in zip(SUBSET, accuracies, strict=True))
     return (
         f'```sh\nmake experiment1 ROWS="{" ".join(SUBSET)}"\n```\n\n'
@@ -231,12 +232,9 @@ def times(published: Sequence[records.Record]) -> str:
     for experiment, title in report.TITLES.items():
         runs = [r for r in published if r.experiment == experiment]
         of_rows = [[r.duration for r in of_row] for of_row in records.by_row(runs).values()]
-        parts += [f"{title} took {sum(map(np.mean, of_rows)) / 3600:.1f} hours ({_where(runs)})"] if runs else []
+        hours = sum(map(np.mean, of_rows)) / 3600
+        parts += [f"{title} took {hours:.1f} hours ({records.machines(runs)})"] if runs else []
     return f"With one seed, {' and '.join(parts)}.\n" if parts else ""
-
-
-def _where(runs: Sequence[records.Record]) -> str:
-    return "; ".join(dict.fromkeys(run.machine for run in runs))
 
 
 def rows(published: Sequence[records.Record]) -> str:
@@ -269,8 +267,7 @@ def results(published: Sequence[records.Record], compared: Sequence[analyses.Res
         parts += ["## Verdicts on the claims", tables.plain_markdown(shown), f"{VERDICTS} {declared.note}".strip()]
         notes = lines.drop_duplicates("claim").set_index("claim")["note"]
         parts += ["\n".join(f"- {claim}: {note}" for claim, note in notes.items() if note)]
-        if not original.outdated(published):  # it compares rows, which must be of one study
-            parts += [result.summary for result in analyses.results(published, "causes") if result.summary]
+        parts += [result.summary for result in analyses.results(published, "causes")]
     for result in analyses.results(published, "agreement"):
         parts += [f"## {result.title}", tables.plain_markdown(result.table), result.note]
     for experiment, table, notes in report.results([], published):

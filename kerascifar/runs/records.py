@@ -397,6 +397,11 @@ def in_order(unsorted: Iterable[Record]) -> list[Record]:
     return sorted(unsorted, key=lambda r: (r.is_candidate, r.experiment, _natural(r.name), r.seed))
 
 
+def machines(runs: Iterable[Record]) -> str:
+    """What these runs were computed on: `1 core, AMD EPYC; 2 cores, AMD EPYC`."""
+    return "; ".join(dict.fromkeys(run.machine for run in runs))
+
+
 def by_row(unsorted: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
     """The runs of each row, by experiment and name, in the order of their first runs."""
     rows: dict[tuple[str, str], list[Record]] = {}

@@ -372,6 +372,15 @@ def parameters(network: "keras.Model") -> tuple[int, int]:
     return sum(math.prod(w.shape) for w in network.trainable_weights), network.count_params()
 
 
+def size(name: str, options: Mapping[str, Any]) -> dict[str, int | None]:
+    """The trainable parameters and multiply-adds of a model with these options, as columns; None for an unknown one."""
+    network = built(name, options) if name in BUILDERS else None
+    return {
+        "parameters": parameters(network)[0] if network else None,
+        "multiply-adds": multiply_adds(network) if network else None,
+    }
+
+
 def multiply_adds(network: "keras.Model") -> int:
     """Multiply-adds for one image in convolutions and `Dense` layers; those in other layers are negligible."""
     total = 0

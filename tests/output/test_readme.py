@@ -12,6 +12,7 @@ from PIL import Image
 
 from kerascifar.common import drawing
 from kerascifar.common.paths import EXPERIMENTS
+from kerascifar.findings import analyses
 from kerascifar.output import figures, readme
 from kerascifar.runs import original, records
 from kerascifar.training.rows import read as read_experiment
@@ -157,6 +158,7 @@ def test_rows_with_earlier_settings_are_named():
     assert original.outdated([now, earlier]) == ["M4"]
     assert "\n\nResults of M4 are still from the first study" in readme.rows([now, earlier])
     assert "first study" not in readme.rows([now])
+    assert analyses._of_one_study([now]) == [now] and not analyses.results([now, earlier], "causes")
 
 
 def test_effects_and_the_best_model_say_if_their_runs_are_the_first_studys():
