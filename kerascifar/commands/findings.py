@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     if arguments.json:
         print(options.as_json(table))
     console = terminal.console(stderr=arguments.json)
-    verdicts, names = claims.verdicts(table, between="\n"), ["findings"]
+    verdicts, names = claims.verdicts(table), ["findings"]
     if arguments.details:
         parts = (verdicts[column] for column in ("words", "verdict", "sentence", "comparisons"))
         verdicts["comparisons"] = [

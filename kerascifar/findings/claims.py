@@ -432,11 +432,11 @@ def counts(table: "pd.DataFrame") -> dict[str, int]:
     return {word: found.count(word) for word in sorted({*found}, key=lambda word: [*VERDICTS, word].index(word))}
 
 
-def verdicts(table: "pd.DataFrame", between: str = "; ") -> "pd.DataFrame":
+def verdicts(table: "pd.DataFrame") -> "pd.DataFrame":
     """One line per claim: claim, words, verdict, sentence, seeds (the fewest of its comparisons), and comparisons.
 
     The last one gives, for each comparison, the difference (in points unless another unit is named), its 95 % interval,
-    the number of seeds and the reported difference. The claim's note comes last. `between` separates these parts.
+    the number of seeds and the reported difference. The claim's note comes last; each part has a line of its own.
     """
     import pandas as pd
 
@@ -460,7 +460,7 @@ def verdicts(table: "pd.DataFrame", between: str = "; ") -> "pd.DataFrame":
             "claim": name,
             **{key: group[key].iloc[0] for key in ("words", "verdict", "sentence")},
             "seeds": str(group["n"].min()),
-            "comparisons": between.join(
+            "comparisons": "\n".join(
                 filter(None, [enough(group), *map(text, group.to_dict("records")), group["note"].iloc[0]])
             ),
         }

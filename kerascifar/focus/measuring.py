@@ -229,18 +229,18 @@ def _placed(network: "keras.Model", grids: np.ndarray, kind: str) -> np.ndarray:
     return methods.placed(cells, place, place)
 
 
-def _by_chance(row: Row, kind: str, count: int = 500) -> float:
+def _by_chance(row: Row, kind: str) -> float:
     """The likeness of unrelated maps, on the cells that a method has in a row's model."""
     if kind in BASELINES or row.model not in models.BUILDERS:
         return np.nan
-    return _by_chance_of(row.model, json.dumps(row.model_options, sort_keys=True), kind, count)
+    return _by_chance_of(row.model, json.dumps(row.model_options, sort_keys=True), kind)
 
 
 @cache
-def _by_chance_of(model: str, options: str, kind: str, count: int) -> float:
+def _by_chance_of(model: str, options: str, kind: str) -> float:
     network = models.build(model, **json.loads(options))
     grid = (32, 32) if kind in methods.OF_PIXELS else network.get_layer(methods.chosen_layer(network)).output.shape[1:3]
-    noise = np.random.default_rng(0).random((2, count, *grid), dtype="float32")
+    noise = np.random.default_rng(0).random((2, 500, *grid), dtype="float32")
     return float(np.nanmean(measures.likeness(*(_placed(network, grids, kind) for grids in noise))))
 
 

@@ -214,7 +214,7 @@ def test_an_undecided_claim_says_what_would_decide_it():
     found += [factories.answering("B", s, epochs=45) for s in range(6)]
     line = judge(found, Claim("X", "w", (better(metric="epochs", margin=5.0),), note="but")).loc["X"]
     assert line["verdict"] == UNDECIDED and line["sentence"].endswith("seeds would probably decide it.")
-    assert line["comparisons"].endswith(", n = 6; but")
+    assert line["comparisons"].endswith(", n = 6\nbut")
     assert line["sentence"].startswith("A trains 8 epochs longer than B (95 % interval ")
 
 
