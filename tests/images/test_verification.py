@@ -143,6 +143,10 @@ def test_drawn_images_say_that_they_are_synthetic(broken, refusal):
     [
         (lambda f: change(f, "data_batch_3.bin", bytearray.pop), "3.bin is truncated: 307,299 bytes.\nExpected 307,3"),
         (lambda f: change(f, "data_batch_3.bin", lambda c: c.append(0)), "3.bin is too long: 307,301 bytes."),
+        (
+            lambda f: change(f, "data_batch_3.bin", lambda c: c.__setitem__(5000, c[5000] ^ 1)),
+            "3.bin has the right size",
+        ),
         (lambda f: os.truncate(f / "test_batch.bin", 10**12), "test_batch.bin is too long: 1,000,000,000,000 bytes."),
         (lambda f: (f / "data_batch_5.bin").unlink(), "5.bin is missing.\nExpected six files: data_batch_1.bin, data"),
         (pipe, "data_batch_2.bin is missing."),
