@@ -127,6 +127,14 @@ class Claim:
     decided_by: str = "all"
     note: str = ""
 
+    def factor(self, toward: bool) -> int:
+        """By which the smallest p of the comparisons is multiplied where one of them decides: their number, or else 1.
+
+        Args:
+            toward: for the claim, not against it.
+        """
+        return len(self.comparisons) if toward == (self.decided_by == "any") else 1
+
 
 @dataclass(frozen=True)
 class Claims:
@@ -263,10 +271,9 @@ def _decide(claim: Claim, runs: Mapping[str, Sequence[Record]], seeds: Mapping[s
     pairs = list(zip(claim.comparisons, differences, strict=True))
     p_for = [c.p_for(d) if d else 1.0 for c, d in pairs]
     p_against = [c.p_against(d) if d else 1.0 for c, d in pairs]
-    k = len(pairs)
-    p = (max(p_for), min(1.0, k * min(p_against)))
+    p = (max(p_for), min(1.0, claim.factor(toward=False) * min(p_against)))
     if claim.decided_by == "any":
-        p = (min(1.0, k * min(p_for)), max(p_against))
+        p = (min(1.0, claim.factor(toward=True) * min(p_for)), max(p_against))
     expected = [_expected(c, runs, seeds) for c in claim.comparisons]
     complete = all(
         d is not None and len(d.seeds) >= FEWEST and wanted <= {*d.seeds}
@@ -375,7 +382,7 @@ def _sentence(decision: _Decision, verdict: str, family: int) -> str:
         clearest = (verdict in (REFUTED, CONTRADICTED)) == (decision.claim.decided_by == "all")
         text = f"The {'clearest' if clearest else 'weakest'} of {len(comparisons)} comparisons: {text}"
     if verdict == UNDECIDED:
-        needed = seeds_needed(comparison, d, family)
+        needed = seeds_needed(comparison, d, family, decision.claim.factor(toward=_is_toward(comparison, d)))
         seeds = (
             f"about {needed} seeds would probably decide it" if needed else f"even {MOST} seeds would hardly decide it"
         )
@@ -399,18 +406,30 @@ def _in_words(comparison: Comparison, d: Difference) -> str:
         other="for those of other classes" if comparison.second_of == OTHERS else f"{comparison.second}'s",
     )
     if not math.isnan(low):
-        text += f" (95 % interval {low:.{metric.digits}f} … {high:.{metric.digits}f}"
-        reported = direction * _reported(comparison)
+        text += f" (95 % interval {low:z.{metric.digits}f} … {high:z.{metric.digits}f}"
+        reported = round(direction * _reported(comparison), metric.digits)
         sign = ", the opposite sign" * (reported < 0)
         text += ")" if math.isnan(reported) else f"; original {reported:z.{metric.digits}f}{sign})"
     return f"{text}."
 
 
-def seeds_needed(comparison: Comparison, d: Difference, family: int = 1) -> int | None:
+def _is_toward(comparison: Comparison, d: Difference) -> bool:
+    """Whether more seeds with the same mean would support the claim rather than contradict it."""
+    mean = abs(d.estimate.mean) if comparison.first_is == "other" else d.estimate.mean
+    return (mean >= comparison.margin) != (comparison.first_is == "not higher")
+
+
+def seeds_needed(comparison: Comparison, d: Difference, family: int = 1, factor: int = 1) -> int | None:
     """How many seeds would decide an undecided comparison with probability `POWER` if mean and spread stayed the same.
 
-    The mean has to clear an edge: 0 if it is at least the margin, otherwise the margin. `family` is the number of tests
-    over which p is adjusted. The error from the images is assumed to stay. None: more than `MOST`.
+    The mean has to clear an edge: 0 if it is at least the margin, otherwise the margin. The error from the images is
+    assumed to stay.
+
+    Args:
+        family: the number of claims over which p is adjusted.
+        factor: by which the claim's rule multiplies p.
+    Returns:
+        The number; None if it is more than `MOST`.
     """
     n = len(d.by_seed)
     if n < 2:
@@ -418,7 +437,7 @@ def seeds_needed(comparison: Comparison, d: Difference, family: int = 1) -> int 
     mean = abs(d.estimate.mean) if comparison.first_is == "other" else d.estimate.mean
     distance = mean if mean >= comparison.margin else comparison.margin - mean
     two_sided = comparison.first_is == "other" and mean >= comparison.margin
-    level = min(LEVEL / 2, LEVEL / family) / (1 + two_sided)
+    level = min(LEVEL / 2, LEVEL / family) / factor / (1 + two_sided)
     image_error = math.sqrt(max(d.estimate.error**2 - float(np.var(d.by_seed, ddof=1)) / n, 0.0))
     for seeds in range(n + 1, MOST + 1):
         if statistics.power(distance, d.by_seed, image_error, n=seeds, level=level) >= POWER:
@@ -448,9 +467,9 @@ def verdicts(table: "pd.DataFrame") -> "pd.DataFrame":
             return f"{comparison}: not yet trained and measured with the planned seeds{reported}"
         if math.isnan(line["difference"]):
             return f"{comparison}: at least one run has no value{reported}"
-        interval = "" if math.isnan(line["low"]) else f" ({line['low']:+.{digits}f} … {line['high']:+.{digits}f})"
+        interval = "" if math.isnan(line["low"]) else f" ({line['low']:+z.{digits}f} … {line['high']:+z.{digits}f})"
         unit = "" if line["unit"] == "points" else f" {line['unit']}"
-        return f"{comparison}: {line['difference']:+.{digits}f}{unit}{interval}, n = {line['n']}{reported}"
+        return f"{comparison}: {line['difference']:+z.{digits}f}{unit}{interval}, n = {line['n']}{reported}"
 
     def enough(group: "pd.DataFrame") -> str:
         return "one of these is enough" * (len(group) > 1 and group["decided_by"].iloc[0] == "any")

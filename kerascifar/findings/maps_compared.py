@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerascifar.common.terminal import listed
 from kerascifar.findings import faithfulness, statistics
 from kerascifar.findings.faithfulness import Values, values_of
 from kerascifar.focus import measuring, methods
@@ -31,9 +32,9 @@ NOTE = (
 AGREE_NOTE = (
     "Spearman's rank correlation between two measures over the kinds of map, the baselines included, with each measure "
     "turned so that higher is better: the mean over the models on which at least four kinds were measured. 1: both "
-    "rank the maps alike; 0: one says nothing about the other. Most models are runs of M6 with four kinds, two of them "
-    "baselines, so a correlation rests on few points, which are not independent. ADCC and ARCC contain other measures "
-    "of this table."
+    "rank the maps alike; 0: one says nothing about the other. On most models only four kinds were measured, two of "
+    "them baselines, so a correlation rests on few points, which are not independent. ADCC and ARCC contain other "
+    "measures of this table."
 )
 
 
@@ -86,8 +87,10 @@ def summary(records: Sequence[Record], compared: "pd.DataFrame") -> str:
         shown = ", ".join(f"{title} {count}" for title, count in counts.items()) or "none"
         sentence = f"{name}: methods that beat the spot, with the number of measures (of {len(with_spot)}): {shown}"
         if len(best):
-            winner = {"centred": "the spot itself", "random": "noise"}.get(best.index[0], best.index[0])
-            sentence += f"; {winner} is clearly the best most often, on {best.iloc[0]} of {len(group)} measures"
+            most = best.index[best == best.max()]
+            winners = listed([{"centred": "the spot itself", "random": "noise"}.get(title, title) for title in most])
+            are, each = ("is", "") if len(most) == 1 else ("are", " each")
+            sentence += f"; {winners} {are} clearly the best most often, on {best.max()} of {len(group)} measures{each}"
         sentences.append(f"{sentence}.")
     return " ".join(sentences)
 

@@ -12,21 +12,23 @@ from kerascifar.findings.statistics import mean_and_sd
 from kerascifar.runs import rows_in_words
 from kerascifar.runs.records import SEARCH, Record, by_row
 from kerascifar.training import models
+from kerascifar.training.rows import Row
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NOTE = (
     "Accuracy on the validation images in percent at the kept epoch, mean over seeds ± standard deviation. *What "
-    "differs*: compared with the best candidate. No test image was used. The same validation images choose the kept "
-    "epoch and rank the candidates, so the best of many looks better here than it is: part of its lead is luck."
+    "differs*: for the best candidate, all that is not a row's default; for the others, what tells them from the best. "
+    "No test image was used. The same validation images choose the kept epoch and rank the candidates, so the best of "
+    "many looks better here than it is: part of its lead is luck."
 )
 
 
 def table(records: Sequence[Record]) -> "pd.DataFrame":
     """One line per candidate, the best first; those whose training diverged come last.
 
-    Columns: row, what differs (from the best), parameters (trainable), multiply-adds, epochs, n, minutes
+    Columns: row, what differs, parameters (trainable), multiply-adds, epochs, n, minutes
     (mean), Valid_acc, "Valid_acc ±" (standard deviation over seeds; NaN for one).
     """
     import pandas as pd
@@ -37,11 +39,12 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     ranked = sorted(rows, key=lambda key: (any(r.diverged for r in rows[key]), -accuracy[key][0]))
     for key in ranked:
         runs, (mean, sd) = rows[key], accuracy[key]
-        row = runs[0].row
+        row, best = runs[0].row, rows[ranked[0]][0].row
+        like = best if row.name != best.name else Row(row.name, row.model)
         lines.append(
             {
                 "row": row.name,
-                "what differs": rows_in_words.differing(row, rows[ranked[0]][0].row),
+                "what differs": rows_in_words.differing(row, like),
                 **models.size(row.model, row.model_options),
                 "epochs": row.epochs,
                 "n": len(runs),

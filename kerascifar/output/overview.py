@@ -44,14 +44,15 @@ def conclusion(table: "pd.DataFrame", metric: str = agreement.TEST_ACCURACY) -> 
     """What the table of this metric shows, in one or two sentences."""
     compared, known = table[table["original"].notna()], table[table["agrees"] != agreement.UNKNOWN]
     if not len(compared):
-        return "The original reports no figure for these rows with these settings."
+        return "No row can be compared with the original: it has none like them, or these runs are shortened trials."
     judged = known if len(known) else compared
     far = judged.loc[judged["difference"].abs().idxmax()]
     more, size = far["difference"] > 0, abs(far["difference"])
     in_points = f"{size:.1f} points {'higher' if more else 'lower'}"
     in_epochs = f"{size:.0f} epochs {'more' if more else 'fewer'}"
     which = "Of these, " if len(known) > 1 else ""
-    largest = f"{which}{far['row']} differs most: {in_epochs if metric == agreement.EPOCHS else in_points} here."
+    most = " differs most" * (len(judged) > 1)
+    largest = f"{which}{far['row']}{most}: {in_epochs if metric == agreement.EPOCHS else in_points} here."
     if not len(known):
         return largest
     inside = int((known["agrees"] == agreement.AGREES).sum())

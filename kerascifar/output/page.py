@@ -261,8 +261,9 @@ def _lengths(main: Sequence[Record]) -> str:
     rows = records.by_name([r for r in main if not r.row.schedule] or main)
     epochs = {name: np.median([r.epochs_trained for r in runs]) for name, runs in rows.items()}
     shortest, longest = min(epochs, key=lambda name: epochs[name]), max(epochs, key=lambda name: epochs[name])
-    if shortest == longest:
-        return f"{longest} trains for {epochs[longest]:.0f} epochs."
+    if epochs[shortest] == epochs[longest]:
+        trains, s = "trains" if len(epochs) == 1 else "train", "" if epochs[longest] == 1 else "s"
+        return f"{listed(list(epochs))} {trains} for {epochs[longest]:.0f} epoch{s}."
     return (
         f"{longest} trains longest, for {epochs[longest]:.0f} epochs (median over seeds), and {shortest} "
         f"stops first, after {epochs[shortest]:.0f}."
@@ -280,7 +281,8 @@ def _faithful(found: Mapping[str, analyses.Result], drawn: _Charts) -> dict[str,
         figure = drawn.add(f"faithful-{measure}", title, charts.faithful(result.table, measure), 360)
         of_rows = []
         for line in compared.table[compared.table["measure"].str.startswith(f"{measure} ")].to_dict("records"):
-            of_rows.append(f"{line['best'] or 'no map'} for {line['row']}")
+            best = {"": "no map", "centred": "the spot", "random": "noise"}.get(line["best"], line["best"])
+            of_rows.append(f"{best} for {line['row']}")
         figures.append((figure, f"{IN_WORDS[measure]} Clearly best: {listed(of_rows)}."))
     parts: dict[str, Any] = {"figures": figures, "conclusion": result.summary, "note": result.note}
     if agreeing:
@@ -295,7 +297,8 @@ def _sensitivity(result: analyses.Result | None, drawn: _Charts) -> dict[str, An
         return None
     clear = result.table["test_accuracy clear"]
     moved, known = int((clear == sensitivity.CLEAR).sum()), int((clear != sensitivity.UNKNOWN).sum())
-    conclusion = f"{moved} of {known} changed assumptions clearly change test accuracy. " if known else ""
+    assumptions, change = ("assumption", "changes") if known == 1 else ("assumptions", "change")
+    conclusion = f"{moved} of {known} changed {assumptions} clearly {change} test accuracy. " if known else ""
     if rest := len(clear) - known:
         conclusion += f"{rest} of {len(clear)} changed assumptions {'was' if rest == 1 else 'were'} tested with one "
         conclusion += "seed only, too few to tell an effect from chance."
@@ -355,7 +358,8 @@ def _models(shown: Sequence[Record]) -> dict[str, Any]:
             shape = "×".join(map(str, layer.output.shape[1:]))
             blocks[-1].append({"kind": kind, "size": str(size), "shape": shape})
             lasting += [blocks[-1][-1]] if kind not in rows_in_words.TRAINING_ONLY else []
-        alike.setdefault(str(lasting), []).append(name)
+        if name not in alike.setdefault(str(lasting), []):  # with other options that change no layer's size
+            alike[str(lasting)].append(name)
         rows = dict.fromkeys(r.name for r in runs)
         columns.append(
             {
@@ -429,6 +433,7 @@ def _commands(shown: Sequence[Record]) -> list[tuple[str, str]]:
         ("open choices", "make choices"),
         ("sensitivity", "python -m kerascifar run sensitivity"),
         ("search", "python -m kerascifar run search"),
+        *[("ablation", "python -m kerascifar run ablation")] * any(r.experiment == ablation.EXPERIMENT for r in shown),
         *(("where the models look: " + r.label, _measure(r)) for r in shown if measurements.read(r)),
         ("claims and verdicts", "python -m kerascifar findings"),
         ("this page", "make report"),

@@ -40,9 +40,9 @@ VERDICTS = (
     "`kerascifar findings --details`, or the page of `make report`."
 )
 INTRODUCTION = (
-    "Every number here is read from the records in `experiments/results/`, which also hold each run's history and "
-    "predictions, and some runs' weights. Training curves, architecture diagrams and the tables as CSV are in this "
-    "folder. Do not edit it: `kerascifar publish` and `kerascifar report` write it."
+    "Every number here is read from the records in `experiments/results/`, which also hold each run's history, its "
+    "predictions (unless it is a candidate), and some runs' weights. Training curves, architecture diagrams and the "
+    "tables as CSV are in this folder. Do not edit it: `kerascifar publish` and `kerascifar report` write it."
 )
 ELSEWHERE = ("agreement", "causes", "classes", "clean-images")  # analyses that have no table of their own here
 COMPARISONS = tuple(analysis.name for analysis in analyses.ANALYSES if analysis.name not in ELSEWHERE)
@@ -79,6 +79,8 @@ def _agreement(runs: Sequence[records.Record]) -> str:
     other = accuracy[accuracy["agrees"] == agreement.DIFFERS]
     differing = ", ".join(f"{row} ({d:+.1f} points)" for row, d in zip(other["row"], other["difference"], strict=True))
     unknown = [row for row in table["row"].unique() if row not in set(known["row"])]
+    if not len(accuracy):
+        return f"**There are too few runs to compare {terminal.listed(unknown)} with the original.**"
     half = accuracy["95 % ±"]
     width = f" (± {half.min():.1f} to {half.max():.1f} points, by row)" if len(half) > 1 else ""
     return (
@@ -104,19 +106,23 @@ def _best(runs: Sequence[records.Record]) -> str:
         return f"{line['Test_acc']:.2f}{spread} % (n = {line['n']:.0f})"
 
     text = f"**The original's best model is {theirs['row']}, with {float(theirs['test_acc']):.2f} % test accuracy.** "
-    near, named = "", {ours["row"]}
-    if len(others := here[here["row"] != ours["row"]]):
-        second = others.loc[others["Valid_acc"].idxmax()]
-        line = _compared(runs, second["row"], ours["row"])
-        if line is None or line["pairs"] < claims.FEWEST or line["low"] <= 0 <= line["high"]:
-            near = f", but cannot be told apart from {second['row']}, with {accuracy(second)}"
-            named.add(second["row"])
+
+    def is_unclear(row: str) -> bool:
+        line = _compared(runs, row, ours["row"])
+        return line is None or line["pairs"] < claims.FEWEST or line["low"] <= 0 <= line["high"]
+
+    others = here[here["row"] != ours["row"]].sort_values("Valid_acc", ascending=False, kind="stable")
+    near = [line for place, (_, line) in enumerate(others.iterrows()) if not place or line["row"] == theirs["row"]]
+    near = [f"{line['row']}, with {accuracy(line)}" for line in near if is_unclear(line["row"])]
+    but = f", but cannot be told apart from {terminal.listed(near)}" if near else ""
     if ours["row"] == theirs["row"]:
-        text += f"It also has the highest validation accuracy here, and a test accuracy of {accuracy(ours)}{near}."
+        text += f"It also has the highest validation accuracy here, and a test accuracy of {accuracy(ours)}{but}."
         return text + " These runs are from the first study." * (ours["row"] in original.outdated(runs))
-    near += f"; {theirs['row']} has {accuracy(same.iloc[0])}" if len(same) and theirs["row"] not in named else ""
+    apart = len(same) and not is_unclear(theirs["row"])
+    rest = f"; {theirs['row']}'s is clearly different: {accuracy(same.iloc[0])}" if apart else ""
     return (
-        f"{text}Here, {ours['row']} has the highest validation accuracy, and a test accuracy of {accuracy(ours)}{near}."
+        f"{text}Here, {ours['row']} has the highest validation accuracy, and a test accuracy of {accuracy(ours)}"
+        f"{but}{rest}."
     )
 
 
@@ -142,14 +148,14 @@ def _effects(runs: Sequence[records.Record]) -> str:
             continue
         effect, half, pairs = line["difference"], line["high"] - line["difference"], line["pairs"]
         reported = float(original.rows()[changed]["test_acc"]) - float(original.rows()[base]["test_acc"])
-        sign = ", the opposite sign" if effect * reported < 0 else ""
+        sign = ", the opposite sign" if round(effect, 1) * round(reported, 1) < 0 else ""
         if pairs < claims.FEWEST:
             seeds = "1 seed" if pairs == 1 else f"{pairs:.0f} seeds"
             seeds += " of the first study" * bool({base, changed} & outdated)
-            few.append(f"{words} {effect:+.1f} with {seeds} ({reported:+.1f}{sign})")
+            few.append(f"{words} {effect:+z.1f} with {seeds} ({reported:+z.1f}{sign})")
             continue
         kind = unclear if abs(effect) <= half else same if effect * reported > 0 else opposite
-        kind.append(f"{words} {effect:+.1f} ± {half:.1f} ({reported:+.1f}{sign if kind is unclear else ''})")
+        kind.append(f"{words} {effect:+z.1f} ± {half:.1f} ({reported:+z.1f}{sign if kind is unclear else ''})")
     if not (changes := same + opposite + unclear + few):
         return ""
     return (
@@ -176,8 +182,8 @@ def _verdicts(published: Sequence[records.Record]) -> str:
             named = "; ".join(f"{words} ({name})" for name, words in zip(group["claim"], group["words"], strict=True))
             sentences.append(f"{verdict.capitalize()}: {named}.")
     if claims.PENDING in groups:
-        names = ", ".join(groups[claims.PENDING]["claim"])
-        sentences.append(f"Pending, until all of their runs are trained: {names} ([plan](docs/second-study.md)).")
+        names, plan = ", ".join(groups[claims.PENDING]["claim"]), "[plan](docs/second-study.md)"
+        sentences.append(f"Pending, until all of their runs are trained and measured: {names} ({plan}).")
     return " ".join(sentences)
 
 
@@ -200,8 +206,8 @@ def _focus(published: Sequence[records.Record]) -> str:
 
 
 def _next(published: Sequence[records.Record]) -> str:
-    summaries = [result.summary for result in analyses.results(published, "cost", "search-ranked") if result.summary]
-    return f"**What next?** {' '.join(summaries)}" if summaries else ""
+    found = {result.name: result.summary for result in analyses.results(published, "cost", "search-ranked")}
+    return f"**What next?** {' '.join(filter(None, found.values()))}" if found.get("cost") else ""
 
 
 def subset(published: Sequence[records.Record]) -> str:

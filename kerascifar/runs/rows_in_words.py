@@ -42,7 +42,9 @@ def differing(row: Row, base: Row) -> str:
     }
     chosen = [text for key, text in words.items() if row is base or getattr(row, key) != getattr(base, key)]
     keys = ["model_options", "optimizer_options", "augmentation", "schedule", "monitor", "precision"]
-    keys += ["patience"] * (row.patience < row.epochs)  # otherwise, it never stops training
+    stops, stopped = row.patience < row.epochs, base.patience < base.epochs  # otherwise, it never stops training
+    keys += ["patience"] * stops
+    chosen += ["no early stopping"] * (stopped and not stops)
     keys += ["epochs"] * bool(row.schedule)  # the schedule's length; otherwise only a limit
     for key in keys:
         options, others = (
@@ -51,7 +53,7 @@ def differing(row: Row, base: Row) -> str:
         )
         if key == "model_options" and row.model != base.model:  # an option of both builders may mean different things
             options, others = ({k: v for k, v in o.items() if k in models.SHARED_OPTIONS} for o in (options, others))
-        chosen += [f"{k.replace('_', ' ')} {v}" for k, v in options.items() if others.get(k) != v]
+        chosen += [f"{_named(key, k)} {v}" for k, v in options.items() if others.get(k) != v]
         if key != "optimizer_options" or row.optimizer == base.optimizer:
             chosen += [_left_out(key, k) for k in others if k not in options]
     return ", ".join(chosen) or "nothing"
@@ -60,7 +62,13 @@ def differing(row: Row, base: Row) -> str:
 def _left_out(field: str, option: str) -> str:
     """Names an option that the row does not set: it is off, or has its default."""
     is_off = field in ("augmentation", "schedule") and option not in HOW_TO_FILL
-    return f"{'no' if is_off else 'default'} {option.replace('_', ' ')}"
+    return f"{'no' if is_off else 'default'} {_named(field, option)}"
+
+
+def _named(field: str, option: str) -> str:
+    """An option's name in words; `momentum` and `epsilon` of a model are BatchNormalization's."""
+    whose = "BatchNorm " if field == "model_options" and option in ("momentum", "epsilon") else ""
+    return whose + option.replace("_", " ")
 
 
 def _about(model: str) -> str:

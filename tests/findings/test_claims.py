@@ -209,6 +209,24 @@ def test_seeds_needed_count_the_family():
     assert [claims.seeds_needed(better(), d, family) for family in (1, 24)] == [7, 9]
 
 
+@pytest.mark.parametrize(("decided_by", "needed"), [("any", 9), ("all", 7)])
+def test_seeds_needed_count_the_comparisons_of_which_one_decides(decided_by, needed):
+    """The p of twelve comparisons, of which one is enough, is multiplied by twelve: 0.025 / 12 is 0.05 / 24."""
+    claim = Claim("X", "w", (better(),) * 12, decided_by=decided_by)
+    by_seed = (1.84, 5.43, 4.25, 8.32, 4.89, 1.89)
+    d = Difference(tuple(range(6)), (0.0, 0.0), by_seed, Estimate(float(np.mean(by_seed)), 1.0, 5.0))
+    assert claims.seeds_needed(better(), d, factor=claim.factor(toward=True)) == needed
+
+
+@pytest.mark.parametrize(
+    ("first_is", "mean", "toward"),
+    [("higher", 0.6, True), ("higher", 0.4, False), ("not higher", 0.6, False), ("other", -0.6, True)],
+)
+def test_a_difference_leads_toward_a_claim_or_away_from_it(first_is, mean, toward):
+    d = Difference((0, 1, 2), (0.0, 0.0), (mean,) * 3, Estimate(mean, 1.0, 2.0))
+    assert claims._is_toward(better(first_is=first_is, margin=0.5), d) == toward
+
+
 def test_an_undecided_claim_says_what_would_decide_it():
     found = [factories.answering("A", s, epochs=50 + 9 * (-1) ** s + s) for s in range(6)]
     found += [factories.answering("B", s, epochs=45) for s in range(6)]
@@ -338,3 +356,9 @@ def test_a_sentence_says_that_the_originals_own_figures_have_the_opposite_sign()
     assert judge(shorter, Claim("X", "w", (longer,))).loc["X", "sentence"] == (
         "M5 trains 20 epochs less than M1 (95 % interval 19 … 20; original 5)."
     )
+
+
+def test_a_figure_of_the_original_that_rounds_to_zero_has_no_sign():
+    """Model2 has 0.01 points less than M6 there. Fails on "original 0.0, the opposite sign"."""
+    sentence = judge(runs({"Model2": 0.8, "M6": 0.7}), Claim("X", "w", (better("Model2", "M6"),))).loc["X", "sentence"]
+    assert sentence.endswith("; original 0.0).")

@@ -48,6 +48,9 @@ def test_each_map_has_a_mean_an_interval_and_what_it_beats(tmp_path):
         "(of 3): Layer-CAM 2, Saliency 2, Grad-CAM 1;" in text
         and "Layer-CAM is clearly the best most often, on 2 of 3 measures." in text
     )
+    tied = maps_compared.table(made).assign(best=["Layer-CAM", "Saliency", ""])
+    text = maps_compared.summary(made, tied)
+    assert text.endswith("; Layer-CAM and Saliency are clearly the best most often, on 1 of 3 measures each.")
 
 
 def test_kinds_measured_on_other_models_are_not_paired(tmp_path):

@@ -30,7 +30,10 @@ def test_the_best_on_validation_comes_first_with_what_it_changes():
     table = search.table(runs)
     best, first = table.to_dict("records")
     assert (best["row"], best["n"], best["minutes"]) == ("Second", 2, 20)
-    assert best["what differs"].startswith("residual: ") and first["what differs"] == "lr 0.001"
+    assert (
+        best["what differs"] == "lr 0.01, batch 256, not augmented, filters [4], blocks [0]"
+        and first["what differs"] == "lr 0.001"
+    )
     assert (best["Valid_acc"], best["Valid_acc ±"]) == pytest.approx((82, 2**0.5))
     assert (first["parameters"], first["multiply-adds"]) == (166, 1024 * 108 + 40)
     assert search.summary(runs, table) == (

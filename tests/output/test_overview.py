@@ -45,6 +45,6 @@ def test_the_conclusion_counts_what_is_inside_and_names_the_largest_gap():
         "Of these, M4 differs most: 4.5 points lower here."
     )
     assert overview.conclusion(overview.table(runs(0.6, 0.6, 0.6), agreement.EPOCHS), agreement.EPOCHS) == (
-        "The original's number of epochs lies inside the 95 % prediction interval in 0 of 1 row. M1 differs most: 68 "
-        "epochs fewer here."
+        "The original's number of epochs lies inside the 95 % prediction interval in 0 of 1 row. M1: 68 epochs "
+        "fewer here."
     )

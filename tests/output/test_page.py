@@ -446,6 +446,8 @@ def test_rows_of_two_experiments_with_one_name_stay_apart():
     ]
     assert list(records.by_name(runs)) == ["own/M6", "experiment1/M6"]
     assert page._lengths(runs).startswith("own/M6 trains longest, for 9 epochs")
+    once = [factories.record(row={"name": name}, epochs_trained=1) for name in ("M1", "M6")]
+    assert page._lengths(once) == "M1 and M6 train for 1 epoch."
 
 
 def test_the_theme_can_be_chosen(opened):

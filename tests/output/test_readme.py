@@ -138,7 +138,7 @@ def test_the_bullets_say_what_the_records_say():
     alike = "a test accuracy of 80.00 % (n = 1), but cannot be told apart from M1, with 67.00 % (n = 1)."
     assert alike in once
     three = [*without[:1], *of_row("M5", (0.8,), augment=True), *of_row("Model4", (0.6,), "experiment2")]
-    assert "from M1, with 67.00 % (n = 1); Model4 has 60.00 % (n = 1)." in readme.findings(three)
+    assert "from M1, with 67.00 % (n = 1) and Model4, with 60.00 % (n = 1)." in readme.findings(three)
     later = [dataclasses.replace(run, seed=9) for run in of_row("M5", (0.8,), augment=True)]
     assert "augmentation" not in readme.findings([*without, *later]).partition("Verdicts")[0]  # no common seed
     assert readme.findings([]) == ""

@@ -30,6 +30,9 @@ def test_what_differs_names_changed_options():
     )
     assert rows_in_words.differing(dataclasses.replace(full, schedule={}), full) == "no decay, no end"
     assert rows_in_words.differing(dataclasses.replace(full, epochs=90), full) == "epochs 90"
+    endless = dataclasses.replace(base, patience=1000)
+    assert rows_in_words.differing(endless, base) == "no early stopping"
+    assert rows_in_words.differing(base, endless) == "patience 10"
     words = "AdamW, weight decay 0.05, ema momentum 0.999, mixup 0.2, no rotation range, no horizontal flip"
     assert rows_in_words.differing(full, base) == f"{words}, decay cosine, end 0.01, epochs 60"
 
@@ -49,5 +52,5 @@ def test_options_that_all_models_share_are_compared_between_models():
     """Fails if a row with another model and other pixels seems to differ in its model only."""
     base = factories.record(row={"model": "model3", "model_options": {"dropout": 0.1, "pixels": "-1..1"}}).row
     other = dataclasses.replace(base, model="model5", model_options={"momentum": 0.9})
-    changed = "model5: Model4 without its two Dropout layers, momentum 0.9, default pixels"
+    changed = "model5: Model4 without its two Dropout layers, BatchNorm momentum 0.9, default pixels"
     assert rows_in_words.differing(other, base) == changed
