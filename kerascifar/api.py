@@ -15,6 +15,7 @@ import dataclasses
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -147,47 +148,50 @@ def train(
     >>> Row("Mine", "my_model", learning_rate=0.01).batch_size
     512
     """
-
     if not isinstance(row, Row):
         raise UserError(f'row is {row!r}.\nExpected a Row, such as Row("Mine", "my_model", epochs=5).')
-    try:
-        seeds = list(seeds)
-    except TypeError:
-        raise UserError(f"seeds is {seeds!r}.\nExpected whole numbers in a list, such as [0, 1, 2].") from None
     _check_dataset(dataset)
     if not isinstance(model, str) and not callable(model):
         raise UserError(
             f"model is {model!r}.\nExpected a Keras model, a function that builds one, or a builder's name."
         )
-    if not seeds:
-        raise UserError("seeds is empty.\nExpected at least one whole number, such as [0].")
-    callbacks = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks)
-    own_model = not isinstance(model, str)
     if isinstance(model, keras.Model):
         with gate.refused(row):
             gate.check_copy(model, dataset)
-
-    def builder(name: str, **options: Any) -> keras.Model:
-        if isinstance(model, str):
-            return models.build(model, **options)
-        network = keras.models.clone_model(model) if isinstance(model, keras.Model) else model()
-        if not isinstance(network, keras.Model):
-            raise UserError(f"the function that builds the model returned {network!r}.\nExpected a Keras model.")
-        return models.adapt(network, **options)
-
     if isinstance(model, str):
-        row = dataclasses.replace(row, model=model)
-    chosen = Experiment(OWN, (row,)).runs(seeds=seeds)
+        row, build, own = dataclasses.replace(row, model=model), models.build, []
+    else:
+        build, own = partial(_built_by_the_user, model), [model]
+    callbacks = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks)
     return experiment.train_runs(
-        chosen,
+        Experiment(OWN, (row,)).runs(seeds=_checked(seeds)),
         dataset,
         Path(runs),
         console or Console(),
-        build=builder,
+        build=build,
         callbacks=_begun_anew(callbacks),
         ornaments=ornaments.left_out,
-        program=program.source(*[model] * own_model, *callbacks),
+        program=program.source(*own, *callbacks),
     )
+
+
+def _checked(seeds: Iterable[int]) -> list[int]:
+    """The seeds as a list; `Experiment.runs` checks each."""
+    try:
+        chosen = list(seeds)
+    except TypeError:
+        raise UserError(f"seeds is {seeds!r}.\nExpected whole numbers in a list, such as [0, 1, 2].") from None
+    if not chosen:
+        raise UserError("seeds is empty.\nExpected at least one whole number, such as [0].")
+    return chosen
+
+
+def _built_by_the_user(model: "keras.Model | Callable[[], keras.Model]", name: str, **options: Any) -> keras.Model:
+    """A new model from the user's function, or with the layers of the user's model; `name` only names it in tables."""
+    network = keras.models.clone_model(model) if isinstance(model, keras.Model) else model()
+    if not isinstance(network, keras.Model):
+        raise UserError(f"the function that builds the model returned {network!r}.\nExpected a Keras model.")
+    return models.adapt(network, **options)
 
 
 @_apart()

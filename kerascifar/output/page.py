@@ -28,6 +28,7 @@ from kerascifar.runs.records import Record
 from kerascifar.training import models
 
 if TYPE_CHECKING:
+    import jinja2
     import pandas as pd
 
 DOCS = CHECKOUT / "docs"
@@ -90,8 +91,6 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         published: shown beside the user's runs in the results. They decide the claims, if there are any.
         dataset: for the gallery of focus maps; without it, the page says how to get one.
     """
-    import jinja2
-
     pool, shown, drawn = overview.pool(own, published), overview.shown(own, published), _Charts()
     main = overview.main_rows(shown)
     compared = {metric: (overview.table(main, metric), title) for metric, title in AXES.items()}
@@ -108,16 +107,8 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         if (path := DOCS / f"{name}.md").is_file()
     }
     first_shown = [name for name in FIRST_SHOWN if name in curves] or list(curves)[:2]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("kerascifar.output", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"cells": _cells, "markdown": _markdown, "script": _script}
     # Long but flat: one line for each thing that the template shows.
-    page = environment.get_template("page.html").render(
+    page = _template().render(
         synthetic=any(r.is_synthetic for r in pool),
         by="the published" if published else "your own",
         counts=_counts(verdict_lines),
@@ -164,6 +155,20 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
     path = out / "index.html"
     files.write_text(path, page)
     return path
+
+
+def _template() -> "jinja2.Template":
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("kerascifar.output", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"cells": _cells, "markdown": _markdown, "script": _script}
+    return environment.get_template("page.html")
 
 
 @cache
