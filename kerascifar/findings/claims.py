@@ -271,9 +271,10 @@ def _decide(claim: Claim, runs: Mapping[str, Sequence[Record]], seeds: Mapping[s
     pairs = list(zip(claim.comparisons, differences, strict=True))
     p_for = [c.p_for(d) if d else 1.0 for c, d in pairs]
     p_against = [c.p_against(d) if d else 1.0 for c, d in pairs]
-    p = (max(p_for), min(1.0, claim.factor(toward=False) * min(p_against)))
     if claim.decided_by == "any":
         p = (min(1.0, claim.factor(toward=True) * min(p_for)), max(p_against))
+    else:
+        p = (max(p_for), min(1.0, claim.factor(toward=False) * min(p_against)))
     expected = [_expected(c, runs, seeds) for c in claim.comparisons]
     complete = all(
         d is not None and len(d.seeds) >= FEWEST and wanted <= {*d.seeds}
