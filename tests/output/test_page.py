@@ -392,7 +392,7 @@ def test_only_wrong_predictions_can_be_shown(opened):
 
 
 def test_a_permalink_unfolds_what_it_points_to(opened, written):
-    for name in ("M6", "C4", "commands", "table-causes"):
+    for name in ("M6", "C4", "commands", "results-1"):
         assert opened.locator(f"[id='{name}']").count() == 1
     assert not opened.locator("[id='M6']").is_visible()
     opened.goto(f"{written.as_uri()}#M6")
