@@ -150,6 +150,7 @@ def train(
     """
     if not isinstance(row, Row):
         raise UserError(f'row is {row!r}.\nExpected a Row, such as Row("Mine", "my_model", epochs=5).')
+    seeds = _checked(seeds)
     _check_dataset(dataset)
     if not isinstance(model, str) and not callable(model):
         raise UserError(
@@ -164,7 +165,7 @@ def train(
         build, own = partial(_built_by_the_user, model), [model]
     callbacks = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks)
     return experiment.train_runs(
-        Experiment(OWN, (row,)).runs(seeds=_checked(seeds)),
+        Experiment(OWN, (row,)).runs(seeds=seeds),
         dataset,
         Path(runs),
         console or Console(),

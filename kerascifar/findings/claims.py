@@ -414,10 +414,14 @@ def _in_words(comparison: Comparison, d: Difference) -> str:
     return f"{text}."
 
 
+def _mean(comparison: Comparison, d: Difference) -> float:
+    """The mean difference, without its sign if the claim only says that there is a difference."""
+    return abs(d.estimate.mean) if comparison.first_is == "other" else d.estimate.mean
+
+
 def _is_toward(comparison: Comparison, d: Difference) -> bool:
     """Whether more seeds with the same mean would support the claim rather than contradict it."""
-    mean = abs(d.estimate.mean) if comparison.first_is == "other" else d.estimate.mean
-    return (mean >= comparison.margin) != (comparison.first_is == "not higher")
+    return (_mean(comparison, d) >= comparison.margin) != (comparison.first_is == "not higher")
 
 
 def seeds_needed(comparison: Comparison, d: Difference, family: int = 1, factor: int = 1) -> int | None:
@@ -435,7 +439,7 @@ def seeds_needed(comparison: Comparison, d: Difference, family: int = 1, factor:
     n = len(d.by_seed)
     if n < 2:
         return None
-    mean = abs(d.estimate.mean) if comparison.first_is == "other" else d.estimate.mean
+    mean = _mean(comparison, d)
     distance = mean if mean >= comparison.margin else comparison.margin - mean
     two_sided = comparison.first_is == "other" and mean >= comparison.margin
     level = min(LEVEL / 2, LEVEL / family) / factor / (1 + two_sided)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BETTER = {name: measure.better for name, measure in measuring.MEASURES.items() if measure.better}
+IN_WORDS = {"centred": "the spot itself", "random": "noise"}  # the baselines' titles, in a sentence
 FEWEST = 4  # kinds of map that a rank correlation needs
 NOTE = (
     "Mean ± half-width of the 95 % interval over seeds and test images (of one seed, from images alone), in the units "
@@ -88,7 +89,7 @@ def summary(records: Sequence[Record], compared: "pd.DataFrame") -> str:
         sentence = f"{name}: methods that beat the spot, with the number of measures (of {len(with_spot)}): {shown}"
         if len(best):
             most = best.index[best == best.max()]
-            winners = listed([{"centred": "the spot itself", "random": "noise"}.get(title, title) for title in most])
+            winners = listed([IN_WORDS.get(title, title) for title in most])
             are, each = ("is", "") if len(most) == 1 else ("are", " each")
             sentence += f"; {winners} {are} clearly the best most often, on {best.max()} of {len(group)} measures{each}"
         sentences.append(f"{sentence}.")

@@ -44,7 +44,8 @@ class Estimate:
     @property
     def interval(self) -> tuple[float, float]:
         """95 % interval, two-sided; NaN if the error is NaN."""
-        return self.mean - self.half, self.mean + self.half
+        half = self.half
+        return self.mean - half, self.mean + half
 
     def p_above(self, edge: float = 0.0) -> float:
         """One-sided p of the hypothesis that the true mean is at most `edge`: small p, mean above `edge`."""

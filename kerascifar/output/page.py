@@ -17,7 +17,7 @@ import numpy as np
 from kerascifar.common import files
 from kerascifar.common.paths import CHECKOUT
 from kerascifar.common.terminal import listed
-from kerascifar.findings import ablation, agreement, analyses, claims, metrics, sensitivity, statistics
+from kerascifar.findings import ablation, agreement, analyses, claims, maps_compared, metrics, sensitivity, statistics
 from kerascifar.findings.faithfulness import FAITHFUL
 from kerascifar.findings.metrics import METRICS
 from kerascifar.focus import methods
@@ -286,8 +286,8 @@ def _faithful(found: Mapping[str, analyses.Result], drawn: _Charts) -> dict[str,
         figure = drawn.add(f"faithful-{measure}", title, charts.faithful(result.table, measure), 360)
         of_rows = []
         for line in compared.table[compared.table["measure"].str.startswith(f"{measure} ")].to_dict("records"):
-            best = {"": "no map", "centred": "the spot", "random": "noise"}.get(line["best"], line["best"])
-            of_rows.append(f"{best} for {line['row']}")
+            best = maps_compared.IN_WORDS.get(line["best"], line["best"])
+            of_rows.append(f"{best or 'no map'} for {line['row']}")
         figures.append((figure, f"{IN_WORDS[measure]} Clearly best: {listed(of_rows)}."))
     parts: dict[str, Any] = {"figures": figures, "conclusion": result.summary, "note": result.note}
     if agreeing:

@@ -112,14 +112,14 @@ def _best(runs: Sequence[records.Record]) -> str:
         return line is None or line["pairs"] < claims.FEWEST or line["low"] <= 0 <= line["high"]
 
     others = here[here["row"] != ours["row"]].sort_values("Valid_acc", ascending=False, kind="stable")
-    near = [line for place, (_, line) in enumerate(others.iterrows()) if not place or line["row"] == theirs["row"]]
-    near = [f"{line['row']}, with {accuracy(line)}" for line in near if is_unclear(line["row"])]
-    but = f", but cannot be told apart from {terminal.listed(near)}" if near else ""
+    beside = [line for place, (_, line) in enumerate(others.iterrows()) if not place or line["row"] == theirs["row"]]
+    near = {line["row"]: f"{line['row']}, with {accuracy(line)}" for line in beside if is_unclear(line["row"])}
+    but = f", but cannot be told apart from {terminal.listed(list(near.values()))}" if near else ""
     if ours["row"] == theirs["row"]:
         text += f"It also has the highest validation accuracy here, and a test accuracy of {accuracy(ours)}{but}."
         return text + " These runs are from the first study." * (ours["row"] in original.outdated(runs))
-    apart = len(same) and not is_unclear(theirs["row"])
-    rest = f"; {theirs['row']}'s is clearly different: {accuracy(same.iloc[0])}" if apart else ""
+    is_apart = len(same) and theirs["row"] not in near
+    rest = f"; {theirs['row']}'s is clearly different: {accuracy(same.iloc[0])}" if is_apart else ""
     return (
         f"{text}Here, {ours['row']} has the highest validation accuracy, and a test accuracy of {accuracy(ours)}"
         f"{but}{rest}."
