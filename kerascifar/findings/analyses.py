@@ -8,6 +8,7 @@ from kerascifar.findings import (
     ablation,
     agreement,
     causes,
+    changes,
     choices,
     clean_images,
     cost,
@@ -70,6 +71,7 @@ class Result:
 
 ANALYSES = (
     Analysis("agreement", "Agreement with the original", agreement.table, agreement.NOTE),
+    Analysis("changes", "The effect of each change", changes.table, changes.NOTE, changes.summary),
     Analysis("choices-compared", choices.TITLE, choices.table, choices.NOTE),
     Analysis("readings", "How to read the original's tables", choices.readings, choices.READINGS_NOTE),
     Analysis("sensitivity-compared", "Sensitivity", sensitivity.table, sensitivity.NOTE),

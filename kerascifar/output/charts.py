@@ -79,9 +79,7 @@ def agreement(table: "pd.DataFrame", title: str) -> Chart:
         base.mark_bar(height=9, opacity=0.35, color=HERE, cornerRadius=4).encode(low, x2="high"),
         base.transform_flatten(["seeds"]).mark_tick(color=HERE, opacity=0.75, height=9).encode(alt.X("seeds:Q")),
         base.mark_circle(color=HERE, size=80, opacity=1).encode(alt.X("here:Q"), tooltip=tooltip),
-        base.mark_point(color=ORIGINAL, shape="diamond", size=80, strokeWidth=2.2, opacity=1).encode(
-            alt.X("original:Q"), tooltip=tooltip
-        ),
+        _diamond(base, "original:Q").encode(tooltip=tooltip),
     ).properties(**_high(table))
 
 
@@ -100,9 +98,7 @@ def forest(lines: "pd.DataFrame", limits: tuple[float, float]) -> Chart:
         _zero(base),
         base.mark_rule(color=HERE, strokeWidth=2).encode(alt.X("low:Q"), x2="high"),
         base.mark_circle(color=HERE, size=70, opacity=1).encode(x, tooltip=tooltip),
-        base.mark_point(color=ORIGINAL, shape="diamond", size=60, strokeWidth=2, opacity=1).encode(
-            alt.X("reported:Q"), tooltip=tooltip
-        ),
+        _diamond(base, "reported:Q").encode(tooltip=tooltip),
     ).properties(height=24 * len(lines))
 
 
@@ -184,24 +180,22 @@ def rank_correlations(table: "pd.DataFrame") -> Chart:
     ).properties(height=26 * len(table))
 
 
-def effects(table: "pd.DataFrame", named: str, title: str) -> Chart:
-    """The difference in test accuracy that each changed setting makes, with its 95 % interval.
+def effects(table: "pd.DataFrame", label: "pd.Series", title: str) -> Chart:
+    """The difference that each change makes, with its 95 % interval, and the original's difference if there is one.
 
-    named: the column with the name to show, "row" or "like".
+    Args:
+        table: n, difference, low, high, and perhaps original.
+        label: of each line, as in `PARTS`.
+        title: of the axis of differences.
     """
-    values = table[["row", "changed", "like", "n"]].assign(
-        label=table[named] + "\t" + table["changed"],
-        difference=table["test_accuracy"],
-        low=table["test_accuracy low"],
-        high=table["test_accuracy high"],
-    )
-    tooltip = _tooltip("row:N changed:N like:N difference:Q low:Q high:Q n:Q")
+    values = table.reindex(columns=["n", "difference", "low", "high", "original"]).assign(label=label)
+    tooltip = _tooltip("label:N difference:Q low:Q high:Q original:Q n:Q")
     base = alt.Chart(_inline(values)).encode(_labels(150, 370), tooltip=tooltip)
-    x = alt.X("difference:Q", title=title)
     return alt.layer(
-        base.mark_circle(color=HERE, size=80, opacity=1).encode(x),
-        base.mark_rule(color=HERE, strokeWidth=2).encode(alt.X("low:Q"), x2="high"),
         _zero(base),
+        base.mark_rule(color=HERE, strokeWidth=2).encode(alt.X("low:Q"), x2="high"),
+        base.mark_circle(color=HERE, size=80, opacity=1).encode(alt.X("difference:Q", title=title)),
+        _diamond(base, "original:Q"),
     ).properties(**_high(table))
 
 
@@ -225,6 +219,11 @@ def cost(table: "pd.DataFrame", column: str, title: str) -> Chart:
 def _zero(base: alt.Chart) -> alt.Chart:
     """A line at no difference, from top to bottom."""
     return base.mark_rule(color=BAND).encode(x=alt.datum(0), y=alt.value(0), y2=alt.value("height"))
+
+
+def _diamond(base: alt.Chart, field: str) -> alt.Chart:
+    """The original's figure."""
+    return base.mark_point(color=ORIGINAL, shape="diamond", size=70, strokeWidth=2, opacity=1).encode(alt.X(field))
 
 
 def _tooltip(fields: str) -> list[alt.Tooltip]:

@@ -124,6 +124,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
             )
             for metric, (table, title) in compared.items()
         ],
+        changes=_changes(found.get("changes"), drawn),
         claims=_claims(verdict_lines, drawn),
         rule=f"{claims.RULE}\n\n{declared.note}",
         curves=drawn.add("curves", "Training curves", charts.curves(curves, first_shown)),
@@ -200,6 +201,18 @@ def _terms(glossary: str) -> dict[str, str]:
 def _cells(table: "pd.DataFrame") -> list[list[tuple[str, bool]]]:
     """A table's cells as text, and whether each is a number."""
     return [[(cell, bool(NUMBER.match(cell))) for cell in line] for line in table.map(tables.cell).to_numpy()]
+
+
+def _changes(result: analyses.Result | None, drawn: _Charts) -> dict[str, Any] | None:
+    """What each change contributes, beside the original's own difference."""
+    if result is None:
+        return None
+    table = result.table
+    label = table["change"] + "\t" + table["with"] + " − " + table["without"]
+    label = label.str.replace(" instead of (.*)\t", "\tinstead of \\1, ", regex=True)
+    chart = charts.effects(table, label, "difference in test accuracy (points)")
+    count, _, _ = result.summary.partition(". ")  # the chart shows the rest
+    return {"figure": drawn.add("changes", result.title, chart), "conclusion": f"{count}.", "note": result.note}
 
 
 def _counts(verdict_lines: "pd.DataFrame") -> list[tuple[str, int, str]]:
@@ -308,8 +321,15 @@ def _sensitivity(result: analyses.Result | None, drawn: _Charts) -> dict[str, An
         conclusion += f"{rest} of {len(clear)} changed assumptions {'was' if rest == 1 else 'were'} tested with one "
         conclusion += "seed only, too few to tell an effect from chance."
     title = "difference in test accuracy from the unchanged row (points)"
-    figure = drawn.add("sensitivity", "One assumption changed", charts.effects(result.table, "like", title))
+    label = result.table["like"] + "\t" + result.table["changed"]
+    figure = drawn.add("sensitivity", "One assumption changed", _effects(result.table, label, title))
     return {"figure": figure, "conclusion": conclusion, "note": result.note}
+
+
+def _effects(table: "pd.DataFrame", label: "pd.Series", title: str) -> charts.Chart:
+    """The chart of the test accuracy's columns in a table of `sensitivity.effect`."""
+    names = {"test_accuracy": "difference", "test_accuracy low": "low", "test_accuracy high": "high"}
+    return charts.effects(table.rename(columns=names), label, title)
 
 
 def _next(found: Mapping[str, analyses.Result], drawn: _Charts) -> dict[str, Any] | None:
@@ -330,7 +350,8 @@ def _next(found: Mapping[str, analyses.Result], drawn: _Charts) -> dict[str, Any
     parts: dict[str, Any] = {"figures": figures, "conclusion": cost.summary, "note": cost.note}
     if steps:
         title = "difference in test accuracy from the previous step (points)"
-        figure = drawn.add("ablation-steps", steps.title, charts.effects(steps.table, "row", title))
+        label = steps.table["row"] + "\t" + steps.table["changed"]
+        figure = drawn.add("ablation-steps", steps.title, _effects(steps.table, label, title))
         parts["steps"], parts["note"] = (figure, steps.summary), f"{cost.note}\n\n{steps.note}"
     if tried:
         parts["conclusion"] = f"{cost.summary} {tried.summary}".strip()

@@ -4,7 +4,6 @@ import dataclasses
 import re
 from functools import partial
 
-import numpy as np
 import pytest
 from factories import HISTORY, ROOT, record, run
 from matplotlib.figure import Figure
@@ -89,61 +88,6 @@ def accuracies(share):
     return {split: {"loss": 1.0, "accuracy": share} for split in ("train", "validation", "test")}
 
 
-def of_row(name, shares, experiment="experiment1", **row):
-    """Runs of a row, one per seed, with these shares of 2,000 test images right, the same ones with each seed."""
-    runs = []
-    for seed, share in enumerate(shares):
-        predictions = {
-            "test_label": np.zeros(2000, "uint8"),
-            "test_predicted": (np.arange(2000) >= share * 2000).astype("uint8"),
-        }
-        values = {"results": accuracies(share), "row": {"name": name, **row}, "predictions": predictions}
-        runs.append(record(seed=seed, experiment=experiment, **values))
-    return runs
-
-
-def test_the_bullets_say_what_the_records_say():
-    """Fails if the best model, an agreeing row or an effect is not that of the runs. The original: M1 67.97, M5 70.74.
-
-    By hand: three runs with 67, 68 and 69 % have sd 1, so one more lies within 4.303 · 1 · √(4/3) = 4.97 points of
-    their mean, 68: 67.97 agrees. 80, 81 and 82 % have the mean 81, and 70.74 is further away.
-    """
-    without = of_row("M1", (0.67, 0.68, 0.69))
-    without = [
-        dataclasses.replace(run, results=run.results | {"train": {"loss": 1.0, "accuracy": 0.78 + run.seed / 100}})
-        for run in without
-    ]
-    text = readme.findings([*without, *of_row("M5", (0.80, 0.81, 0.82), augment=True)])
-    first, best, effects, *_ = text.splitlines()
-    assert (
-        first.startswith("- **In 1 of 2 rows with enough runs, the original's test accuracy could be")
-        and "interval (± 5.0 to 5.0 points, by row)." in first
-        and "Different: M5 (+10.3 points)." in first
-    )
-    assert "original's training accuracy in 1 of 2 rows, and for its number of epochs in 0." in first
-    assert first.endswith("so some agreement is expected.")
-    assert best.endswith(
-        "test accuracy.** Here, M5 has the highest validation accuracy, and a test accuracy of 81.00 ± 1.00 % (n = 3)."
-    )
-    assert (
-        effects.startswith("- **1 of 1 changes to a model")
-        and "augmentation +13.0 ± " in effects
-        and "(+2.8)" in effects
-    )
-    worse = readme.findings([*without, *of_row("M5", (0.50, 0.51, 0.52), augment=True)]).splitlines()[2]
-    assert worse.startswith("- **0 of 1 changes to a model")
-    assert "**The opposite effect:** augmentation -17.0 ± " in worse
-    once = readme.findings([*without[:1], *of_row("M5", (0.8,), augment=True)])
-    assert "Too few runs: augmentation +13.0 with 1 seed of the first study (+2.8)." in once
-    alike = "a test accuracy of 80.00 % (n = 1), but cannot be told apart from M1, with 67.00 % (n = 1)."
-    assert alike in once
-    three = [*without[:1], *of_row("M5", (0.8,), augment=True), *of_row("Model4", (0.6,), "experiment2")]
-    assert "from M1, with 67.00 % (n = 1) and Model4, with 60.00 % (n = 1)." in readme.findings(three)
-    later = [dataclasses.replace(run, seed=9) for run in of_row("M5", (0.8,), augment=True)]
-    assert "augmentation" not in readme.findings([*without, *later]).partition("Verdicts")[0]  # no common seed
-    assert readme.findings([]) == ""
-
-
 def planned(name, environment=None, **changes):
     """A run of Experiment 1 with the settings that its file has now."""
     rows = read_experiment(EXPERIMENTS / "experiment1.toml").rows
@@ -159,20 +103,6 @@ def test_rows_with_earlier_settings_are_named():
     assert "\n\nResults of M4 are still from the first study" in readme.rows([now, earlier])
     assert "first study" not in readme.rows([now])
     assert analyses._of_one_study([now]) == [now] and not analyses.results([now, earlier], "causes")
-
-
-def test_effects_and_the_best_model_say_if_their_runs_are_the_first_studys():
-    """Fails if an effect or the best model of earlier settings stands in README like one of the present plan."""
-    one = of_row("M1", (0.6,))
-    best = readme.findings([*one, *of_row("Model4", (0.7,), "experiment2")]).splitlines()[1]
-    assert (
-        "It also has the highest validation accuracy here, and a test accuracy of 70.00 % (n = 1)" in best
-        and best.endswith("These runs are from the first study.")
-    )
-    effects = readme.findings([*one, *of_row("M5", (0.7,), augment=True)]).splitlines()[2]
-    assert "augmentation +10.0 with 1 seed of the first study (+2.8)" in effects
-    now = [dataclasses.replace(run, row=planned(run.name).row) for run in (*one, *of_row("M5", (0.7,), augment=True))]
-    assert "augmentation +10.0 with 1 seed (+2.8)" in readme.findings(now)
 
 
 def test_durations_say_how_many_cores_they_needed():

@@ -1,0 +1,80 @@
+"""What does each choice of the original change? Its rows that differ in one thing, in pairs of runs with one seed."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kerascifar.findings import metrics
+from kerascifar.runs import original
+from kerascifar.runs.records import ORIGINALS, Record, by_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHANGES = (  # the row without, the row with it, and its words
+    ("M1", "M5", "augmentation"),
+    ("M5", "M6", "a batch size of 512 instead of 256"),
+    ("M7", "M6", "Adam instead of RMSprop"),
+    ("M8", "M6", "Adam instead of SGD"),
+    ("M4", "M1", "a learning rate of 0.001 instead of 0.01"),
+    ("M6", "Model4", "Model4 instead of M6"),
+    ("Model2", "Model3", "removing all BatchNormalization"),
+    ("Model4", "Model5", "removing Dropout"),
+)
+SAME, OPPOSITE, UNCLEAR, UNKNOWN = "as in the original", "the opposite", "not clear", "unknown"
+NOTE = (
+    "Test accuracy in points: the row with the change minus the row without it, mean over n pairs of runs with the "
+    "same seed. low … high is the 95 % interval, by Student's t over seeds and images, not adjusted for the number of "
+    "changes; a single pair has none. The original's difference is that of two single runs."
+)
+
+
+def table(records: Sequence[Record]) -> "pd.DataFrame":
+    """One line per change whose two rows have a seed in common.
+
+    Runs with other settings than the plan's, such as those of an earlier study, do not count.
+
+    Columns: change (in words), with and without (the rows), n (pairs), difference (points), low and high (its 95 %
+    interval; NaN for one pair), original (its difference), and effect: "as in the original", "the opposite", "not
+    clear" or "unknown".
+    """
+    import pandas as pd
+
+    outdated = original.outdated(records)
+    runs = by_name(r for r in records if r.experiment in ORIGINALS and r.is_full and r.name not in outdated)
+    lines = []
+    for base, row, words in CHANGES:
+        found = metrics.difference(runs.get(row, []), runs.get(base, []), "test_accuracy")
+        if found is None:
+            continue
+        mean, n = found.estimate.mean, len(found.seeds)
+        low, high = found.estimate.interval if n > 1 else (math.nan, math.nan)
+        reported = metrics.reported(row, base, "test_accuracy")
+        effect = UNKNOWN if n == 1 else UNCLEAR if low <= 0 <= high else SAME if mean * reported > 0 else OPPOSITE
+        sides = {"change": words, "with": row, "without": base, "n": n}
+        lines.append(sides | {"difference": mean, "low": low, "high": high, "original": reported, "effect": effect})
+    return pd.DataFrame(lines)
+
+
+def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
+    """The changes by their effect, in sentences; the first one counts those that are as in the original."""
+
+    def listed(effect: str) -> str:
+        lines = table[table["effect"] == effect]
+        values = zip(lines["change"], lines["difference"], lines["high"], lines["original"], strict=True)
+        return "; ".join(
+            f"{words} {by:+z.1f} ± {high - by:.1f} ({reported:+z.1f})" for words, by, high, reported in values
+        )
+
+    judged = table[table["effect"] != UNKNOWN]
+    trained = {r.name for r in records}
+    waiting = [words for *rows, words in CHANGES if trained & {*rows} and words not in judged["change"].tolist()]
+    parts = {
+        "In points ± half of the 95 % interval, with the original's difference in brackets": listed(SAME),
+        "Clearly in the opposite direction": listed(OPPOSITE),
+        "Not clear": listed(UNCLEAR),
+        "Not judged yet, for lack of runs": "; ".join(waiting),
+    }
+    count = f"{(judged['effect'] == SAME).sum()} of {len(judged)} changes clearly move test accuracy"
+    sentences = [f"{heading}: {text}." for heading, text in parts.items() if text]
+    return " ".join([f"{count} in the same direction as in the original.", *sentences])
