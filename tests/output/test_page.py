@@ -146,7 +146,7 @@ def test_the_first_screen_counts_the_rows_that_the_original_agrees_with(tmp_path
         for seed, share in enumerate(values)
     ]
     text = page.write(runs, [], None, tmp_path).read_text(encoding="utf-8")
-    assert "fits our runs in 2 of the 3 rows that we can judge" in re.sub("<[^>]+>", "", text)
+    assert "fits our runs in 2 of 3 rows that we can judge" in re.sub("<[^>]+>", "", text)
     assert "2 <small>of 3 rows</small>" in text and "; 1 more cannot be judged yet" in text
     assert "11 <small>runs</small>" in text and "5.5 hours of training" in text
 
