@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kerascifar.findings import metrics
+from kerascifar.findings import metrics, statistics
 from kerascifar.runs import original
 from kerascifar.runs.records import ORIGINALS, Record, by_name
 
@@ -25,7 +25,8 @@ SAME, OPPOSITE, UNCLEAR, UNKNOWN = "as in the original", "the opposite", "not cl
 NOTE = (
     "Test accuracy in points: the row with the change minus the row without it, mean over n pairs of runs with the "
     "same seed. low … high is the 95 % interval, by Student's t over seeds and images, not adjusted for the number of "
-    "changes; a single pair has none. The original's difference is that of two single runs."
+    "changes; a single pair has none. The original's difference is that of one pair: *one more pair* is the half-width "
+    "of the 95 % prediction interval for another pair of runs here, for which at least three pairs are needed."
 )
 
 
@@ -35,8 +36,8 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     Runs with other settings than the plan's, such as those of an earlier study, do not count.
 
     Columns: change (in words), with and without (the rows), n (pairs), difference (points), low and high (its 95 %
-    interval; NaN for one pair), original (its difference), and effect: "as in the original", "the opposite", "not
-    clear" or "unknown".
+    interval; NaN for one pair), one more pair (half-width of its 95 % prediction interval; NaN for fewer than three),
+    original (its difference), and effect: "as in the original", "the opposite", "not clear" or "unknown".
     """
     import pandas as pd
 
@@ -51,8 +52,9 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
         low, high = found.estimate.interval if n > 1 else (math.nan, math.nan)
         reported = metrics.reported(row, base, "test_accuracy")
         effect = UNKNOWN if n == 1 else UNCLEAR if low <= 0 <= high else SAME if mean * reported > 0 else OPPOSITE
-        sides = {"change": words, "with": row, "without": base, "n": n}
-        lines.append(sides | {"difference": mean, "low": low, "high": high, "original": reported, "effect": effect})
+        line = {"change": words, "with": row, "without": base, "n": n, "difference": mean, "low": low, "high": high}
+        line["one more pair"] = statistics.prediction_interval(found.by_seed)
+        lines.append(line | {"original": reported, "effect": effect})
     return pd.DataFrame(lines)
 
 
@@ -75,6 +77,14 @@ def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
         "Not clear": listed(UNCLEAR),
         "Not judged yet, for lack of runs": "; ".join(waiting),
     }
-    count = f"{(judged['effect'] == SAME).sum()} of {len(judged)} changes clearly move test accuracy"
-    sentences = [f"{heading}: {text}." for heading, text in parts.items() if text]
-    return " ".join([f"{count} in the same direction as in the original.", *sentences])
+    sentences = [
+        f"{(judged['effect'] == SAME).sum()} of {len(judged)} changes clearly move test accuracy in the same direction "
+        "as in the original.",
+        *(f"{heading}: {text}." for heading, text in parts.items() if text),
+    ]
+    known = judged[judged["one more pair"].notna()]
+    if len(known):
+        fits = int(((known["original"] - known["difference"]).abs() <= known["one more pair"]).sum())
+        of = f"All {fits} of" if fits == len(known) else f"{fits} of {len(known)} of"
+        sentences.insert(1, f"{of} the original's differences could be those of one more pair of runs here.")
+    return " ".join(sentences)

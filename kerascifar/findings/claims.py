@@ -1,17 +1,17 @@
 """The original's claims (`experiments/claims.toml`), each decided from records by a written rule.
 
-Only full runs on CIFAR-10 count, with the seeds that the file names for each experiment. The number of seeds was fixed
-before the first run was trained, and no verdict is given until the last one is finished. Runs are compared in pairs:
+Only full runs on CIFAR-10 count, with the seeds that the file names for each experiment. The seeds were fixed before
+the first of these runs was trained, and no verdict is given until the last one is finished. Runs are compared in pairs:
 same seed, same images. For every comparison, d = first − second. The standard error of its mean combines seeds and
 images, which are crossed; p comes from Student's t with Satterthwaite's degrees of freedom
-(`kerascifar/findings/statistics.py`; for a metric with one number per run, from Student's t over seeds). Each cell of
-this table names the hypothesis that p tests:
+(`kerascifar/findings/statistics.py`; for a metric with one number per run, from Student's t over seeds). p is the
+probability of a difference at least as extreme if what its cell says were true:
 
 | the claim says | p for the claim | p against it |
 |---|---|---|
-| first is higher | of d ≤ 0; 1 if the mean is below the margin | of d ≥ margin |
-| first is not higher | of d ≥ margin | of d ≤ 0; 1 if the mean is below the margin |
-| first is other | of d = 0, two-sided; 1 if the mean is within the margin | of d ≥ margin or d ≤ −margin, the larger |
+| first is higher | d ≤ 0; set to 1 if the mean is below the margin | d ≥ margin |
+| first is not higher | d ≥ margin | d ≤ 0; set to 1 if the mean is below the margin |
+| first is other | d = 0, two-sided; set to 1 if the mean is within the margin | d ≥ margin or d ≤ −margin, the larger |
 
 A claim holds only if all its comparisons hold: its p is the largest p for them. It fails if one comparison fails: the p
 against it is the smallest p against its k comparisons, times k. If one comparison is enough for a claim (`decided_by =

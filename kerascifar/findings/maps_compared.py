@@ -76,23 +76,26 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
 
 
 def summary(records: Sequence[Record], compared: "pd.DataFrame") -> str:
-    """Says for each row by how many measures each method beats the spot, and which map is clearly best most often."""
+    """Says for each row which methods beat the spot by the measures of faithfulness, and which hardly need a model."""
     sentences = []
+    rows = {record.name: record.row for record in faithfulness.counted(records)}
     for name, group in compared.groupby("row", sort=False):
-        with_spot = group[group["centred"].notna()] if "centred" in group else group[:0]
-        beats = with_spot["beat the spot"].str.split(", ").explode()
-        counts = beats[beats != ""].value_counts()
-        best = group.loc[group["best"] != "", "best"].value_counts()
-        if not len(with_spot):
+        of_row = group[group["measure"].str.split().str[0].isin(faithfulness.FAITHFUL)]
+        if not len(of_row) or "centred" not in of_row or of_row["centred"].isna().all():
             continue
-        shown = ", ".join(f"{title} {count}" for title, count in counts.items()) or "none"
-        sentence = f"{name}: methods that beat the spot, with the number of measures (of {len(with_spot)}): {shown}"
+        beats = of_row["beat the spot"].str.split(", ").explode()
+        counts = beats[beats != ""].value_counts()
+        shown = ", ".join(f"{title} on {count}" for title, count in counts.items()) or "none"
+        sentences.append(f"{name}, by {len(of_row)} measures of faithfulness: methods that beat the spot: {shown}.")
+        best = of_row.loc[of_row["best"] != "", "best"].value_counts()
         if len(best):
-            most = best.index[best == best.max()]
-            winners = listed([IN_WORDS.get(title, title) for title in most])
-            are, each = ("is", "") if len(most) == 1 else ("are", " each")
-            sentence += f"; {winners} {are} clearly the best most often, on {best.max()} of {len(group)} measures{each}"
-        sentences.append(f"{sentence}.")
+            shown = ", ".join(f"{IN_WORDS.get(title, title)} on {count}" for title, count in best.items())
+            sentences.append(f"Clearly the best: {shown}.")
+        likeness = group[group["measure"].str.startswith("likeness ")].mean(numeric_only=True)
+        by_chance = {measuring.title(kind): measuring.by_chance(rows[name], kind) for kind in methods.METHODS}
+        if alike := [title for title, chance in by_chance.items() if likeness.get(title, 0.0) > chance]:
+            resemble = "resembles" if len(alike) == 1 else "resemble"
+            sentences.append(f"{listed(alike)} {resemble} the maps of random weights more than chance would explain.")
     return " ".join(sentences)
 
 

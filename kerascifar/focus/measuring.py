@@ -229,7 +229,7 @@ def _placed(network: "keras.Model", grids: np.ndarray, kind: str) -> np.ndarray:
     return methods.placed(cells, place, place)
 
 
-def _by_chance(row: Row, kind: str) -> float:
+def by_chance(row: Row, kind: str) -> float:
     """The likeness of unrelated maps, on the cells that a method has in a row's model."""
     if kind in BASELINES or row.model not in models.BUILDERS:
         return np.nan
@@ -278,7 +278,7 @@ def table(trained: Sequence[Record]) -> "pd.DataFrame":
             line |= {
                 name: measure.factor * _mean(measured, f"{kind}/{name}", count) for name, measure in MEASURES.items()
             }
-            line["by chance"] = _by_chance(of_row[-1].row, kind)
+            line["by chance"] = by_chance(of_row[-1].row, kind)
             for column, value in (("empty", "border"), ("empty on mosaics", "pointing")):
                 line[column] = 100 * float(
                     np.mean([np.isnan(run[f"{kind}/{value}"][:count]).mean() for run in measured])

@@ -16,24 +16,34 @@ def findings(published: Sequence[records.Record]) -> str:
     runs = [r for r in published if original.row_of(r)]
     if not runs:
         return ""
-    summaries = {result.name: result.summary for result in analyses.results(published, "cost", "search-ranked")}
-    summaries |= {result.name: result.summary for result in analyses.results(runs, "changes")}
+    summaries = {
+        result.name: result.summary for result in analyses.results(published, "changes", "cost", "search-ranked")
+    }
     bullets = (
         _agreement(runs),
         _best(runs),
         _in_bold(summaries.get("changes", "")),
         _verdicts(published),
         _focus(published),
-        f"**What next?** {summaries['cost']} {summaries.get('search-ranked', '')}".strip()
-        if "cost" in summaries
-        else "",
+        _next(summaries),
     )
-    hours = sum(r.duration for r in runs) / 3600
     return (
         "\n".join(f"- {bullet}" for bullet in bullets if bullet)
         + "\n\n![Accuracies and epochs of each row, original and here](docs/results/accuracy.png)\n\n"
-        + f"*The original trained each of its thirteen rows once; here, {len(runs)} runs took {hours:.0f} hours.*\n"
+        + _effort(published, runs)
     )
+
+
+def _effort(published: Sequence[records.Record], runs: Sequence[records.Record]) -> str:
+    """How many runs it took: `runs` of the original's rows, and the others."""
+    hours = sum(r.duration for r in published) / 3600
+    candidates = sum(r.is_candidate for r in published)
+    others = len(published) - len(runs) - candidates
+    parts = [f"{len(runs)} runs of these rows"]
+    parts += [f"{others} of rows that we added"] * bool(others)
+    parts += [f"{candidates} to choose settings that it leaves open"] * bool(candidates)
+    whole = f"{terminal.listed(parts)} took {hours:.0f} hours"
+    return f"*The original trained each of its thirteen rows once. Here, {whole}.*\n"
 
 
 def _next(summaries: Mapping[str, str]) -> str:
@@ -51,23 +61,26 @@ def _in_bold(text: str) -> str:
 def _agreement(runs: Sequence[records.Record]) -> str:
     table = agreement.table(runs)
     known = table[table["agrees"] != agreement.UNKNOWN]
-    accuracy, training, epochs = (known[known["metric"] == metric] for metric in agreement.METRICS)
-    agreeing, *others = ((lines["agrees"] == agreement.AGREES).sum() for lines in (accuracy, training, epochs))
-    other = accuracy[accuracy["agrees"] == agreement.DIFFERS]
-    differing = ", ".join(f"{row} ({d:+.1f} points)" for row, d in zip(other["row"], other["difference"], strict=True))
+    is_accuracy = known["metric"] == agreement.TEST_ACCURACY
+    accuracy, other = known[is_accuracy], known[~is_accuracy]
     unknown = terminal.listed([row for row in table["row"].unique() if row not in set(known["row"])])
     if not len(accuracy):
         return f"**There are too few runs to compare {unknown} with the original.**"
-    half = accuracy["95 % ±"]
-    width = f" (± {half.min():.1f} to {half.max():.1f} points, by row)" if len(half) > 1 else ""
+    low, high = f"{accuracy['95 % ±'].min():.1f}", f"{accuracy['95 % ±'].max():.1f}"
+    width = f"± {low} points" if low == high else f"± {low} to {high} points, by row"
+    outside = accuracy[accuracy["agrees"] == agreement.DIFFERS]
+    judged = f"{len(accuracy) - len(outside)} of the {len(accuracy)}" if len(outside) else f"all {len(accuracy)}"
+    rows = zip(outside["row"], outside["difference"], strict=True)
+    differing = ", ".join(f"{row} ({difference:+.1f} points)" for row, difference in rows)
     return (
-        f"**In {agreeing} of {len(accuracy)} rows, the original's test accuracy could be that of one more run here:** "
-        f"it lies in the 95 % prediction interval{width}. "
+        f"**In {judged} rows judged so far, the original's test accuracy fits ours:** it lies in the 95 % prediction "
+        f"interval for one more run ({width}). "
         + (f"Different: {differing}. " if differing else "")
-        + f"The same holds for its training accuracy in {others[0]} of these and its number of epochs in {others[1]}. "
-        "Some agreement is expected, because settings that the original leaves open were "
-        "[chosen](docs/second-study.md) to match its training and validation figures."
-        + (f" Too few runs: {unknown}." if unknown else "")
+        + f"Of its {len(other)} training accuracies and numbers of epochs, "
+        f"{(other['agrees'] == agreement.DIFFERS).sum()} do not fit, where chance alone would give about "
+        f"{0.05 * len(other):.0f}. Settings that the original leaves open were "
+        "[chosen](docs/second-study.md) to match its training and validation figures, so some agreement is expected."
+        + (f" Not judged yet: {unknown}." if unknown else "")
     )
 
 
@@ -77,34 +90,38 @@ def _best(runs: Sequence[records.Record]) -> str:
     here = table[table["source"] == "published"].sort_values("Valid_acc", ascending=False, kind="stable")
     best, *others = here.to_dict("records")
     theirs = max(original.rows().values(), key=lambda line: float(line["valid_acc"]))
-    name, reported = theirs["row"], f"{float(theirs['test_acc']):.2f} % in the original"
+    name = theirs["row"]
 
-    def accuracy(line: Mapping[Hashable, Any]) -> str:
+    def with_accuracy(line: Mapping[Hashable, Any]) -> str:
         spread = "" if math.isnan(line["Test_acc sd"]) else f" ± {line['Test_acc sd']:.2f}"
-        return f"{line['Test_acc']:.2f}{spread} % (n = {line['n']:.0f})"
+        return f"{line['row']} ({line['Test_acc']:.2f}{spread} %, n = {line['n']:.0f})"
 
     beside = [line for place, line in enumerate(others) if not place or line["row"] == name]
-    near = [line for line in beside if not _differ(runs, best["row"], line["row"])]
-    if best["row"] == name:
-        text = f"**{name} is the best model, as in the original:** it has the highest validation accuracy, "
-        text += f"and a test accuracy of {accuracy(best)}; {reported}."
+    differ = {line["row"]: _differ(runs, best["row"], line["row"]) for line in beside}
+    few = None in differ.values()
+    if few:
+        text = "**Which model is best is still open.**"
+    elif best["row"] == name:
+        text = f"**{name} is the best model, as in the original.**"
     else:
-        text = f"**The best model here is {best['row']}, not the original's {name}:** it has the highest validation "
-        text += f"accuracy, and a test accuracy of {accuracy(best)}."
-        if clear := [line for line in beside if line["row"] == name and line not in near]:
-            text += f" {name}'s is clearly different: {accuracy(clear[0])}; {reported}."
-    if near:
-        alike = terminal.listed([f"{line['row']}, with {accuracy(line)}" for line in near])
-        text += f" It cannot be told apart from {alike}."
+        text = f"**The best model here is {best['row']}, not the original's {name}.**"
+    where = ", as in the original" if best["row"] == name else f"; in the original, {name}"
+    text += f" {with_accuracy(best)} has the highest validation accuracy{where} ({float(theirs['test_acc']):.2f} %)."
+    if near := [with_accuracy(line) for line in beside if not differ[line["row"]]]:
+        text += f" {'There are too few runs to tell it apart' if few else 'It cannot be told apart'} from "
+        text += f"{terminal.listed(near)}."
+    if clear := [with_accuracy(line) for line in beside if differ[line["row"]]]:
+        text += f" Clearly different: {terminal.listed(clear)}."
+    text += " In brackets: test accuracy ± standard deviation over n runs."
     return text + " These runs are from the first study." * (best["row"] in original.outdated(runs))
 
 
-def _differ(runs: Sequence[records.Record], first: str, second: str) -> bool:
-    """Whether the test accuracies of two rows clearly differ."""
+def _differ(runs: Sequence[records.Record], first: str, second: str) -> bool | None:
+    """Whether the test accuracies of two rows clearly differ; None if there are too few runs."""
     firsts, seconds = ([r for r in runs if r.name == row] for row in (first, second))
     found = metrics.difference(firsts, seconds, "test_accuracy")
     if found is None or len(found.seeds) < claims.FEWEST:
-        return False
+        return None
     low, high = found.estimate.interval
     return low > 0 or high < 0
 
@@ -114,16 +131,25 @@ def _verdicts(published: Sequence[records.Record]) -> str:
     lines = claims.table(published, claims.read()).drop_duplicates("claim")
     groups = {verdict: lines[lines["verdict"] == verdict] for verdict in claims.counts(lines)}
     counts = terminal.listed([f"{len(group)} {verdict}" for verdict, group in groups.items()])
-    rule = "by a written [rule](docs/statistics.md)"
-    sentences = [f"**The original's {len(lines)} claims: {counts}**, {rule}."]
+    parts = [
+        f"**{len(lines)} of the original's claims are tested here: {counts}.** *Confirmed*: clear even after a "
+        "correction for the number of claims; *supported*: clear only without it ([rule](docs/statistics.md))."
+    ]
     for verdict, group in groups.items():
         if verdict != claims.PENDING:
-            named = "; ".join(f"{words} ({name})" for name, words in zip(group["claim"], group["words"], strict=True))
-            sentences.append(f"{verdict.capitalize()}: {named}.")
+            named = zip(group["claim"], group["words"], group["note"], strict=True)
+            parts.append(f"  - {verdict.capitalize()}: {'; '.join(_reserved(*each) for each in named)}.")
     if claims.PENDING in groups:
         plan = "the [plan](docs/second-study.md)'s runs are trained and measured"
-        sentences.append(f"Pending until all of {plan}: {', '.join(groups[claims.PENDING]['claim'])}.")
-    return " ".join(sentences)
+        parts.append(f"  - Pending until all of {plan}: {', '.join(groups[claims.PENDING]['claim'])}.")
+    return "\n".join(parts)
+
+
+def _reserved(name: str, words: str, note: str) -> str:
+    """A claim with the first sentence of its note."""
+    first, _, _ = note.removesuffix(".").partition(". ")
+    reservation = first[:1].lower() + first[1:] if first[1:2].islower() else first
+    return f"{words} ({': '.join(filter(None, (name, reservation)))})"
 
 
 def _focus(published: Sequence[records.Record]) -> str:
@@ -139,6 +165,6 @@ def _focus(published: Sequence[records.Record]) -> str:
         answers.append(f"For {line['row']}, {answer}: {of} ({runs}).")
     return (
         "**Is a Grad-CAM map more faithful than a spot in the middle of every image, which knows nothing about the "
-        f"model? {' '.join(answers)}** Where the spot is better, a map does not show what the prediction depends on "
-        "([when to trust one](docs/gradcam.md))."
+        f"model? {' '.join(answers)}** The spot is hard to beat, because the subjects are in the middle. Where it is "
+        "better, these measures give no reason to trust the map ([when to trust one](docs/gradcam.md))."
     )

@@ -76,7 +76,7 @@ def agreement(table: "pd.DataFrame", title: str) -> Chart:
     tooltip = _tooltip("row:N settings:N original:Q here:Q low:Q high:Q n:Q")
     low = alt.X("low:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(format="d"))
     return alt.layer(
-        base.mark_bar(height=9, opacity=0.35, color=HERE, cornerRadius=4).encode(low, x2="high"),
+        _range(base).encode(low, x2="high"),
         base.transform_flatten(["seeds"]).mark_tick(color=HERE, opacity=0.75, height=9).encode(alt.X("seeds:Q")),
         base.mark_circle(color=HERE, size=80, opacity=1).encode(alt.X("here:Q"), tooltip=tooltip),
         _diamond(base, "original:Q").encode(tooltip=tooltip),
@@ -181,18 +181,22 @@ def rank_correlations(table: "pd.DataFrame") -> Chart:
 
 
 def effects(table: "pd.DataFrame", label: "pd.Series", title: str) -> Chart:
-    """The difference that each change makes, with its 95 % interval, and the original's difference if there is one.
+    """The difference that each change makes, with its 95 % interval.
 
     Args:
-        table: n, difference, low, high, and perhaps original.
+        table: n, difference, low, high, and perhaps the original's difference, "original", and the half-width of a
+            prediction interval, "one more pair".
         label: of each line, as in `PARTS`.
         title: of the axis of differences.
     """
     values = table.reindex(columns=["n", "difference", "low", "high", "original"]).assign(label=label)
+    half = table.get("one more pair", np.nan)
+    values = values.assign(lowest=values["difference"] - half, highest=values["difference"] + half)
     tooltip = _tooltip("label:N difference:Q low:Q high:Q original:Q n:Q")
     base = alt.Chart(_inline(values)).encode(_labels(150, 370), tooltip=tooltip)
     return alt.layer(
         _zero(base),
+        _range(base).encode(alt.X("lowest:Q"), x2="highest"),
         base.mark_rule(color=HERE, strokeWidth=2).encode(alt.X("low:Q"), x2="high"),
         base.mark_circle(color=HERE, size=80, opacity=1).encode(alt.X("difference:Q", title=title)),
         _diamond(base, "original:Q"),
@@ -219,6 +223,11 @@ def cost(table: "pd.DataFrame", column: str, title: str) -> Chart:
 def _zero(base: alt.Chart) -> alt.Chart:
     """A line at no difference, from top to bottom."""
     return base.mark_rule(color=BAND).encode(x=alt.datum(0), y=alt.value(0), y2=alt.value("height"))
+
+
+def _range(base: alt.Chart) -> alt.Chart:
+    """A prediction interval."""
+    return base.mark_bar(height=9, opacity=0.35, color=HERE, cornerRadius=4)
 
 
 def _diamond(base: alt.Chart, field: str) -> alt.Chart:

@@ -211,8 +211,8 @@ def _changes(result: analyses.Result | None, drawn: _Charts) -> dict[str, Any] |
     label = table["change"] + "\t" + table["with"] + " − " + table["without"]
     label = label.str.replace(" instead of (.*)\t", "\tinstead of \\1, ", regex=True)
     chart = charts.effects(table, label, "difference in test accuracy (points)")
-    count, _, _ = result.summary.partition(". ")  # the chart shows the rest
-    return {"figure": drawn.add("changes", result.title, chart), "conclusion": f"{count}.", "note": result.note}
+    conclusion, _, _ = result.summary.partition(" In points")  # the chart shows the rest
+    return {"figure": drawn.add("changes", result.title, chart), "conclusion": conclusion, "note": result.note}
 
 
 def _counts(verdict_lines: "pd.DataFrame") -> list[tuple[str, int, str]]:
@@ -302,7 +302,8 @@ def _faithful(found: Mapping[str, analyses.Result], drawn: _Charts) -> dict[str,
             best = maps_compared.IN_WORDS.get(line["best"], line["best"])
             of_rows.append(f"{best or 'no map'} for {line['row']}")
         figures.append((figure, f"{IN_WORDS[measure]} Clearly best: {listed(of_rows)}."))
-    parts: dict[str, Any] = {"figures": figures, "conclusion": result.summary, "note": result.note}
+    conclusion = f"{result.summary} {compared.summary}".strip()
+    parts: dict[str, Any] = {"figures": figures, "conclusion": conclusion, "note": result.note}
     if agreeing:
         figure = drawn.add("measures-agree", agreeing.title, charts.rank_correlations(agreeing.table))
         parts["agreeing"] = (figure, agreeing.summary)

@@ -1,10 +1,13 @@
 """Kinds of map are ranked by each measure, compared with both baselines, and measures with each other."""
 
+import dataclasses
+
 import factories
 import numpy as np
 import pytest
 
 from kerascifar.findings import maps_compared
+from kerascifar.focus import measuring
 
 LEVELS = {  # by kind: road, deletion (lower is better), pointing; the spot has 0.5 for all, noise has 0.3
     "gradcam": (0.6, 0.6, 0.5),
@@ -43,14 +46,25 @@ def test_each_map_has_a_mean_an_interval_and_what_it_beats(tmp_path):
     assert road["beat the spot"] == "Grad-CAM, Layer-CAM, Saliency"
     assert deletion["beat the spot"] == "Layer-CAM, Saliency"
     assert road["no better than noise"] == "" and pointing["no better than noise"] == "Layer-CAM, Saliency"
-    text = maps_compared.summary(made, maps_compared.table(made))
-    assert (
-        "(of 3): Layer-CAM 2, Saliency 2, Grad-CAM 1;" in text
-        and "Layer-CAM is clearly the best most often, on 2 of 3 measures." in text
+    compared = maps_compared.table(made)
+    text = (
+        "M6, by 2 measures of faithfulness: methods that beat the spot: Layer-CAM on 2, Saliency on 2, Grad-CAM on 1."
     )
-    tied = maps_compared.table(made).assign(best=["Layer-CAM", "Saliency", ""])
-    text = maps_compared.summary(made, tied)
-    assert text.endswith("; Layer-CAM and Saliency are clearly the best most often, on 1 of 3 measures each.")
+    assert maps_compared.summary(made, compared) == f"{text} Clearly the best: Layer-CAM on 2."
+    tied = compared.assign(best=["Layer-CAM", "centred", "Saliency"])
+    assert maps_compared.summary(made, tied) == f"{text} Clearly the best: Layer-CAM on 1, the spot itself on 1."
+
+
+def test_maps_that_hardly_need_the_model_are_named(tmp_path):
+    """Fails if a likeness is compared with 0 instead of with what unrelated maps have on the same cells."""
+    values = {f"{kind}/road": np.random.default_rng(0).random(400) for kind in ("gradcam", "saliency", "centred")}
+    row = factories.record(row={"name": "M6", "model": "model4"}).row  # without cells at the edges: maps are alike
+    run = dataclasses.replace(factories.answering("M6", 0), row=row)
+    likeness = measuring.by_chance(run.row, "gradcam") - 0.01
+    shown = {f"{kind}/likeness": np.full(400, likeness) for kind in ("gradcam", "saliency")}
+    made = [factories.measured(tmp_path, run, values | shown)]
+    text = maps_compared.summary(made, maps_compared.table(made))
+    assert text.endswith(" Saliency resembles the maps of random weights more than chance would explain.")
 
 
 def test_kinds_measured_on_other_models_are_not_paired(tmp_path):

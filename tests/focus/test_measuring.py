@@ -241,9 +241,9 @@ def test_the_table_has_means_over_images_and_empty_maps_counted(measured):
 def test_maps_that_leave_the_edges_empty_are_alike_by_chance():
     """Model4's last convolution has no cells there; its pixels are everywhere."""
     row = factories.record(row={"model": "model4"}).row
-    assert measuring._by_chance(row, "gradcam") == pytest.approx(0.70, abs=0.02)
-    assert abs(measuring._by_chance(row, "saliency")) < 0.05
-    assert np.isnan(measuring._by_chance(dataclasses.replace(row, model="gone"), "gradcam"))
+    assert measuring.by_chance(row, "gradcam") == pytest.approx(0.70, abs=0.02)
+    assert abs(measuring.by_chance(row, "saliency")) < 0.05
+    assert np.isnan(measuring.by_chance(dataclasses.replace(row, model="gone"), "gradcam"))
 
 
 def test_published_measurements_belong_to_their_runs_and_cover_all_images():

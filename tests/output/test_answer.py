@@ -44,31 +44,33 @@ def test_a_row_agrees_if_the_originals_figure_could_be_one_more_run():
     m1, m5 = of_row("M1", (0.67, 0.68, 0.69), (0.78, 0.79, 0.80)), of_row("M5", (0.80, 0.81, 0.82))
     first = bullets(*m1, *m5)[0]
     assert first.startswith(
-        "**In 1 of 2 rows, the original's test accuracy could be that of one more run here:** it lies in the 95 % "
-        "prediction interval (± 5.0 to 5.0 points, by row). Different: M5 (+10.3 points). The same holds for its "
-        "training accuracy in 1 of these and its number of epochs in 0."
+        "**In 1 of the 2 rows judged so far, the original's test accuracy fits ours:** it lies in the 95 % prediction "
+        "interval for one more run (± 5.0 points). Different: M5 (+10.3 points). Of its 4 training accuracies and "
+        "numbers of epochs, 3 do not fit, where chance alone would give about 0."
     )
-    assert bullets(*m1, *m5[:1])[0].endswith(" Too few runs: M5.")
+    assert bullets(*m1, *m5[:1])[0].startswith("**In all 1 rows") and bullets(*m1, *m5[:1])[0].endswith(
+        " Not judged yet: M5."
+    )
     assert bullets(*m1[:1])[0] == "**There are too few runs to compare M1 with the original.**"
 
 
 def test_the_best_model_is_the_one_with_the_highest_validation_accuracy():
     m1, m5 = of_row("M1", (0.67, 0.68, 0.69)), of_row("M5", (0.80, 0.81, 0.82))
-    best = bullets(*m1, *m5)[1]
-    assert best == (
-        "**The best model here is M5, not the original's Model4:** it has the highest validation accuracy, and a test "
-        "accuracy of 81.00 ± 1.00 % (n = 3)."
+    end = " In brackets: test accuracy ± standard deviation over n runs."
+    highest = " has the highest validation accuracy; in the original, Model4 (79.29 %)."
+    ours, theirs = "M5 (81.00 ± 1.00 %, n = 3)", "M1 (68.00 ± 1.00 %, n = 3)"
+    assert bullets(*m1, *m5)[1] == (
+        f"**The best model here is M5, not the original's Model4.** {ours}{highest} Clearly different: {theirs}.{end}"
     )
-    once = bullets(*m1[:1], *m5[:1])[1]
-    assert once.endswith("of 80.00 % (n = 1). It cannot be told apart from M1, with 67.00 % (n = 1).")
-    three = bullets(*m1[:1], *m5[:1], *of_row("Model4", (0.6,), experiment="experiment2"))[1]
-    assert three.endswith("apart from M1, with 67.00 % (n = 1) and Model4, with 60.00 % (n = 1).")
-    apart = bullets(*m5, *of_row("Model4", (0.60, 0.61, 0.62), experiment="experiment2"))[1]
-    assert apart.endswith(" Model4's is clearly different: 61.00 ± 1.00 % (n = 3); 79.29 % in the original.")
-    same = bullets(*of_row("M1", (0.6,)), *of_row("Model4", (0.7,), experiment="experiment2"))[1]
-    assert same.startswith(
-        "**Model4 is the best model, as in the original:** it has the highest validation accuracy, and a test accuracy "
-        "of 70.00 % (n = 1); 79.29 % in the original. It cannot be told apart from M1, with 60.00 % (n = 1)."
+    model4 = of_row("Model4", (0.80, 0.81, 0.83), experiment="experiment2")
+    assert bullets(*m5, *model4)[1].startswith(
+        "**Model4 is the best model, as in the original.** Model4 (81.33 ± 1.53 %, n = 3) has the highest validation "
+        f"accuracy, as in the original (79.29 %). It cannot be told apart from {ours}."
+    )
+    model4 = of_row("Model4", (0.60,), experiment="experiment2")
+    assert bullets(*m1, *m5, *model4)[1] == (
+        f"**Which model is best is still open.** {ours}{highest} There are too few runs to tell it apart from Model4 "
+        f"(60.00 %, n = 1). Clearly different: {theirs}.{end}"
     )
 
 
@@ -83,5 +85,21 @@ def test_results_of_the_first_study_are_named():
 def test_the_number_of_changes_as_in_the_original_stands_in_bold():
     m1, m5 = of_row("M1", (0.67, 0.68, 0.69)), of_row("M5", (0.80, 0.81, 0.82))
     assert bullets(*m1, *m5)[2].startswith(
-        "**1 of 1 changes clearly move test accuracy in the same direction as in the original.** In points ± half of "
+        "**1 of 1 changes clearly move test accuracy in the same direction as in the original.** 0 of 1 of the "
+    )
+
+
+def test_a_claim_comes_with_the_first_sentence_of_its_note():
+    assert answer._reserved("C1", "a is better", "At a rate of 0.1. Rest.") == "a is better (C1: at a rate of 0.1)"
+    assert answer._reserved("C1", "a is better", "M6's is.") == "a is better (C1: M6's is)"
+    assert answer._reserved("C1", "a is better", "") == "a is better (C1)"
+
+
+def test_the_effort_counts_each_run_once():
+    m1, added = of_row("M1", (0.67, 0.68)), of_row("M1_slower", (0.6,))
+    (candidate,) = [dataclasses.replace(run, experiment="choices") for run in of_row("M2", (0.6,))]
+    hours = [dataclasses.replace(run, seconds=[3600.0]) for run in (*m1, *added, candidate)]
+    assert bullets(*hours)[-1] == (
+        "*The original trained each of its thirteen rows once. Here, 2 runs of these rows, 1 of rows that we added and "
+        "1 to choose settings that it leaves open took 4 hours.*"
     )
