@@ -32,6 +32,11 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     folders = [folder for name in arguments.names for folder in _folders(name, arguments.runs)]
     # Check that the pictures can be drawn before copying anything.
     dataset = cifar10.load(arguments.data)
+    if dataset.is_synthetic:
+        raise UserError(
+            f"{dataset.source} holds drawn shapes.\nName CIFAR-10 with --data: focus maps are drawn on its images.\n"
+            "Nothing was published."
+        )
     load_tensorflow("The focus maps of published runs")
     from kerascifar.focus import pictures
     from kerascifar.output import readme

@@ -43,7 +43,14 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
             "Use --data to give the images that it was trained on."
         )
     run = Run(theirs.experiment, theirs.row, theirs.seed)
-    trained = experiment.train_runs([run], dataset, arguments.runs / "verify", Console(), command=command)
+    trained = experiment.train_runs(
+        [run],
+        dataset,
+        arguments.runs / "verify",
+        Console(),
+        command=command,
+        deterministic=bool(theirs.environment.get("deterministic")),
+    )
     if not trained:
         raise UserError("Another process is training this run. Repeat the command when it has finished.")
     same, lines = verify.compare(theirs, trained[0], spread)

@@ -58,33 +58,34 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     return pd.DataFrame(lines)
 
 
+def conclusion(table: "pd.DataFrame") -> list[str]:
+    """How many changes have the original's effect, and how many of its differences fit: one or two sentences."""
+    judged = table[table["effect"] != UNKNOWN]
+    count = f"{(judged['effect'] == SAME).sum()} of {len(judged)} changes clearly move test accuracy"
+    sentences = [f"{count} in the same direction as in the original."]
+    known = judged[judged["one more pair"].notna()]
+    if len(known):
+        fits = int(((known["original"] - known["difference"]).abs() <= known["one more pair"]).sum())
+        of = f"All {fits} of" if fits == len(known) else f"{fits} of {len(known)} of"
+        sentences.append(f"{of} the original's differences could be those of one more pair of runs here.")
+    return sentences
+
+
 def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
-    """The changes by their effect, in sentences; the first one counts those that are as in the original."""
+    """The conclusion, then the changes by their effect."""
 
     def listed(effect: str) -> str:
         lines = table[table["effect"] == effect]
         values = zip(lines["change"], lines["difference"], lines["high"], lines["original"], strict=True)
-        return "; ".join(
-            f"{words} {by:+z.1f} ± {high - by:.1f} ({reported:+z.1f})" for words, by, high, reported in values
-        )
+        return "; ".join(f"{words} {by:+z.1f} ± {high - by:.1f} ({theirs:+z.1f})" for words, by, high, theirs in values)
 
-    judged = table[table["effect"] != UNKNOWN]
+    judged = set(table.loc[table["effect"] != UNKNOWN, "change"])
     trained = {r.name for r in records}
-    waiting = [words for *rows, words in CHANGES if trained & {*rows} and words not in judged["change"].tolist()]
+    waiting = [words for *rows, words in CHANGES if trained.intersection(rows) and words not in judged]
     parts = {
         "In points ± half of the 95 % interval, with the original's difference in brackets": listed(SAME),
         "Clearly in the opposite direction": listed(OPPOSITE),
         "Not clear": listed(UNCLEAR),
         "Not judged yet, for lack of runs": "; ".join(waiting),
     }
-    sentences = [
-        f"{(judged['effect'] == SAME).sum()} of {len(judged)} changes clearly move test accuracy in the same direction "
-        "as in the original.",
-        *(f"{heading}: {text}." for heading, text in parts.items() if text),
-    ]
-    known = judged[judged["one more pair"].notna()]
-    if len(known):
-        fits = int(((known["original"] - known["difference"]).abs() <= known["one more pair"]).sum())
-        of = f"All {fits} of" if fits == len(known) else f"{fits} of {len(known)} of"
-        sentences.insert(1, f"{of} the original's differences could be those of one more pair of runs here.")
-    return " ".join(sentences)
+    return " ".join([*conclusion(table), *(f"{heading}: {text}." for heading, text in parts.items() if text)])

@@ -141,7 +141,8 @@ class Claims:
     """A file of claims.
 
     Attributes:
-        seeds: by experiment, the seeds that decide; without an entry, all seeds count, and none is waited for.
+        seeds: by experiment, the seeds that decide; runs of other experiments do not count. If empty, all runs
+            count, and none is waited for.
         frozen: the commit that fixed claims, margins, rule and seeds; empty if none is named.
         amended: what was known at that commit, and what was changed afterwards, in a few sentences.
     """

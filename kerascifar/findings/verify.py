@@ -1,5 +1,6 @@
 """Is a published run that was trained again bit-identical, or as near to the published runs as one more seed?"""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +21,12 @@ def compare(theirs: records.Record, mine: records.Record, spread: Sequence[recor
     row, or in their range if there are fewer than three.
     """
     common = set.intersection(*(set(record.results) for record in (theirs, mine, *spread)))  # candidates lack "test"
-    if mine.history == theirs.history and all(mine.results[split] == theirs.results[split] for split in common):
+
+    def text(run: records.Record) -> str:
+        """The figures to compare. In a text, a loss that is not a number equals itself."""
+        return json.dumps([run.history, {split: run.results[split] for split in common}], sort_keys=True)
+
+    if text(mine) == text(theirs):
         return True, [f"{theirs.label}: bit-identical ({len(theirs.seconds)} epochs, all losses and accuracies)."]
     lines = [f"{theirs.label}: not bit-identical."]
     there, here = _flat(theirs.environment), _flat(mine.environment)

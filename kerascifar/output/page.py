@@ -17,7 +17,17 @@ import numpy as np
 from kerascifar.common import files
 from kerascifar.common.paths import CHECKOUT
 from kerascifar.common.terminal import listed
-from kerascifar.findings import ablation, agreement, analyses, claims, maps_compared, metrics, sensitivity, statistics
+from kerascifar.findings import (
+    ablation,
+    agreement,
+    analyses,
+    changes,
+    claims,
+    maps_compared,
+    metrics,
+    sensitivity,
+    statistics,
+)
 from kerascifar.findings.faithfulness import FAITHFUL
 from kerascifar.findings.metrics import METRICS
 from kerascifar.focus import methods
@@ -211,7 +221,7 @@ def _changes(result: analyses.Result | None, drawn: _Charts) -> dict[str, Any] |
     label = table["change"] + "\t" + table["with"] + " − " + table["without"]
     label = label.str.replace(" instead of (.*)\t", "\tinstead of \\1, ", regex=True)
     chart = charts.effects(table, label, "difference in test accuracy (points)")
-    conclusion, _, _ = result.summary.partition(" In points")  # the chart shows the rest
+    conclusion = " ".join(changes.conclusion(table))
     return {"figure": drawn.add("changes", result.title, chart), "conclusion": conclusion, "note": result.note}
 
 
@@ -264,7 +274,7 @@ def _claims(verdict_lines: "pd.DataFrame", drawn: _Charts) -> list[dict[str, Any
 def _comparisons(group: "pd.DataFrame") -> "pd.DataFrame":
     """A claim's comparisons in numbers."""
 
-    def signed(column: str) -> "pd.Series":
+    def signed(column: str) -> list[str]:
         values = zip(group[column].astype("float64"), group["metric"], strict=True)
         return [f"{value:+z.{METRICS[metric].digits}f}" if value == value else "" for value, metric in values]
 

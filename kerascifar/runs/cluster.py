@@ -79,10 +79,10 @@ def connect(
     import ray
 
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    available = ray.cluster_resources().get("GPU", 0)
+    there = ray.cluster_resources()
     if gpus_per_run is None:
-        gpus_per_run = share(available, jobs or 1)
-    if address is None and (available < gpus_per_run or (os.cpu_count() or 1) < cpus_per_run):
+        gpus_per_run = share(there.get("GPU", 0), jobs or 1)
+    if address is None and (there.get("GPU", 0) < gpus_per_run or there.get("CPU", 0) < cpus_per_run):
         raise UserError(
             f"This machine does not have {cpus_per_run:g} cores and {gpus_per_run:g} GPUs for each run.\n"
             "Ask for less (--cpus-per-run, --gpus-per-run), or name a cluster: --address."
@@ -212,10 +212,7 @@ def _slots(say: Callable[[str], None], cpus: float, gpus: float) -> int:
 
 def _submitter(work: "one_run.Work", *, cpus: float, gpus: float, storage: Storage | None) -> Callable[[Run], Any]:
     """A function that hands a run to Ray and returns a reference to the result of `_train_one`."""
-    import keras
     import ray
-
-    from kerascifar.runs import environment
 
     # Once per node, in memory that its runs share. Plain arrays, because a node may not have the mapped file.
     images, labels = np.asarray(work.dataset.images), np.asarray(work.dataset.labels)
@@ -223,18 +220,33 @@ def _submitter(work: "one_run.Work", *, cpus: float, gpus: float, storage: Stora
     rest: dict[str, Any] = {"runs": (), "dataset": None, "console": None, "folder": work.folder.resolve()}
     # Pickled here, because unpickling loads Keras, which the worker does quietly.
     packed = ray.put(ray.cloudpickle.dumps((dataclasses.replace(work, **rest), gpus > 0, storage, work.console.stderr)))
-    variables = environment.variables() | {  # those that decide a result are the command's, not the node's
+    options = {
+        "num_cpus": cpus,
+        "num_gpus": gpus,
+        "max_retries": RETRIES,
+        "runtime_env": {"env_vars": _variables(cpus, gpus)},
+    }
+    # A process for each run (max_calls), so that its threads and its GPU memory end with it.
+    task = ray.remote(max_calls=1, **options)(_train_one)
+    return lambda run: task.remote(packed, run, dataset)
+
+
+def _variables(cpus: float, gpus: float) -> dict[str, str]:
+    """The environment variables of a worker: those that decide a result are the command's, not the node's."""
+    import keras
+
+    from kerascifar.runs import environment
+
+    variables = environment.variables() | {
         "KERAS_BACKEND": keras.backend.backend(),
         "TF_NUM_INTRAOP_THREADS": str(max(int(cpus), 1)),
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # runs may share a GPU
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     }
     if not gpus:  # Ray itself hides none
-        variables |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
-    options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": RETRIES, "runtime_env": {"env_vars": variables}}
-    # A process for each run (max_calls), so that its threads and its GPU memory end with it.
-    task = ray.remote(max_calls=1, **options)(_train_one)
-    return lambda run: task.remote(packed, run, dataset)
+        return variables | {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+    variables.pop("CUDA_VISIBLE_DEVICES", None)  # set by `connect`: Ray would then not give a run its GPUs
+    return variables
 
 
 def _collect(folder: Path, run: Run, storage: Storage | None, is_locked: bool) -> None:

@@ -116,7 +116,7 @@ def _versions() -> dict[str, str]:
     """Versions of Python, this package and all numerical packages, including NVIDIA's libraries."""
     # Each access to a distribution's metadata, its version included, reads and parses a file.
     read = [distribution.metadata for distribution in importlib.metadata.distributions()]
-    installed = {m["Name"].lower(): m["Version"] for m in read if m["Name"]}
+    installed = {m["Name"].lower().replace("_", "-"): m["Version"] for m in read if m["Name"]}
     wanted = [*PACKAGES, *sorted(name for name in installed if name.startswith("nvidia-"))]
     versions = {name: installed[name] for name in wanted if name in installed}
     return {"python": platform.python_version(), "kerascifar": kerascifar.__version__, **versions}

@@ -19,7 +19,7 @@ from kerascifar.training import rows
 
 
 def publish(folders: Sequence[Path], to: Path = records.PUBLISHED) -> list[Path]:
-    """Publishes runs: record, history, predictions, measurements, and weights (see `_has_weights`).
+    """Publishes runs: record, history, predictions, measurements, and weights (see `_keeps_weights`).
 
     All runs are checked before any is copied. If a published run was trained again and is bit-identical, only its
     missing measurements are added. This is the only way to measure a run that was published without weights.

@@ -65,7 +65,8 @@ def find(name: str, runs: Path, published_only: bool = False) -> list[Record]:
     Raises:
         UserError: it is neither a row with runs nor the folder of a finished run.
     """
-    for folder in (Path(name), runs / name, records.PUBLISHED / name):
+    beside = [records.PUBLISHED / name, runs / name] if published_only else [runs / name, records.PUBLISHED / name]
+    for folder in (Path(name), *beside):
         if records.finished(folder):
             return [records.read(folder)]
     row, seed = parse(name)

@@ -25,6 +25,11 @@ def test_the_same_figures_and_history_are_bit_identical():
     assert same and lines == ["M1 seed 0: bit-identical (2 epochs, all losses and accuracies)."]
 
 
+def test_a_loss_that_is_not_a_number_is_bit_identical_to_itself():
+    made = [run(last=float(nan)) for nan in ("nan", "nan")]
+    assert verify.compare(made[0], made[1], made[:1])[0]
+
+
 def test_another_last_bit_is_not_identical_but_within_the_spread():
     """Fails if only the accuracies are compared."""
     spread = [run(), run(0.72, 0.71, seed=1)]

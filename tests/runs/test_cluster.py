@@ -165,6 +165,14 @@ def test_gpus_are_shared_evenly():
     assert [cluster.share(*of) for of in ((0, 4), (1, 4), (2, 3), (4, 2), (3, 2), (2, 2))] == [0, 0.25, 0.5, 2, 1, 1]
 
 
+def test_a_run_with_a_gpu_sees_the_one_that_ray_gives_it(monkeypatch):
+    """Fails if the command's own variable, which hides all GPUs from it, reaches the workers."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "CUDA_VISIBLE_DEVICES" not in cluster._variables(2, 0.5)
+    assert cluster._variables(2, 0)["CUDA_VISIBLE_DEVICES"] == ""
+    assert cluster._variables(2, 0)["TF_NUM_INTRAOP_THREADS"] == "2"
+
+
 def test_a_second_call_keeps_the_cluster_and_runs_share_its_gpus(monkeypatch):
     """As `choices` does, which trains twice."""
     import ray
@@ -174,6 +182,5 @@ def test_a_second_call_keeps_the_cluster_and_runs_share_its_gpus(monkeypatch):
     monkeypatch.setattr(ray, "init", None)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 1.0})
     monkeypatch.setattr(machine, "cores", lambda: 8)
-    monkeypatch.setattr(cluster.os, "cpu_count", lambda: 8)
     assert training.connect_jobs(4)().keywords == {"cpus": 2, "gpus": 0.25, "storage": None}
     assert training.connect_jobs(4, 0)().keywords == {"cpus": 2, "gpus": 0, "storage": None}

@@ -1,6 +1,7 @@
 """What a record says of its environment: everything that decides a result, and nothing private."""
 
 import contextlib
+import importlib
 import json
 import os
 import subprocess
@@ -38,6 +39,13 @@ def described(code=DESCRIBE, **variables):
         [sys.executable, "-c", code], env={**clean, **variables}, cwd=ROOT, capture_output=True, text=True, check=True
     )
     return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_every_installed_package_that_computes_is_recorded():
+    """Fails if a package is missed because its metadata spells its name differently, as ml_dtypes does."""
+    versions = environment._versions()
+    for module, package in (("ml_dtypes", "ml-dtypes"), ("cv2", "opencv-python-headless"), ("numpy", "numpy")):
+        assert versions[package].startswith(importlib.import_module(module).__version__)
 
 
 def test_onednn_is_on_unless_the_user_says_otherwise():

@@ -37,6 +37,14 @@ def test_a_name_means_the_users_runs_or_else_the_published_ones(runs, name, publ
     assert [r.seed for r in found] == seeds
 
 
+def test_a_published_runs_folder_is_named_even_if_the_users_has_the_same_name(tmp_path):
+    """Fails if `verify` or `compare --published` takes the user's run for the published one."""
+    name = PUBLISHED[0].folder.name
+    factories.run(tmp_path / name)
+    for published_only, parent in ((False, tmp_path), (True, records.PUBLISHED)):
+        assert selection.find(name, tmp_path, published_only)[0].folder.parent == parent
+
+
 def test_a_row_and_an_option_may_name_the_seed_but_not_different_ones():
     assert selection.row_and_seed("M6", None) == ("M6", None)
     assert {selection.row_and_seed(*words) for words in (("M6-seed0", None), ("M6", 0), ("M6-seed0", 0))} == {("M6", 0)}
