@@ -45,10 +45,6 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         return training.status(trained)
     path = arguments.runs / "report" / "choices"
     tables.save(table, path, choices.TITLE, [choices.NOTE])
-    if arguments.json:
-        print(options.as_json(table))
-    else:
-        console = terminal.console(wide=arguments.wide)
-        console.print(tables.as_rich(table if arguments.wide else table[SHOWN], choices.TITLE))
-        terminal.note(console, f"How they are ranked, and the whole table: {path.with_suffix('.md')}")
+    console = options.show(table, table[SHOWN], arguments, choices.TITLE)
+    terminal.note(console, f"How they are ranked, and the whole table: {path.with_suffix('.md')}")
     return training.status(trained)

@@ -32,12 +32,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     path = arguments.runs / "report" / "compare"
     tables.save(table, path, "Compared: " + ", ".join(runs), [compare.NOTE])
     drawing.save(lambda: figures.compared(runs), path.with_suffix(".png"))
-    console = terminal.console(wide=arguments.wide, stderr=arguments.json)
-    if arguments.json:
-        print(options.as_json(table))
-    else:
-        shown = table if arguments.wide else tables.narrow_comparison(runs, table)
-        console.print(tables.as_rich(shown, "Test accuracy, %"))
+    console = options.show(table, tables.narrow_comparison(runs, table), arguments, "Test accuracy, %")
     for note in (compare.NOTE, *compare.unpaired(runs, table)):
         terminal.note(console, note)
     terminal.say(console, selection.described(run for group in runs.values() for run in group))

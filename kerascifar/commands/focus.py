@@ -79,11 +79,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         )
     path = arguments.runs / "report" / "focus"
     tables.save(table, path, "Measurements of focus maps", [measuring.NOTE])
-    console = terminal.console(wide=arguments.wide, stderr=arguments.json)
-    if arguments.json:
-        print(options.as_json(table))
-    else:
-        console.print(tables.as_rich(table if arguments.wide else table[SHOWN]))
+    console = options.show(table, table[SHOWN], arguments)
     terminal.note(console, selection.described(selected))
     if any(map(selection.is_published, selected)) and not arguments.published:
         terminal.note(console, "These are the published runs' measurements; --published adds missing ones.")

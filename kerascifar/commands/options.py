@@ -5,8 +5,11 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kerascifar.common import terminal
+
 if TYPE_CHECKING:
     import pandas as pd
+    import rich.console
 
 RUNS = Path("runs")
 
@@ -51,6 +54,24 @@ SHARED: dict[str, dict[str, Any]] = {
 def add(parser: argparse.ArgumentParser, *names: str) -> None:
     for name in names:
         parser.add_argument(name, **SHARED[name])
+
+
+def show(
+    table: "pd.DataFrame", shown: "pd.DataFrame", arguments: argparse.Namespace, title: str = ""
+) -> "rich.console.Console":
+    """Prints a table: as JSON with --json, whole with --wide, otherwise only what is `shown`.
+
+    Returns:
+        The console for notes on the table.
+    """
+    from kerascifar.output import tables
+
+    console = terminal.console(wide=arguments.wide, stderr=arguments.json)
+    if arguments.json:
+        print(as_json(table))
+    else:
+        console.print(tables.as_rich(table if arguments.wide else shown, title))
+    return console
 
 
 def as_json(table: "pd.DataFrame") -> str:

@@ -10,6 +10,7 @@ from kerascifar.findings import (
     causes,
     changes,
     choices,
+    claims,
     clean_images,
     cost,
     faithfulness,
@@ -74,7 +75,7 @@ ANALYSES = (
     Analysis("changes", "The effect of each change", changes.table, changes.NOTE, changes.summary),
     Analysis("choices-compared", choices.TITLE, choices.table, choices.NOTE),
     Analysis("readings", "How to read the original's tables", choices.readings, choices.READINGS_NOTE),
-    Analysis("sensitivity-compared", "Sensitivity", sensitivity.table, sensitivity.NOTE),
+    Analysis("sensitivity-compared", "Sensitivity", sensitivity.table, sensitivity.NOTE, sensitivity.summary),
     Analysis("cost", "Accuracy and cost", cost.table, cost.NOTE, cost.summary),
     Analysis("ablation-steps", "From Model4 to Best", ablation.table, ablation.NOTE, ablation.summary),
     Analysis("search-ranked", "The search for Best", search.table, search.NOTE, search.summary),
@@ -121,3 +122,25 @@ def results(records: Sequence[Record], *names: str) -> list[Result]:
                 summary = analysis.summary(records, table)
                 shown.append(Result(analysis.name, analysis.title, table, analysis.note, summary))
     return shown
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What some records show.
+
+    Attributes:
+        verdicts: of the original's claims, as `claims.table` returns them.
+        results: by name, the analyses that have something to show.
+    """
+
+    verdicts: "pd.DataFrame"
+    results: dict[str, Result]
+
+    def only(self, names: Sequence[str]) -> list[Result]:
+        """The results with these names."""
+        return [result for name, result in self.results.items() if name in names]
+
+
+def findings(records: Sequence[Record], *names: str) -> Findings:
+    """The verdicts on the original's claims, and the analyses with these names."""
+    return Findings(claims.table(records, claims.read()), {result.name: result for result in results(records, *names)})

@@ -1,6 +1,5 @@
 """What does each choice of the original change? Its rows that differ in one thing, in pairs of runs with one seed."""
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -48,11 +47,12 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
         found = metrics.difference(runs.get(row, []), runs.get(base, []), "test_accuracy")
         if found is None:
             continue
-        mean, n = found.estimate.mean, len(found.seeds)
-        low, high = found.estimate.interval if n > 1 else (math.nan, math.nan)
+        mean, (low, high) = found.estimate.mean, found.interval
         reported = metrics.reported(row, base, "test_accuracy")
-        effect = UNKNOWN if n == 1 else UNCLEAR if low <= 0 <= high else SAME if mean * reported > 0 else OPPOSITE
-        line = {"change": words, "with": row, "without": base, "n": n, "difference": mean, "low": low, "high": high}
+        clear = SAME if mean * reported > 0 else OPPOSITE
+        effect = {True: clear, False: UNCLEAR, None: UNKNOWN}[found.is_clear]
+        line = {"change": words, "with": row, "without": base, "n": len(found.seeds)}
+        line |= {"difference": mean, "low": low, "high": high}
         line["one more pair"] = statistics.prediction_interval(found.by_seed)
         lines.append(line | {"original": reported, "effect": effect})
     return pd.DataFrame(lines)

@@ -127,13 +127,21 @@ class Claim:
     decided_by: str = "all"
     note: str = ""
 
-    def factor(self, toward: bool) -> int:
-        """By which the smallest p of the comparisons is multiplied where one of them decides: their number, or else 1.
+    def one_decides(self, toward: bool) -> bool:
+        """Whether one of the comparisons is enough for a verdict; otherwise, all are needed.
 
         Args:
             toward: for the claim, not against it.
         """
-        return len(self.comparisons) if toward == (self.decided_by == "any") else 1
+        return toward == (self.decided_by == "any")
+
+    def factor(self, toward: bool) -> int:
+        """By which the smallest p of the comparisons is multiplied where one of them decides; otherwise 1."""
+        return len(self.comparisons) if self.one_decides(toward) else 1
+
+    def combined(self, p: Sequence[float], toward: bool) -> float:
+        """The claim's p from those of its comparisons."""
+        return min(1.0, self.factor(toward) * min(p)) if self.one_decides(toward) else max(p)
 
 
 @dataclass(frozen=True)
@@ -254,14 +262,14 @@ class _Decision:
         return UNDECIDED
 
     def telling(self, verdict: str) -> int:
-        """The position of the comparison on which the verdict rests: for the claim, its weakest link."""
-        against = verdict in (REFUTED, CONTRADICTED)
-        p = [
-            math.inf if d is None else (c.p_against(d) if against else c.p_for(d))
-            for c, d in zip(self.claim.comparisons, self.differences, strict=True)
-        ]
-        one_is_enough = against == (self.claim.decided_by == "all")
-        return int(np.argmin(p) if one_is_enough else np.argmax(p))
+        """The position of the comparison on which the verdict rests: for the claim, its weakest link.
+
+        All comparisons have differences, or the verdict would be pending.
+        """
+        toward = verdict not in (REFUTED, CONTRADICTED)
+        pairs = zip(self.claim.comparisons, self.differences, strict=True)
+        p = [(c.p_for(d) if toward else c.p_against(d)) for c, d in pairs if d is not None]
+        return int(np.argmin(p) if self.claim.one_decides(toward) else np.argmax(p))
 
 
 def _decide(claim: Claim, runs: Mapping[str, Sequence[Record]], seeds: Mapping[str, tuple[int, ...]]) -> _Decision:
@@ -272,10 +280,7 @@ def _decide(claim: Claim, runs: Mapping[str, Sequence[Record]], seeds: Mapping[s
     pairs = list(zip(claim.comparisons, differences, strict=True))
     p_for = [c.p_for(d) if d else 1.0 for c, d in pairs]
     p_against = [c.p_against(d) if d else 1.0 for c, d in pairs]
-    if claim.decided_by == "any":
-        p = (min(1.0, claim.factor(toward=True) * min(p_for)), max(p_against))
-    else:
-        p = (max(p_for), min(1.0, claim.factor(toward=False) * min(p_against)))
+    p = (claim.combined(p_for, toward=True), claim.combined(p_against, toward=False))
     expected = [_expected(c, runs, seeds) for c in claim.comparisons]
     complete = all(
         d is not None and len(d.seeds) >= FEWEST and wanted <= {*d.seeds}
@@ -329,6 +334,7 @@ def table(records: Sequence[Record], declared: Claims) -> "pd.DataFrame":
 
 def _lines(decision: _Decision, adjusted: tuple[float, float], family: int) -> Iterable[dict[str, Any]]:
     claim, verdict = decision.claim, decision.verdict(adjusted)
+    sentence = _sentence(decision, verdict, family)
     for comparison, d in zip(claim.comparisons, decision.differences, strict=True):
         line = {
             "claim": claim.name,
@@ -336,7 +342,7 @@ def _lines(decision: _Decision, adjusted: tuple[float, float], family: int) -> I
             "family": claim.family,
             "decided_by": claim.decided_by,
             "verdict": verdict,
-            "sentence": _sentence(decision, verdict, family),
+            "sentence": sentence,
             "comparison": str(comparison),
             "metric": comparison.metric,
             "margin": comparison.margin,
@@ -381,8 +387,9 @@ def _sentence(decision: _Decision, verdict: str, family: int) -> str:
         return f"{d.flaw}, so it cannot test the claim."
     text = _in_words(comparison, d)
     if len(comparisons) > 1:
-        clearest = (verdict in (REFUTED, CONTRADICTED)) == (decision.claim.decided_by == "all")
-        text = f"The {'clearest' if clearest else 'weakest'} of {len(comparisons)} comparisons: {text}"
+        toward = verdict not in (REFUTED, CONTRADICTED)
+        which = "clearest" if decision.claim.one_decides(toward) else "weakest"
+        text = f"The {which} of {len(comparisons)} comparisons: {text}"
     if verdict == UNDECIDED:
         needed = seeds_needed(comparison, d, family, decision.claim.factor(toward=_is_toward(comparison, d)))
         seeds = (
@@ -454,7 +461,7 @@ def seeds_needed(comparison: Comparison, d: Difference, family: int = 1, factor:
 def counts(table: "pd.DataFrame") -> dict[str, int]:
     """The number of claims with each verdict, in the order of `VERDICTS`."""
     found = table.drop_duplicates("claim")["verdict"].tolist()
-    return {word: found.count(word) for word in sorted({*found}, key=lambda word: [*VERDICTS, word].index(word))}
+    return {word: found.count(word) for word in VERDICTS if word in found}
 
 
 def verdicts(table: "pd.DataFrame") -> "pd.DataFrame":

@@ -117,6 +117,17 @@ class Difference:
     estimate: Estimate
     flaw: str = ""
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval; NaN for a single seed, which says nothing about others."""
+        return self.estimate.interval if len(self.seeds) > 1 else (math.nan, math.nan)
+
+    @property
+    def is_clear(self) -> bool | None:
+        """Whether the interval excludes zero; None if there is no interval."""
+        low, high = self.interval
+        return None if math.isnan(low) else low > 0 or high < 0
+
 
 def difference(
     firsts: Sequence[Record],

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "sensitivity"
 COMPARED = ("validation_accuracy", "test_accuracy", "epochs")  # of `metrics.METRICS`
 CLEAR, UNCLEAR, UNKNOWN = "yes", "no", "unknown"
+IN_WORDS = {True: CLEAR, False: UNCLEAR, None: UNKNOWN}
 NOTE = (
     "Differences in percentage points and epochs: the changed row minus the unchanged one, mean over pairs of runs "
     "with the same seed. low … high is the 95 % interval, by Student's t over seeds and images. A single pair has "
@@ -47,13 +48,24 @@ def effect(runs: Sequence[Record], like: Sequence[Record], compared: Sequence[st
     for metric in compared:
         difference = metrics.difference(runs, like, metric)
         assert difference is not None  # as there are seeds
-        several = len(difference.seeds) > 1
-        low, high = difference.estimate.interval if several else (float("nan"),) * 2
+        low, high = difference.interval
         line |= {
             "n": len(difference.seeds),
             metric: difference.estimate.mean,
             f"{metric} low": low,
             f"{metric} high": high,
-            f"{metric} clear": UNKNOWN if not several else CLEAR if low > 0 or high < 0 else UNCLEAR,
+            f"{metric} clear": IN_WORDS[difference.is_clear],
         }
     return line
+
+
+def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
+    """How many of the changed assumptions clearly change test accuracy."""
+    clear = table["test_accuracy clear"]
+    moved, known = int((clear == CLEAR).sum()), int((clear != UNKNOWN).sum())
+    assumptions, change = ("assumption", "changes") if known == 1 else ("assumptions", "change")
+    sentences = [f"{moved} of {known} changed {assumptions} clearly {change} test accuracy."] * bool(known)
+    if rest := len(clear) - known:
+        tested = f"{'was' if rest == 1 else 'were'} tested with one seed only, too few to tell an effect from chance"
+        sentences.append(f"{rest} of {len(clear)} changed assumptions {tested}.")
+    return " ".join(sentences)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kerascifar.common import terminal
 from kerascifar.findings import agreement, analyses, claims, faithfulness, metrics
@@ -10,9 +10,12 @@ from kerascifar.focus import methods
 from kerascifar.output import tables
 from kerascifar.runs import original, records
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def findings(published: Sequence[records.Record]) -> str:
-    """Some bullets and a figure; empty while nothing is published."""
+
+def findings(published: Sequence[records.Record], found: analyses.Findings) -> str:
+    """Some bullets and a figure; empty while nothing of the original's rows is published."""
     runs = [r for r in published if original.row_of(r)]
     if not runs:
         return ""
@@ -20,11 +23,11 @@ def findings(published: Sequence[records.Record]) -> str:
         result.name: result.summary for result in analyses.results(published, "changes", "cost", "search-ranked")
     }
     bullets = (
-        _agreement(runs),
+        _agreement(found.results["agreement"].table) if "agreement" in found.results else "",
         _best(runs),
         _in_bold(summaries.get("changes", "")),
-        _verdicts(published),
-        _focus(published),
+        _verdicts(found.verdicts),
+        _focus(published, found.results.get("centred")),
         _next(summaries),
     )
     return (
@@ -58,8 +61,7 @@ def _in_bold(text: str) -> str:
     return f"**{first}.** {rest}" if rest else text
 
 
-def _agreement(runs: Sequence[records.Record]) -> str:
-    table = agreement.table(runs)
+def _agreement(table: "pd.DataFrame") -> str:
     known = table[table["agrees"] != agreement.UNKNOWN]
     is_accuracy = known["metric"] == agreement.TEST_ACCURACY
     accuracy, other = known[is_accuracy], known[~is_accuracy]
@@ -120,15 +122,12 @@ def _differ(runs: Sequence[records.Record], first: str, second: str) -> bool | N
     """Whether the test accuracies of two rows clearly differ; None if there are too few runs."""
     firsts, seconds = ([r for r in runs if r.name == row] for row in (first, second))
     found = metrics.difference(firsts, seconds, "test_accuracy")
-    if found is None or len(found.seeds) < claims.FEWEST:
-        return None
-    low, high = found.estimate.interval
-    return low > 0 or high < 0
+    return found.is_clear if found and len(found.seeds) >= claims.FEWEST else None
 
 
-def _verdicts(published: Sequence[records.Record]) -> str:
+def _verdicts(verdicts: "pd.DataFrame") -> str:
     """How many claims have each verdict; then the claims themselves in a few words, or only named while they wait."""
-    lines = claims.table(published, claims.read()).drop_duplicates("claim")
+    lines = verdicts.drop_duplicates("claim")
     groups = {verdict: lines[lines["verdict"] == verdict] for verdict in claims.counts(lines)}
     counts = terminal.listed([f"{len(group)} {verdict}" for verdict, group in groups.items()])
     parts = [
@@ -152,10 +151,10 @@ def _reserved(name: str, words: str, note: str) -> str:
     return f"{words} ({': '.join(filter(None, (name, reservation)))})"
 
 
-def _focus(published: Sequence[records.Record]) -> str:
-    table = faithfulness.against_centred(published)
-    if not len(table):
+def _focus(published: Sequence[records.Record], centred: analyses.Result | None) -> str:
+    if centred is None:
         return ""
+    table = centred.table
     answers, outdated = [], {*original.outdated(published)}
     for line in table[table["map"] == methods.title("gradcam")].to_dict("records"):
         better, worse = map(len, faithfulness.compared_with_spot(line))

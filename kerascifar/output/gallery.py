@@ -33,12 +33,11 @@ def gallery(shown: Sequence[records.Record], dataset: cifar10.Dataset) -> dict[s
     """
     usable = [r for r in shown if records.has_weights(r) and r.dataset["train"] == dataset.fingerprint["train"]]
     networks: dict[str, keras.Model] = {}
-    for key in records.EXPLAINED:
-        if run := next((r for r in usable if (r.experiment, r.name) == key), None):
-            try:
-                networks[run.label] = records.load_model(run)
-            except UserError as problem:  # one damaged model must not hide the rest of the page
-                print(f"Left out of the gallery: {problem}", file=sys.stderr)
+    for run, *_ in records.explained(usable):
+        try:
+            networks[run.label] = records.load_model(run)
+        except UserError as problem:  # one damaged model must not hide the rest of the page
+            print(f"Left out of the gallery: {problem}", file=sys.stderr)
     if not networks:
         return None
     indices = chosen(list(networks.values()), dataset)

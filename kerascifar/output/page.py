@@ -324,17 +324,10 @@ def _sensitivity(result: analyses.Result | None, drawn: _Charts) -> dict[str, An
     """The rows with one assumption changed, as dots."""
     if result is None:
         return None
-    clear = result.table["test_accuracy clear"]
-    moved, known = int((clear == sensitivity.CLEAR).sum()), int((clear != sensitivity.UNKNOWN).sum())
-    assumptions, change = ("assumption", "changes") if known == 1 else ("assumptions", "change")
-    conclusion = f"{moved} of {known} changed {assumptions} clearly {change} test accuracy. " if known else ""
-    if rest := len(clear) - known:
-        conclusion += f"{rest} of {len(clear)} changed assumptions {'was' if rest == 1 else 'were'} tested with one "
-        conclusion += "seed only, too few to tell an effect from chance."
     title = "difference in test accuracy from the unchanged row (points)"
     label = result.table["like"] + "\t" + result.table["changed"]
     figure = drawn.add("sensitivity", "One assumption changed", _effects(result.table, label, title))
-    return {"figure": figure, "conclusion": conclusion, "note": result.note}
+    return {"figure": figure, "conclusion": result.summary, "note": result.note}
 
 
 def _effects(table: "pd.DataFrame", label: "pd.Series", title: str) -> charts.Chart:
@@ -419,11 +412,10 @@ def _confusions(shown: Sequence[Record]) -> list[tuple[str, "pd.DataFrame"]]:
     import pandas as pd
 
     matrices = []
-    for experiment, name in records.EXPLAINED:
-        if runs := [r for r in shown if (r.experiment, r.name) == (experiment, name)]:
-            names = runs[0].dataset["class_names"]
-            table = pd.DataFrame(tables.confusion(runs).round(1), index=names, columns=names)
-            matrices.append((name, table.rename_axis("label \\ predicted").reset_index()))
+    for runs in records.explained(shown):
+        names = runs[0].dataset["class_names"]
+        table = pd.DataFrame(tables.confusion(runs).round(1), index=names, columns=names)
+        matrices.append((runs[0].name, table.rename_axis("label \\ predicted").reset_index()))
     return matrices
 
 

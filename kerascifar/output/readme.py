@@ -37,6 +37,7 @@ ELSEWHERE = (
     "clean-images",
 )  # analyses that have no table of their own here
 COMPARISONS = tuple(analysis.name for analysis in analyses.ANALYSES if analysis.name not in ELSEWHERE)
+QUOTED = (*COMPARISONS, "agreement", "causes")
 SHOWN = ("accuracy.png", "augmentation.png", "classes.png", "confusion-*.png")
 
 
@@ -91,26 +92,25 @@ def _earlier(runs: Sequence[records.Record], folder: str) -> str:
     )
 
 
-def results(published: Sequence[records.Record], compared: Sequence[analyses.Result]) -> str:
-    """The page of all result tables, `docs/results/README.md`, as Markdown; `compared` are those of `COMPARISONS`."""
+def results(published: Sequence[records.Record], found: analyses.Findings) -> str:
+    """The page of all result tables, `docs/results/README.md`, as Markdown."""
     parts = ["# Results", INTRODUCTION]
     if published:
-        declared = claims.read()
         parts.append(_earlier(published, "../").strip())
-        lines = claims.table(published, declared)
+        lines, note = found.verdicts, claims.read().note
         verdicts = claims.verdicts(lines)
         shown = verdicts.rename(columns={"words": "the original says"}).drop(columns="comparisons")
-        parts += ["## Verdicts on the claims", tables.plain_markdown(shown), f"{VERDICTS} {declared.note}".strip()]
+        parts += ["## Verdicts on the claims", tables.plain_markdown(shown), f"{VERDICTS} {note}".strip()]
         notes = lines.drop_duplicates("claim").set_index("claim")["note"]
         parts += ["\n".join(f"- {claim}: {note}" for claim, note in notes.items() if note)]
-        parts += [result.summary for result in analyses.results(published, "causes")]
-    for result in analyses.results(published, "agreement"):
+        parts += [found.results["causes"].summary] if "causes" in found.results else []
+    if result := found.results.get("agreement"):
         parts += [f"## {result.title}", tables.plain_markdown(result.table), result.note]
     for experiment, table, notes in report.results([], published):
         if experiment in report.TITLES:
             whole = tables.readable(table, whole=True)
             parts += [f"## {report.TITLES[experiment]}", tables.plain_markdown(whole), *notes]
-    for result in compared:
+    for result in found.only(COMPARISONS):
         parts += [f"## {result.title}", result.summary, tables.plain_markdown(result.table), result.note]
     drawn = [path for name in SHOWN for path in sorted(RESULTS.glob(name))]
     parts += ["## Figures"] if drawn else []
@@ -128,20 +128,20 @@ def _anchor(heading: str) -> str:
 def write_tables(published: Sequence[records.Record]) -> list[Path]:
     """Writes the tables in `docs/results/` and the generated parts of README and docs; returns the paths written."""
     written = report.write_tables([], published, RESULTS)
-    compared = analyses.results(published, *COMPARISONS)
-    for result in compared:
+    found = analyses.findings(published, *QUOTED)
+    for result in found.only(COMPARISONS):
         tables.save(result.table, RESULTS / result.name, result.title, [result.text])
         written += [RESULTS / f"{result.name}.csv", RESULTS / f"{result.name}.md"]
-    files.write_text(RESULTS / "README.md", results(published, compared))
+    files.write_text(RESULTS / "README.md", results(published, found))
     written.append(RESULTS / "README.md")
-    filled = [path for path, name, text in parts(published) if files.fill(path, name, text)]
+    filled = [path for path, name, text in parts(published, found) if files.fill(path, name, text)]
     return list(dict.fromkeys(written + filled))
 
 
-def parts(published: Sequence[records.Record]) -> list[tuple[Path, str, str]]:
+def parts(published: Sequence[records.Record], found: analyses.Findings) -> list[tuple[Path, str, str]]:
     """The generated parts of hand-written pages: the page, the part's name in its two marks, and its text."""
     return [
-        (README, "findings", answer.findings(published)),
+        (README, "findings", answer.findings(published, found)),
         (README, "subset", subset(published)),
         (README, "rows", rows(published)),
         (README, "times", times([r for r in published if r.experiment in records.ORIGINALS])),

@@ -49,7 +49,7 @@ def write_figures(shown: Sequence[records.Record], out: Path, say: Callable[[str
         drawings.append((out / "curves" / f"{experiment}-{name}.png", partial(figures.training_statistics, *runs)))
     if len(rows) > 1:
         drawings.append((out / "accuracy.png", partial(figures.beside_original, main)))
-    explained = [rows[key] for key in records.EXPLAINED if key in rows]
+    explained = records.explained(shown)
     drawings += [(out / f"confusion-{runs[0].name}.png", partial(figures.confusion, runs)) for runs in explained]
     if explained:
         drawings.append((out / "classes.png", partial(figures.per_class, explained)))

@@ -81,18 +81,15 @@ def train_runs(
     runs = [run for run, _, _ in examined]
     files.make_folder(folder)
     waiting = [run for run in runs if not records.finished(folder / run.id)]
-    other_code: list[str] = []
-    for run in runs:
-        if run not in waiting:
-            # A damaged record is reported now, not after hours of training the others.
-            if records.read(folder / run.id).environment.get("source") != made_with["source"]:
-                other_code.append(run.label)
-            _clean(folder / run.id)
+    # A damaged record is reported now, not after hours of training the others.
+    finished = [records.read(folder / run.id) for run in runs if run not in waiting]
+    for record in finished:
+        _clean(record.folder)
     say = functools.partial(terminal.say, console)
     _announce(
         runs, waiting, dataset=dataset, folder=folder, device="chosen by Ray" if execute else device.name, say=say
     )
-    if other_code:
+    if other_code := [r.label for r in finished if r.environment.get("source") != made_with["source"]]:
         labels = ", ".join(other_code)
         say(f"Trained earlier by different code; to train them again, move their folders away: {labels}.")
     if program:

@@ -410,6 +410,12 @@ def by_row(unsorted: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
     return rows
 
 
+def explained(unsorted: Iterable[Record]) -> list[list[Record]]:
+    """The runs of each of the `EXPLAINED` rows that has any."""
+    rows = by_row(unsorted)
+    return [rows[key] for key in EXPLAINED if key in rows]
+
+
 def by_name(unsorted: Iterable[Record]) -> dict[str, list[Record]]:
     """The runs of each row by its name, or by `experiment/name` where several experiments have a row of this name."""
     rows = by_row(unsorted)

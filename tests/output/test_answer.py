@@ -3,10 +3,11 @@
 import dataclasses
 
 import numpy as np
-from factories import record
+from factories import HISTORY, record
 
 from kerascifar.common.paths import EXPERIMENTS
-from kerascifar.output import answer
+from kerascifar.findings import analyses
+from kerascifar.output import answer, readme
 from kerascifar.training.rows import read as read_experiment
 
 
@@ -22,17 +23,19 @@ def of_row(name, shares, training=(), experiment="experiment1"):
         results = {split: {"loss": 1.0, "accuracy": share} for split in ("train", "validation", "test")}
         if training:
             results["train"] = {"loss": 1.0, "accuracy": training[seed]}
-        made = record(seed=seed, experiment=experiment, results=results, predictions=predictions)
+        made = record(seed=seed, experiment=experiment, results=results, predictions=predictions, history=HISTORY)
         runs.append(dataclasses.replace(made, row=row))
     return runs
 
 
 def bullets(*runs):
-    return [line.removeprefix("- ") for line in answer.findings(runs).splitlines()]
+    return [
+        line.removeprefix("- ") for line in answer.findings(runs, analyses.findings(runs, *readme.QUOTED)).splitlines()
+    ]
 
 
 def test_nothing_published_is_no_answer():
-    assert answer.findings([]) == ""
+    assert answer.findings([], analyses.findings([], *readme.QUOTED)) == ""
 
 
 def test_a_row_agrees_if_the_originals_figure_could_be_one_more_run():

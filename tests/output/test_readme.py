@@ -33,7 +33,7 @@ def test_the_table_of_speeds_is_the_benchmarks():
 
 def test_the_generated_parts_are_those_of_the_records():
     """Fails if a number in README was typed or a record changed: `kerascifar report` writes these parts."""
-    for path, name, text in readme.parts(published()):
+    for path, name, text in readme.parts(published(), analyses.findings(published(), *readme.QUOTED)):
         found = re.findall(f"<!-- {name} -->\n(.*?)<!-- /{name} -->", path.read_text(encoding="utf-8"), re.S)
         assert found == [text], (path, name)
 
@@ -59,7 +59,7 @@ def test_published_tables_and_figures_are_those_of_the_records(tmp_path, monkeyp
     if not published():
         pytest.skip("nothing is published yet")
     kept, made = readme.RESULTS, tmp_path / "results"
-    monkeypatch.setattr(readme, "parts", lambda published: [])  # they are tested above
+    monkeypatch.setattr(readme, "parts", lambda published, found: [])  # they are tested above
     monkeypatch.setattr(readme, "RESULTS", made)
     readme.write(published(), lambda run: Figure())
     # Graphviz's pictures differ from version to version; focus maps are drawn by the models, not from the records.
@@ -77,7 +77,7 @@ def test_published_tables_and_figures_are_those_of_the_records(tmp_path, monkeyp
 
 def test_the_results_hold_both_tables_and_what_a_reader_must_know():
     one = [record(seed=s, results=accuracies(0.60 + 0.01 * s), history=HISTORY) for s in (0, 1)]
-    text = readme.results(one, [])
+    text = readme.results(one, analyses.findings(one, *readme.QUOTED))
     line = next(line for line in text.splitlines() if "published " in line)
     assert "60.50 ± 0.71" in line and "60.00 … 61.00" in line and "nan" not in text
     assert "| C1 " in text and "Adam is better" in text
