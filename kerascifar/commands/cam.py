@@ -243,9 +243,13 @@ def _choose(
             is_only = row or len(groups) == 1
             what = "mean validation accuracy of the row" if is_only else "best mean validation accuracy of a row"
             return record, f"{record.name}, seed {record.seed} of {whose} ({what}: {accuracy(best):.2f} %{trial})"
-    trained = [r for pool in pools for r in pool if records.has_weights(r)]
+    raise _nothing_to_explain([r for pool in pools for r in pool if records.has_weights(r)], row, seed)
+
+
+def _nothing_to_explain(trained: Sequence[records.Record], row: str | None, seed: int | None) -> UserError:
+    """The error for a row or seed that none of the runs with weights has."""
     if not trained:
-        raise UserError(
+        return UserError(
             "There is no trained model yet to draw focus maps for.\n"
             "Train one: `make experiment1` (all rows), or `make experiment1 ROWS=M6 EPOCHS=1` (one row, minutes). If "
             "your runs are kept elsewhere, use --runs DIR.\nNothing was written."
@@ -258,6 +262,6 @@ def _choose(
     if line:
         command = f"make experiment{line['experiment']} ROWS={line['row']}" + f" SEEDS={seed}" * (seed is not None)
         more = f"To train another: `{command}`.\n"
-    raise UserError(
+    return UserError(
         f"{what}: no run with saved weights was found.\n{errors.suggest(wrong, known)}\n{more}Nothing was written."
     )

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.focus import measuring
+    from kerascifar.findings import measured
     from kerascifar.output import tables
 
     for method in arguments.methods:
@@ -71,14 +71,14 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         _measure(with_weights, arguments)
     else:
         load_keras()
-    table = measuring.table(selected)
+    table = measured.table(selected)
     if table.empty:
         raise UserError(
             "These published runs have not been measured.\n"
             "To measure those with saved weights, add --published; it takes minutes."
         )
     path = arguments.runs / "report" / "focus"
-    tables.save(table, path, "Measurements of focus maps", [measuring.NOTE])
+    tables.save(table, path, "Measurements of focus maps", [measured.NOTE])
     console = options.show(table, table[SHOWN], arguments)
     terminal.note(console, selection.described(selected))
     if any(map(selection.is_published, selected)) and not arguments.published:

@@ -15,10 +15,10 @@ from kerascifar.findings import (
     cost,
     faithfulness,
     maps_compared,
+    measured,
     search,
     sensitivity,
 )
-from kerascifar.focus import measuring
 from kerascifar.runs import original
 from kerascifar.runs.records import Record
 
@@ -79,7 +79,7 @@ ANALYSES = (
     Analysis("cost", "Accuracy and cost", cost.table, cost.NOTE, cost.summary),
     Analysis("ablation-steps", "From Model4 to Best", ablation.table, ablation.NOTE, ablation.summary),
     Analysis("search-ranked", "The search for Best", search.table, search.NOTE, search.summary),
-    Analysis("focus", "Where the models look, measured", measuring.table, measuring.NOTE),
+    Analysis("focus", "Where the models look, measured", measured.table, measured.NOTE),
     Analysis(
         "centred",
         "Compared with the centred spot",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascifar.common.terminal import listed
-from kerascifar.findings import faithfulness, statistics
+from kerascifar.findings import faithfulness, measured, statistics
 from kerascifar.findings.faithfulness import Values, values_of
 from kerascifar.focus import measuring, methods
 from kerascifar.runs.records import Record
@@ -92,7 +92,7 @@ def summary(records: Sequence[Record], compared: "pd.DataFrame") -> str:
             shown = ", ".join(f"{IN_WORDS.get(title, title)} on {count}" for title, count in best.items())
             sentences.append(f"Clearly the best: {shown}.")
         likeness = group[group["measure"].str.startswith("likeness ")].mean(numeric_only=True)
-        by_chance = {measuring.title(kind): measuring.by_chance(rows[name], kind) for kind in methods.METHODS}
+        by_chance = {measuring.title(kind): measured.by_chance(rows[name], kind) for kind in methods.METHODS}
         if alike := [title for title, chance in by_chance.items() if likeness.get(title, 0.0) > chance]:
             resemble = "resembles" if len(alike) == 1 else "resemble"
             sentences.append(f"{listed(alike)} {resemble} the maps of random weights more than chance would explain.")

@@ -6,8 +6,7 @@ import factories
 import numpy as np
 import pytest
 
-from kerascifar.findings import maps_compared
-from kerascifar.focus import measuring
+from kerascifar.findings import maps_compared, measured
 
 LEVELS = {  # by kind: road, deletion (lower is better), pointing; the spot has 0.5 for all, noise has 0.3
     "gradcam": (0.6, 0.6, 0.5),
@@ -60,7 +59,7 @@ def test_maps_that_hardly_need_the_model_are_named(tmp_path):
     values = {f"{kind}/road": np.random.default_rng(0).random(400) for kind in ("gradcam", "saliency", "centred")}
     row = factories.record(row={"name": "M6", "model": "model4"}).row  # without cells at the edges: maps are alike
     run = dataclasses.replace(factories.answering("M6", 0), row=row)
-    likeness = measuring.by_chance(run.row, "gradcam") - 0.01
+    likeness = measured.by_chance(run.row, "gradcam") - 0.01
     shown = {f"{kind}/likeness": np.full(400, likeness) for kind in ("gradcam", "saliency")}
     made = [factories.measured(tmp_path, run, values | shown)]
     text = maps_compared.summary(made, maps_compared.table(made))

@@ -1,6 +1,5 @@
 """Measurements are stored beside their run, found again, and not confused with another run's."""
 
-import dataclasses
 import shutil
 from pathlib import Path
 
@@ -222,28 +221,6 @@ def test_another_runs_file_and_a_damaged_one_are_refused(measured, tmp_path):
     (other.folder / measurements.FOCUS).write_bytes((measured.folder / measurements.FOCUS).read_bytes()[:500])
     with pytest.raises(UserError, match=r"focus\.npz is damaged"):
         measurements.read(other)
-
-
-def test_the_table_has_means_over_images_and_empty_maps_counted(measured):
-    table = measuring.table([measured]).set_index("map")
-    found = measurements.read(measured)
-    assert list(table.index) == ["Grad-CAM", "Saliency", "random", "centred"]
-    line = table.loc["Grad-CAM"]
-    assert (line["row"], line["n"], line["images"]) == ("M1", 1, 30)
-    assert line["road"] == pytest.approx(found["gradcam/road"].astype("float64").mean())
-    assert line["border"] == pytest.approx(100 * np.nanmean(found["gradcam/border"].astype("float64")))
-    assert line["empty"] == pytest.approx(100 * np.isnan(found["gradcam/border"]).mean()) and line["empty"] > 50
-    assert np.isnan(table.loc["centred", "likeness"]) and np.isnan(table.loc["random", "by chance"])
-    assert abs(line["by chance"]) < 0.05  # Model1's cells cover the image
-    assert measuring.table([factories.record()]).empty
-
-
-def test_maps_that_leave_the_edges_empty_are_alike_by_chance():
-    """Model4's last convolution has no cells there; its pixels are everywhere."""
-    row = factories.record(row={"model": "model4"}).row
-    assert measuring.by_chance(row, "gradcam") == pytest.approx(0.70, abs=0.02)
-    assert abs(measuring.by_chance(row, "saliency")) < 0.05
-    assert np.isnan(measuring.by_chance(dataclasses.replace(row, model="gone"), "gradcam"))
 
 
 def test_published_measurements_belong_to_their_runs_and_cover_all_images():
