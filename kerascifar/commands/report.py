@@ -10,7 +10,7 @@ from kerascifar.common import terminal
 from kerascifar.common.errors import UserError
 from kerascifar.common.load_keras import load_tensorflow
 from kerascifar.images import cifar10
-from kerascifar.output import overview
+from kerascifar.output import report
 from kerascifar.runs import selection
 
 HELP = "make the tables, figures and page from your runs and the published ones; update README and docs/results"
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     own, published = selection.pools(arguments.runs)
-    if not overview.shown(own, published):
+    if all(r.is_candidate for r in (*own, *published)):
         raise UserError(
             f"Found no finished run, other than candidates, in {arguments.runs} or among the published runs.\n"
             "Train one first: make experiment1. To try it in two minutes without data: make demo."
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         if arguments.data is not None:
             raise
         print(f"Omitting the gallery of focus maps. {problem}", file=sys.stderr)
-    from kerascifar.output import page, readme, report
+    from kerascifar.output import page, readme
 
     out = arguments.out or arguments.runs / "report"
     written = report.write(own, published, out)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kerascifar.findings.statistics import mean_and_sd, prediction_interval
-from kerascifar.runs import original
+from kerascifar.runs import original, rows_in_words
 from kerascifar.runs.records import Record, by_row
 
 if TYPE_CHECKING:
@@ -58,10 +58,45 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    rows = by_row(run for run in records if original.comparable(run) and not run.shortened)
+    counted = by_row(run for run in records if original.comparable(run) and not run.shortened)
     lines = [
         {"metric": metric, "row": name} | beside_original(runs, metric)
         for metric in METRICS
-        for (_, name), runs in rows.items()
+        for (_, name), runs in counted.items()
     ]
     return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def rows(shown: Sequence[Record], metric: str = TEST_ACCURACY) -> "pd.DataFrame":
+    """One line per row, by a metric of `METRICS`.
+
+    Columns: experiment, row, settings (in words), and the keys of `beside_original`.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {"experiment": experiment, "row": name, "settings": rows_in_words.described(runs[0].row)}
+        | beside_original(runs, metric)
+        for (experiment, name), runs in by_row(shown).items()
+    )
+
+
+def conclusion(table: "pd.DataFrame", metric: str = TEST_ACCURACY) -> str:
+    """What the table of this metric shows, in one or two sentences."""
+    compared, known = table[table["original"].notna()], table[table["agrees"] != UNKNOWN]
+    if not len(compared):
+        return "No row can be compared with the original: it has none like them, or these runs are shortened trials."
+    judged = known if len(known) else compared
+    far = judged.loc[judged["difference"].abs().idxmax()]
+    more, size = far["difference"] > 0, abs(far["difference"])
+    in_points = f"{size:.1f} points {'higher' if more else 'lower'}"
+    in_epochs = f"{size:.0f} epochs {'more' if more else 'fewer'}"
+    which = "Of these, " if len(known) > 1 else ""
+    most = " differs most" * (len(judged) > 1)
+    largest = f"{which}{far['row']}{most}: {in_epochs if metric == EPOCHS else in_points} here."
+    if not len(known):
+        return largest
+    inside = int((known["agrees"] == AGREES).sum())
+    of_rows = "1 row" if len(known) == 1 else f"{len(known)} rows"
+    what = "number of epochs" if metric == EPOCHS else metric
+    return f"The original's {what} lies inside the 95 % prediction interval in {inside} of {of_rows}. {largest}"

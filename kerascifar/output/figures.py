@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator
 
 from kerascifar.common import drawing, files
 from kerascifar.findings import agreement, statistics
-from kerascifar.output import overview, tables
+from kerascifar.output import tables
 from kerascifar.runs import rows_in_words
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def beside_original(runs: "Sequence[Record]") -> Figure:
     A bar spans the 95 % prediction interval for one more run, from three seeds on. Below each row's name stand a few
     words that tell the rows apart.
     """
-    compared_by = {metric: overview.table(runs, metric) for metric in agreement.METRICS}
+    compared_by = {metric: agreement.rows(runs, metric) for metric in agreement.METRICS}
     rows = compared_by[agreement.TEST_ACCURACY]
     figure = Figure(figsize=(11, 1.3 + 0.46 * len(rows)), layout="constrained")
     for axes, (metric, table) in zip(

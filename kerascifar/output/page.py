@@ -32,7 +32,7 @@ from kerascifar.findings.faithfulness import FAITHFUL
 from kerascifar.findings.metrics import METRICS
 from kerascifar.focus import methods
 from kerascifar.images import cifar10
-from kerascifar.output import charts, gallery, overview, report, tables
+from kerascifar.output import charts, gallery, report, tables
 from kerascifar.runs import measurements, original, records, rows_in_words, selection
 from kerascifar.runs.records import Record
 from kerascifar.training import models
@@ -94,16 +94,16 @@ class _Charts(dict[str, dict[str, Any]]):
 
 
 def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.Dataset | None, out: Path) -> Path:
-    """Writes the page about the runs that `overview.shown` selects into `out`; returns its path.
+    """Writes the page about the runs that `report.shown` selects into `out`; returns its path.
 
     Args:
         own: the user's runs.
         published: shown beside the user's runs in the results. They decide the claims, if there are any.
         dataset: for the gallery of focus maps; without it, the page says how to get one.
     """
-    pool, shown, drawn = overview.pool(own, published), overview.shown(own, published), _Charts()
-    main = overview.main_rows(shown)
-    compared = {metric: (overview.table(main, metric), title) for metric, title in AXES.items()}
+    pool, shown, drawn = report.pool(own, published), report.shown(own, published), _Charts()
+    main = report.main_rows(shown)
+    compared = {metric: (agreement.rows(main, metric), title) for metric, title in AXES.items()}
     rows = compared[agreement.TEST_ACCURACY][0]
     known = rows[rows["agrees"] != agreement.UNKNOWN]
     declared = claims.read()
@@ -130,7 +130,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         agreement=[
             (
                 drawn.add(metric.replace(" ", "-"), f"{metric.capitalize()} by row", charts.agreement(table, title)),
-                overview.conclusion(table, metric),
+                agreement.conclusion(table, metric),
             )
             for metric, (table, title) in compared.items()
         ],

@@ -11,7 +11,7 @@ import numpy as np
 from kerascifar.common import drawing, files, terminal
 from kerascifar.common.paths import CHECKOUT
 from kerascifar.findings import analyses, claims
-from kerascifar.output import answer, overview, report, tables
+from kerascifar.output import answer, report, tables
 from kerascifar.runs import original, records
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def write(published: Sequence[records.Record], focus: Callable[[records.Record],
         published: records, as returned by `records.current`.
         focus: draws a run's focus maps for the ten classes.
     """
-    written = report.write_figures(overview.shown([], published), RESULTS)
+    written = report.write_figures(report.shown([], published), RESULTS)
     for experiment, row in records.EXPLAINED:
         runs = [r for r in published if (r.experiment, r.name) == (experiment, row) and records.has_weights(r)]
         if runs:

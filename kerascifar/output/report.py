@@ -9,7 +9,8 @@ import keras
 from matplotlib.figure import Figure
 
 from kerascifar.common import drawing, files, terminal
-from kerascifar.output import figures, overview, tables
+from kerascifar.findings import ablation, sensitivity
+from kerascifar.output import figures, tables
 from kerascifar.runs import records
 from kerascifar.training import models
 
@@ -18,6 +19,21 @@ if TYPE_CHECKING:
 
 # The first two as in the original.
 TITLES = {"experiment1": "Experiment 1", "experiment2": "Experiment 2", "experiment3": "Experiment 3"}
+
+
+def pool(own: Sequence[records.Record], published: Sequence[records.Record]) -> list[records.Record]:
+    """The runs that the output is about: the user's, or the published ones if the user has none but candidates."""
+    return list(published if all(r.is_candidate for r in own) else own)
+
+
+def shown(own: Sequence[records.Record], published: Sequence[records.Record]) -> list[records.Record]:
+    """The runs of `pool` without candidates."""
+    return [r for r in pool(own, published) if not r.is_candidate]
+
+
+def main_rows(shown: Sequence[records.Record]) -> list[records.Record]:
+    """The runs without sensitivity and ablation rows, which would crowd out the rest; all, if there are no others."""
+    return [r for r in shown if r.experiment not in (sensitivity.EXPERIMENT, ablation.EXPERIMENT)] or list(shown)
 
 
 def write(
@@ -35,14 +51,14 @@ def write(
     - `augmentation.png`: the original's comparison of M1 and M5, if both have runs;
     - `architecture/<model>.png`: a diagram per model.
     """
-    return [*write_tables(own, published, out), *write_figures(overview.shown(own, published), out, say)]
+    return [*write_tables(own, published, out), *write_figures(shown(own, published), out, say)]
 
 
 def write_figures(shown: Sequence[records.Record], out: Path, say: Callable[[str], None] = print) -> list[Path]:
     """Writes the figures of these runs, none of them a candidate, into `out` and returns their paths; see `write`."""
     for folder in (out, out / "curves", out / "architecture"):
         files.remove_unfinished(folder, older=files.A_DAY)
-    main = overview.main_rows(shown)
+    main = main_rows(shown)
     rows = records.by_row(shown)
     drawings: list[tuple[Path, Callable[[], Figure]]] = []
     for (experiment, name), runs in rows.items():
@@ -84,7 +100,7 @@ def results(
     own: Sequence[records.Record], published: Sequence[records.Record]
 ) -> "Iterator[tuple[str, pd.DataFrame, list[str]]]":
     """The name, result table and notes of each experiment, except for candidates, whose table has no test figures."""
-    for experiment in dict.fromkeys(r.experiment for r in overview.shown(own, published)):
+    for experiment in dict.fromkeys(r.experiment for r in shown(own, published)):
         runs = [[r for r in pool if r.experiment == experiment] for pool in (own, published)]
         yield experiment, tables.results(*runs), tables.notes(*runs)
 

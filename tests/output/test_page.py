@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from kerascifar.__main__ import main
-from kerascifar.findings import analyses, claims
+from kerascifar.findings import agreement, analyses, claims
 from kerascifar.focus import methods
 from kerascifar.images import cifar10
-from kerascifar.output import gallery, overview, page, tables
+from kerascifar.output import gallery, page, tables
 from kerascifar.runs import records
 from kerascifar.training import models, rows
 
@@ -106,7 +106,7 @@ def test_what_stands_in_the_page_is_what_the_records_give(written, runs):
         block = text.partition(f'id="{name}"')[2].partition("</summary>")[0]
         assert f">{group['verdict'].iloc[0]}</span>" in block
         assert group["words"].iloc[0][1:] in html.unescape(block)  # its first letter is a capital
-    assert overview.conclusion(overview.table(runs)).replace("'", "&#39;") in text
+    assert agreement.conclusion(agreement.rows(runs)).replace("'", "&#39;") in text
 
 
 def test_the_first_screen_counts_the_claims_by_whatever_words_the_verdicts_have(runs, tmp_path, monkeypatch):
