@@ -10,7 +10,6 @@ from kerascifar.common import terminal
 from kerascifar.common.errors import UserError
 from kerascifar.common.load_keras import load_tensorflow
 from kerascifar.images import cifar10
-from kerascifar.output import report
 from kerascifar.runs import selection
 
 HELP = "make the tables, figures and page from your runs and the published ones; update README and docs/results"
@@ -39,7 +38,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         if arguments.data is not None:
             raise
         print(f"Omitting the gallery of focus maps. {problem}", file=sys.stderr)
-    from kerascifar.output import page, readme
+    from kerascifar.output import page, readme, report
 
     out = arguments.out or arguments.runs / "report"
     written = report.write(own, published, out)
