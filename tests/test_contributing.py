@@ -5,6 +5,7 @@ import importlib
 import io
 import re
 import runpy
+import sys
 import types
 
 import factories
@@ -61,7 +62,7 @@ def _new(code, there):
 
 
 def paste_lines(title, monkeypatch):
-    """Applies the section's diff to a copy of the module, which commands then import in its place."""
+    """Applies the section's diff to a copy of the module, which takes its place wherever it was imported."""
     (diff,) = blocks(title, "diff")
     path = re.search(r"^\+\+\+ b/(\S+)$", diff, re.M)[1]
     source = (ROOT / path).read_text(encoding="utf-8")
@@ -73,7 +74,10 @@ def paste_lines(title, monkeypatch):
     package, _, name = path.removesuffix(".py").replace("/", ".").rpartition(".")
     module = types.ModuleType(f"{package}.{name}")
     exec(compile(source, path, "exec"), vars(module))
-    monkeypatch.setattr(importlib.import_module(package), name, module)
+    original = importlib.import_module(module.__name__)
+    for user in [each for other, each in sys.modules.items() if other.startswith("kerascifar.")]:
+        if vars(user).get(name) is original:
+            monkeypatch.setattr(user, name, module)
 
 
 @pytest.fixture(scope="module")

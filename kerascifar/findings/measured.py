@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascifar.common.terminal import listed
-from kerascifar.focus import measures, methods
-from kerascifar.focus.measuring import BASELINES, KINDS, MEASURES, placed, title
+from kerascifar.focus import measures, measuring, methods
 from kerascifar.runs import measurements, records
 from kerascifar.runs.records import Record
 from kerascifar.training import models
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 
 NOTE = (
     "Means over the test images. The maps `random` and `centred` know nothing about the model. Higher is better for "
-    f"{listed([name for name, measure in MEASURES.items() if measure.better > 0])}; lower for "
-    f"{listed([name for name, measure in MEASURES.items() if measure.better < 0])}. Chance is 0 for road, 25 "
+    f"{listed([name for name, measure in measuring.MEASURES.items() if measure.better > 0])}; lower for "
+    f"{listed([name for name, measure in measuring.MEASURES.items() if measure.better < 0])}. Chance is 0 for road, 25 "
     "for pointing, and *by chance* for likeness. Compare border between maps of one row, not between rows: the last "
     "convolutions of M6 and Model4 have no cells at the image's edges, and border is always 0 for M6. n: the models "
     "measured; kinds of map with another n were measured on a different set of models. docs/focus-measures.md explains "
@@ -39,14 +38,15 @@ def table(trained: Sequence[Record]) -> "pd.DataFrame":
     lines: list[dict[str, Any]] = []
     for (_, name), of_row in records.by_row(trained).items():
         runs = [measurements.read(record) for record in of_row]
-        kinds = [kind for kind in KINDS if any(f"{kind}/road" in run for run in runs)]
+        kinds = [kind for kind in measuring.KINDS if any(f"{kind}/road" in run for run in runs)]
         count = min((len(run[f"{kind}/road"]) for run in runs for kind in kinds if f"{kind}/road" in run), default=0)
         for kind in kinds:
             measured = [run for run in runs if f"{kind}/road" in run]
-            line: dict[str, Any] = {"row": name, "map": title(kind)}
+            line: dict[str, Any] = {"row": name, "map": measuring.title(kind)}
             line |= {"n": len(measured), "images": count}
             line |= {
-                name: measure.factor * _mean(measured, f"{kind}/{name}", count) for name, measure in MEASURES.items()
+                name: measure.factor * _mean(measured, f"{kind}/{name}", count)
+                for name, measure in measuring.MEASURES.items()
             }
             line["by chance"] = by_chance(of_row[-1].row, kind)
             for column, value in (("empty", "border"), ("empty on mosaics", "pointing")):
@@ -60,7 +60,7 @@ def table(trained: Sequence[Record]) -> "pd.DataFrame":
 
 def by_chance(row: Row, kind: str) -> float:
     """The likeness of unrelated maps, on the cells that a method has in a row's model."""
-    if kind in BASELINES or row.model not in models.BUILDERS:
+    if kind in measuring.BASELINES or row.model not in models.BUILDERS:
         return np.nan
     return _by_chance_of(row.model, json.dumps(row.model_options, sort_keys=True), kind)
 
@@ -70,7 +70,7 @@ def _by_chance_of(model: str, options: str, kind: str) -> float:
     network = models.build(model, **json.loads(options))
     grid = (32, 32) if kind in methods.OF_PIXELS else network.get_layer(methods.chosen_layer(network)).output.shape[1:3]
     noise = np.random.default_rng(0).random((2, 500, *grid), dtype="float32")
-    return float(np.nanmean(measures.likeness(*(placed(network, grids, kind) for grids in noise))))
+    return float(np.nanmean(measures.likeness(*(measuring.placed(network, grids, kind) for grids in noise))))
 
 
 def _mean(runs: list[dict[str, np.ndarray]], value: str, count: int) -> float:

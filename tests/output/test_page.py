@@ -109,13 +109,13 @@ def test_what_stands_in_the_page_is_what_the_records_give(written, runs):
     assert agreement.conclusion(agreement.rows(runs)).replace("'", "&#39;") in text
 
 
-def test_the_first_screen_counts_the_claims_by_whatever_words_the_verdicts_have(runs, tmp_path, monkeypatch):
-    """By hand: two of 17 claims get other verdicts. The words decide how a claim looks; a strange one looks open."""
+def test_the_first_screen_counts_the_claims_by_their_verdicts(runs, tmp_path, monkeypatch):
+    """By hand: two of 17 claims get other verdicts. The words decide how a claim looks."""
     made = claims.table(runs, claims.read()).assign(sentence="A finding in a sentence.")
-    made["verdict"] = made["claim"].map({"C1": "supported", "C2a": "refuted"}).fillna("as you like it")
+    made["verdict"] = made["claim"].map({"C1": "supported", "C2a": "refuted"}).fillna("undecided")
     monkeypatch.setattr(claims, "table", lambda *words: made)
     text = page.write(runs, [], None, tmp_path).read_text(encoding="utf-8")
-    assert "1 supported · 1 refuted · 15 as you like it" in text
+    assert "1 supported · 1 refuted · 15 undecided" in text
     assert [*re.findall(r'class="claim ([^"]+)"', text)] == ["good outlined", "bad"] + ["open"] * 15
     assert text.count("<p>A finding in a sentence.</p>") == 17
 
