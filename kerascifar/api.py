@@ -164,6 +164,10 @@ def train(
     else:
         build, own = partial(_built_by_the_user, model), [model]
     callbacks = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks)
+    if wrong := [each for each in callbacks if not isinstance(each, keras.callbacks.Callback)]:
+        raise UserError(
+            f"callbacks has {wrong[0]!r}.\nExpected Keras callbacks, such as keras.callbacks.CSVLogger(path)."
+        )
     return experiment.train_runs(
         Experiment(OWN, (row,)).runs(seeds=seeds),
         dataset,

@@ -109,7 +109,7 @@ def test_the_row_is_trained_and_compared(compared, folder):
     assert (row.learning_rate, row.batch_size, row.epochs) == (0.0005, 256, 1)
     assert row.model_options == trained(folder, "M1").row.model_options
     assert re.search(r"^ M1 .*\n( .*\n)* M9 +lr 0\.0005 .* shortened", compared, re.M)
-    assert "M1, M9 (yours, a shortened trial)" in compared
+    assert "M1, M9 (yours, a shortened trial, SYNTHETIC DATA)" in compared
 
 
 def test_the_row_with_every_option_is_read(tmp_path):

@@ -243,7 +243,15 @@ def _choose(
             is_only = row or len(groups) == 1
             what = "mean validation accuracy of the row" if is_only else "best mean validation accuracy of a row"
             return record, f"{record.name}, seed {record.seed} of {whose} ({what}: {accuracy(best):.2f} %{trial})"
-    raise _nothing_to_explain([r for pool in pools for r in pool if records.has_weights(r)], row, seed)
+    trained = [r for pool in pools for r in pool if records.has_weights(r)]
+    if not trained and dataset is not None:
+        everything = [r for pool in selection.pools(runs, published_only) for r in pool if records.has_weights(r)]
+        if everything:
+            raise UserError(
+                f"All models were trained on different images from {dataset.name} in {dataset.source}.\n"
+                "Name theirs with --data.\nNothing was written."
+            )
+    raise _nothing_to_explain(trained, row, seed)
 
 
 def _nothing_to_explain(trained: Sequence[records.Record], row: str | None, seed: int | None) -> UserError:

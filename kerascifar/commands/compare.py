@@ -30,11 +30,13 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     runs = compare.find(arguments.names, arguments.runs, arguments.published)
     table = compare.table(runs)
     path = arguments.runs / "report" / "compare"
-    tables.save(table, path, "Compared: " + ", ".join(runs), [compare.NOTE])
-    drawing.save(lambda: figures.compared(runs), path.with_suffix(".png"))
     console = options.show(table, tables.narrow_comparison(runs, table), arguments, "Test accuracy, %")
     for note in (compare.NOTE, *compare.unpaired(runs, table)):
         terminal.note(console, note)
-    terminal.say(console, selection.described(run for group in runs.values() for run in group))
-    terminal.say(console, f"{path}.md, {path}.png")
+    used = selection.described(run for group in runs.values() for run in group)
+    terminal.say(console, used)
+    with options.kept():
+        tables.save(table, path, "Compared: " + ", ".join(runs), [compare.NOTE, used])
+        drawing.save(lambda: figures.compared(runs), path.with_suffix(".png"))
+        terminal.say(console, f"{path}.md, {path}.png")
     return 0

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerascifar.commands import options
-from kerascifar.common import terminal
+from kerascifar.common import errors, terminal
 from kerascifar.common.errors import UserError
 from kerascifar.common.load_keras import load_keras_to_count
 from kerascifar.runs import selection
 from kerascifar.runs.records import Record
+from kerascifar.training import rows
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,6 +50,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.output import tables
 
     declared = claims.read(arguments.claims or claims.CLAIMS)
+    whose, name = ("the original says", "findings") if arguments.claims is None else ("claim says", "findings-claims")
     runs = selection.of_every_row(
         arguments.runs,
         arguments.published,
@@ -60,13 +62,15 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
             f"There is no full run on CIFAR-10, in {arguments.runs} or published, so no claim can be decided.\n"
             "Train one: make experiment1. To use runs kept elsewhere: --runs DIR."
         )
+    _check_rows(declared.rows, runs, arguments.claims)
     table = claims.table(runs, declared)
     out = arguments.runs / "report"
-    tables.save(table, out / "findings", "Findings", [claims.RULE])
+    with options.kept():
+        tables.save(table, out / name, "Findings", [claims.RULE])
     if arguments.json:
         print(options.as_json(table))
     console = terminal.console(stderr=arguments.json)
-    verdicts, names = claims.verdicts(table), ["findings"]
+    verdicts, names = claims.verdicts(table), [name]
     if arguments.details:
         parts = (verdicts[column] for column in ("words", "verdict", "sentence", "comparisons"))
         verdicts["comparisons"] = [
@@ -75,15 +79,25 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         console.print(tables.as_rich(verdicts[["claim", "comparisons"]]))
         names += _beside(runs, out, console)
     else:
-        short = verdicts[["claim", "words", "verdict"]].rename(columns={"words": "the original says"})
+        short = verdicts[["claim", "words", "verdict"]].rename(columns={"words": whose})
         console.print(tables.as_rich(short))
     counts = [f"{count} {verdict}" for verdict, count in claims.counts(table).items()]
     terminal.note(console, f"{', '.join(counts)}.")
     for note in filter(None, (declared.note, selection.described(declared.counted(runs)))):
         terminal.note(console, note)
-    more = "" if arguments.details else "In detail: kerascifar findings --details, or "
+    of_file = f" --claims {arguments.claims}" if arguments.claims else ""
+    more = "" if arguments.details else f"In detail: kerascifar findings --details{of_file}, or "
     terminal.note(console, more + ", ".join(str(out / f"{name}.md") for name in names))
     return 0
+
+
+def _check_rows(names: Sequence[str], runs: "list[Record]", path: Path | None) -> None:
+    """Raises a `UserError` for a row that has no run, and that no experiment's file has."""
+    files = [*rows.files(), *rows.files(Path("experiments"))]
+    known = {r.name for r in runs if not r.is_candidate} | {row.name for file in files for row in rows.read(file).rows}
+    for name in names:
+        if name.rpartition("/")[2] not in known:
+            raise UserError(f'{path}: there is no row "{name}".\n{errors.suggest(name, sorted(known))}')
 
 
 def _beside(runs: "list[Record]", out: Path, console: "Console") -> list[str]:

@@ -78,15 +78,18 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
             "To measure those with saved weights, add --published; it takes minutes."
         )
     path = arguments.runs / "report" / "focus"
-    tables.save(table, path, "Measurements of focus maps", [measured.NOTE])
     console = options.show(table, table[SHOWN], arguments)
     terminal.note(console, selection.described(selected))
     if any(map(selection.is_published, selected)) and not arguments.published:
         terminal.note(console, "These are the published runs' measurements; --published adds missing ones.")
-    terminal.note(
-        console,
-        f"How to read the table: {path.with_suffix('.md')}. The measures are explained in docs/focus-measures.md.",
-    )
+    if len(counts := table["images"].unique()) == 1 and counts[0] < 10_000:
+        terminal.note(console, f"Measured on {counts[0]:,} images only.")
+    with options.kept():
+        tables.save(table, path, "Measurements of focus maps", [measured.NOTE, selection.described(selected)])
+        terminal.note(
+            console,
+            f"How to read the table: {path.with_suffix('.md')}. The measures are explained in docs/focus-measures.md.",
+        )
     return 0
 
 

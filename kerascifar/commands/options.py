@@ -1,7 +1,10 @@
 """Options that several commands share. Commands import slow modules only when they run, so that `--help` is fast."""
 
 import argparse
+import contextlib
+import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +75,15 @@ def show(
     else:
         console.print(tables.as_rich(table if arguments.wide else shown, title))
     return console
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Lets a command go on that only shows something if it cannot write its files, and says so."""
+    try:
+        yield
+    except OSError as error:
+        print(f"Not saved: {error.strerror} ({error.filename}).", file=sys.stderr)
 
 
 def as_json(table: "pd.DataFrame") -> str:

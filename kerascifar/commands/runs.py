@@ -38,10 +38,11 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 
     found = [run for pool in selection.pools(arguments.runs, arguments.published) for run in pool]
     for row in arguments.rows:
-        if not any(selection.is_meant(run, row) for run in found):
+        if not any(selection.is_meant(run, *selection.parse(row)) for run in found):
             known = [r.name for r in found if not r.is_candidate]
             raise errors.UserError(f'There is no run of row "{row}".\n{errors.suggest(row, known)}')
-    found = [r for r in found if any(selection.is_meant(r, row) for row in arguments.rows or [None])]
+    wanted = [selection.parse(row) for row in arguments.rows]
+    found = [r for r in found if not wanted or any(selection.is_meant(r, *each) for each in wanted)]
     whole = arguments.wide or arguments.json
     shown = found if whole or arguments.rows else [run for run in found if not run.is_candidate]
     table = _each(found) if whole else _by_row(shown)
@@ -55,10 +56,18 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         print(f"There is no finished run to show in {arguments.runs} or among the published ones.", file=sys.stderr)
     if not arguments.runs.is_dir():
         terminal.note(console, f"There is no folder {arguments.runs} here, so only published runs are shown.")
+    if not arguments.published and (earlier := _earlier(arguments.runs)):
+        terminal.note(console, f"Not shown, as their rows or models were changed since: {earlier} of your runs.")
     if left_out := len(found) - len(shown):
         terminal.note(console, f"Candidate runs not shown: {left_out}. To list them: runs --wide")
     terminal.note(console, NOTE)
     return 0
+
+
+def _earlier(folder: Path) -> int:
+    """How many of the user's finished runs other settings of their rows have replaced."""
+    everything = records.list_records(folder)
+    return len(everything) - len(records.current(everything))
 
 
 def _from_here(folder: Path) -> Path:
@@ -116,9 +125,10 @@ def _seeds(seeds: list[int]) -> str:
 
 
 def _remarks(record: "Record") -> str:
+    limit = f"limit of {record.row.epochs} epoch{'s' * (record.row.epochs > 1)} reached"
     marks = {
         "shortened trial": record.shortened,
-        f"limit of {record.row.epochs} epochs reached": record.reached_limit and not record.shortened,
+        limit: record.reached_limit and not record.shortened,
         "synthetic data": record.is_synthetic,
     }
     return ", ".join(mark for mark, applies in marks.items() if applies)

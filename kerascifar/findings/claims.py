@@ -57,6 +57,7 @@ CLAIMS = EXPERIMENTS / "claims.toml"
 CONFIRMED, SUPPORTED, NO_DIFFERENCE = "confirmed", "supported", "no clear difference"
 CONTRADICTED, REFUTED, UNDECIDED, PENDING = "contradicted", "refuted", "undecided", "pending"
 VERDICTS = (CONFIRMED, SUPPORTED, NO_DIFFERENCE, CONTRADICTED, REFUTED, UNDECIDED, PENDING)
+KEYS = ("claim", "seeds", "frozen", "amended")  # of a file of claims
 FIRST_IS = ("higher", "not higher", "other")
 DECIDED_BY = ("all", "any")
 FEWEST = 3  # seeds: two say too little about the spread
@@ -167,9 +168,22 @@ class Claims:
         fixed = f"Claims, margins, rule and seeds were fixed in commit {self.frozen}, {when}." if self.frozen else ""
         return f"{fixed} {self.amended}".strip()
 
+    @property
+    def rows(self) -> list[str]:
+        """The names of the rows in the comparisons."""
+        sides = (row for claim in self.claims for c in claim.comparisons for row in (c.first, c.second))
+        return list(dict.fromkeys(sides))
+
     def counted(self, records: Iterable[Record]) -> list[Record]:
-        """The runs that count: full ones on CIFAR-10 with the file's seeds, and of its experiments if it names any."""
-        return [r for r in records if r.is_full and (not self.seeds or r.seed in self.seeds.get(r.experiment, ()))]
+        """The runs that count: full ones on CIFAR-10 of these rows, with the file's seeds if it names any."""
+        rows = self.rows
+        return [
+            r
+            for r in records
+            if r.is_full
+            and any(selection.is_meant(r, row) for row in rows)
+            and (not self.seeds or r.seed in self.seeds.get(r.experiment, ()))
+        ]
 
 
 def read(path: Path = CLAIMS) -> Claims:
@@ -180,31 +194,49 @@ def read(path: Path = CLAIMS) -> Claims:
     """
     try:
         file = tomllib.loads(path.read_text(encoding="utf-8"))
-        seeds = {experiment: tuple(map(int, values)) for experiment, values in file.get("seeds", {}).items()}
-        claims = []
-        for block in file["claim"]:
-            where = f"{path}, claim {block.get('name', '?')}"
-            comparisons = tuple(_made(Comparison, values, where) for values in block.get("comparisons", ()))
-            claims.append(_made(Claim, block | {"comparisons": comparisons}, where))
-            _check(claims[-1], where)
-            if claims[-1].name in [claim.name for claim in claims[:-1]]:
-                raise UserError(f"{path}: two claims are named {claims[-1].name}. Give each claim a different name.")
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: {error}. Compare it with {CLAIMS.name} and the comment at its top.") from None
-    return Claims(tuple(claims), seeds, str(file.get("frozen", "")), str(file.get("amended", "")))
+    except ValueError as error:
+        raise UserError(f"{path} is not valid TOML: {error}.") from None
+    _check_keys(file, KEYS, str(path))
+    seeds, blocks = file.get("seeds", {}), file.get("claim", [])
+    if not (isinstance(seeds, dict) and all(_is_list(values, int) for values in seeds.values())):
+        raise UserError(f"{path}: seeds must be a table of lists, such as [seeds] and experiment1 = [0, 1, 2].")
+    if not blocks or not _is_list(blocks, dict):
+        raise UserError(f"{path}: there is no claim. Each begins with a line [[claim]]; see {CLAIMS.name}.")
+    claims: list[Claim] = []
+    for block in blocks:
+        where = f"{path}, claim {block.get('name', '?')}"
+        if not _is_list(block.get("comparisons", []), dict):
+            raise UserError(f'{where}: comparisons must be a list of tables, such as [{{ first = "M7", … }}].')
+        comparisons = tuple(_made(Comparison, values, where) for values in block.get("comparisons", ()))
+        claims.append(_made(Claim, block | {"comparisons": comparisons}, where))
+        _check(claims[-1], where)
+        if claims[-1].name in [claim.name for claim in claims[:-1]]:
+            raise UserError(f"{path}: two claims are named {claims[-1].name}. Give each claim a different name.")
+    declared = {experiment: tuple(values) for experiment, values in seeds.items()}
+    return Claims(tuple(claims), declared, str(file.get("frozen", "")), str(file.get("amended", "")))
+
+
+def _is_list(value: Any, kind: type) -> bool:
+    return isinstance(value, list) and all(type(each) is kind for each in value)
+
+
+def _check_keys(values: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    for key in values:
+        if key not in known:
+            raise UserError(f'{where}: there is no key "{key}". {suggest(key, known)}')
 
 
 def _made(kind: Any, values: Mapping[str, Any], where: str) -> Any:
-    """A claim or comparison of these values, if they have the right keys."""
+    """A claim or comparison of these values, if they have the right keys and types."""
     fields = {field.name: field for field in dataclasses.fields(kind)}
-    for key in values:
-        if key not in fields:
-            raise UserError(f'{where}: there is no key "{key}". {suggest(key, tuple(fields))}')
+    _check_keys(values, tuple(fields), where)
     for name, field in fields.items():
         if field.default is dataclasses.MISSING and values.get(name) in (None, (), ""):
             raise UserError(f'{where}: the key "{name}" is missing or empty.')
+        if field.type is str and not isinstance(values.get(name, ""), str):
+            raise UserError(f"{where}: {name} must be a text in quotes, not {values[name]!r}.")
     return kind(**values)
 
 
@@ -314,7 +346,7 @@ def table(records: Sequence[Record], declared: Claims) -> "pd.DataFrame":
     for record in declared.counted(records):
         for name in (record.name, f"{record.experiment}/{record.name}"):
             runs.setdefault(name, []).append(record)
-    for name in {row for claim in declared.claims for c in claim.comparisons for row in (c.first, c.second)}:
+    for name in declared.rows:
         selection.check_unambiguous(name, runs.get(name, ()))
     decisions = [_decide(claim, runs, declared.seeds) for claim in terminal.track(declared.claims, "Claims")]
     families: dict[str, list[_Decision]] = {}
@@ -412,7 +444,7 @@ def _in_words(comparison: Comparison, d: Difference) -> str:
         unit=metric.unit,
         way=metric.ways[mean >= 0],
         second=comparison.second,
-        other="for those of other classes" if comparison.second_of == OTHERS else f"{comparison.second}'s",
+        other=_other(comparison),
     )
     if not math.isnan(low):
         text += f" (95 % interval {low:z.{metric.digits}f} … {high:z.{metric.digits}f}"
@@ -420,6 +452,14 @@ def _in_words(comparison: Comparison, d: Difference) -> str:
         sign = ", the opposite sign" * (reported < 0)
         text += ")" if math.isnan(reported) else f"; original {reported:z.{metric.digits}f}{sign})"
     return f"{text}."
+
+
+def _other(comparison: Comparison) -> str:
+    """The second side of a comparison, with the images that count if they are not those of the first."""
+    images = "those of other classes" if comparison.second_of == OTHERS else f"{comparison.second_of} images"
+    if comparison.second_of in ("", comparison.of):
+        return f"{comparison.second}'s"
+    return f"for {images}" if comparison.first == comparison.second else f"{comparison.second}'s for {images}"
 
 
 def _mean(comparison: Comparison, d: Difference) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from kerascifar.common.errors import UserError
 from kerascifar.findings import metrics
 from kerascifar.findings.statistics import mean_and_sd
-from kerascifar.runs import selection
+from kerascifar.runs import original, selection
 from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def find(names: Sequence[str], runs: Path, published_only: bool = False) -> dict
                 f"{found[0].name} is a candidate. Candidates have no test figures, so it cannot be compared.\n"
                 f"Its validation accuracy: kerascifar runs {found[0].name} --wide"
             )
+        if found in groups.values():
+            continue
         title = name if selection.is_meant(found[0], name) else found[0].label
         groups[f"{title} ({found[0].folder})" if title in groups else title] = found
     if len({run.dataset["test"] for group in groups.values() for run in group}) > 1:
@@ -83,10 +85,9 @@ def unpaired(groups: dict[str, list[Record]], compared: "pd.DataFrame") -> list[
     for (name, runs), pairs in zip(others, compared["pairs"].iloc[1:], strict=True):
         if math.isnan(pairs):
             if trial := next((each for each in (name, base_name) if each in trials), None):
-                sentences.append(
-                    f"No difference is shown for {name}: {trial} is a shortened trial. "
-                    "For the published runs, add --published."
-                )
+                is_ours = original.find((groups[trial][0]).name) is None
+                todo = "Train it to the end." if is_ours else "For the published runs, add --published."
+                sentences.append(f"No difference is shown for {name}: {trial} is a shortened trial. {todo}")
                 continue
             mine, theirs = (", ".join(str(run.seed) for run in group) for group in (runs, base))
             sentences.append(

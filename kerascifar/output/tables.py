@@ -102,7 +102,7 @@ def _cell(title: str, value: Any, deviation: Any, signed: bool) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     digits = {"use epoch": 0, "Train_loss": 3, "Valid_loss": 3}.get(title, 2)
-    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    text = f"{value:+z.{digits}f}" if signed else f"{value:.{digits}f}"
     spread = isinstance(deviation, float) and not math.isnan(deviation)
     return f"{text} ± {deviation:.{digits}f}" if spread else text
 
@@ -197,7 +197,7 @@ def narrow(own: Sequence[records.Record], published: Sequence[records.Record]) -
     for (experiment, name), runs in records.by_row(own or published).items():
         line = _narrow(name, runs, base.setdefault(experiment, runs[0].row))
         if line["original"] and not any(run.shortened for run in runs):
-            line["difference"] = f"{np.mean([r.accuracy() for r in runs]) - float(line['original']):+.2f}"
+            line["difference"] = f"{np.mean([r.accuracy() for r in runs]) - float(line['original']):+z.2f}"
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -211,7 +211,7 @@ def narrow_comparison(groups: "Mapping[str, Sequence[records.Record]]", compared
     for line, pair in zip(lines, compared.to_dict("records"), strict=True):
         difference, several = pair["difference"], pair["pairs"] > 1
         spread = f" ± {pair['high'] - difference:.2f}" if several else " (1 pair)"  # which says nothing about seeds
-        line["difference"] = "" if math.isnan(difference) else f"{difference:+.2f}{spread}"
+        line["difference"] = "" if math.isnan(difference) else f"{difference:+z.2f}{spread}"
     return pd.DataFrame(lines).rename(columns={"difference": f"from {next(iter(groups))}"})
 
 

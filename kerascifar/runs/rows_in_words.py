@@ -46,6 +46,8 @@ def differing(row: Row, base: Row) -> str:
     keys += ["patience"] * stops
     chosen += ["no early stopping"] * (stopped and not stops)
     keys += ["epochs"] * bool(row.schedule)  # the schedule's length; otherwise only a limit
+    if not row.augment:  # then it has no effect
+        keys.remove("augmentation")
     for key in keys:
         options, others = (
             values if isinstance(values, Mapping) else {key: values}

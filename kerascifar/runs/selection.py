@@ -117,7 +117,7 @@ def described(chosen: Iterable[Record]) -> str:
     """Says whose runs are used: `Runs used: M6 (yours); M1, M7 (published); M9 (yours, a shortened trial).`"""
     kinds: dict[str, list[str]] = {}
     for record in chosen:
-        kind = whose(record) + ", a shortened trial" * record.shortened
+        kind = whose(record) + ", a shortened trial" * record.shortened + ", SYNTHETIC DATA" * record.is_synthetic
         if record.name not in kinds.setdefault(kind, []):
             kinds[kind].append(record.name)
     return f"Runs used: {'; '.join(f'{_listed(names)} ({kind})' for kind, names in kinds.items())}."

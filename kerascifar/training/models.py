@@ -54,7 +54,10 @@ def build(name: str, **options: Any) -> "keras.Model":
         raise UserError(f'Model "{name}" is not known.\n{suggest(name, BUILDERS)}')
     shared = {key: options.pop(key) for key in SHARED_OPTIONS if key in options}
     try:
-        return adapt(BUILDERS[name](**options), **shared)
+        network = BUILDERS[name](**options)
+        if not hasattr(network, "layers"):
+            raise ValueError(f"its function returned {network!r} instead of a Keras model")
+        return adapt(network, **shared)
     except (TypeError, ValueError) as error:
         raise UserError(f"Model {name} cannot be built with {options | shared or 'its defaults'}: {error}") from None
 

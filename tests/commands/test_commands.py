@@ -185,6 +185,25 @@ def test_a_missing_folder_of_runs_is_named(tmp_path, capsys):
     assert f"There is no folder {tmp_path / 'nowhere'} here, so only published runs are shown." in printed
 
 
+def test_runs_takes_a_seed_and_says_what_it_leaves_out(tmp_path, capsys):
+    """Fails if runs of a row that was changed since vanish without a word."""
+    for seed, rate, finished in ((0, 0.1, "01"), (0, 0.2, "02"), (1, 0.2, "03")):
+        environment = factories.record().environment | {"finished": f"2026-01-{finished}T00:00:00+00:00"}
+        row = {"name": "Mine", "learning_rate": rate}
+        factories.run(tmp_path / f"{seed}-{rate}", seed=seed, row=row, environment=environment)
+    assert main(["runs", "Mine-seed1", "--wide", "--runs", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "Mine-seed1" in printed and "Mine-seed0" not in printed
+    assert "as their rows or models were changed since: 1 of your runs" in " ".join(printed.split())
+
+
+def test_a_comparison_is_shown_even_if_it_cannot_be_saved(tmp_path, capsys):
+    (tmp_path / "report").write_text("a file stands where the folder would be")
+    assert main(["compare", "M1", "M5", "--runs", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    assert "+4.97" in printed.out and "Not saved: " in printed.err
+
+
 @pytest.mark.slow
 def test_focus_measures_a_run_once_and_shows_the_table(trained, shapes, tmp_path):
     shutil.copytree(trained[0] / "runs", tmp_path / "runs")
@@ -193,7 +212,7 @@ def test_focus_measures_a_run_once_and_shows_the_table(trained, shapes, tmp_path
     assert first.returncode == 0, first.stderr
     assert (
         re.search(r"^ row .*\n.*\n A +Saliency +1 ", first.stdout, re.M)
-        and "A (yours, a shortened trial)" in first.stdout
+        and "A (yours, a shortened trial, SYNTHETIC DATA)" in first.stdout
     )
     told = [line for line in first.stderr.splitlines() if "parts" in line]  # no bar: this is no terminal
     assert re.fullmatch(r"A seed 0, saliency: 1 of 3 parts", told[0])
@@ -423,6 +442,12 @@ def test_models_lists_a_model_without_docstring_or_convolution(monkeypatch, tmp_
     assert json.loads(command("models", "bare", "--json", cwd=tmp_path).stdout)[0]["focus maps"] is None
 
 
+def test_a_builder_that_returns_nothing_is_named(monkeypatch, capsys):
+    monkeypatch.setitem(models.BUILDERS, "nothing", lambda: None)
+    assert main(["models", "nothing"]) == 2
+    assert "its function returned None instead of a Keras model" in capsys.readouterr().err
+
+
 def test_a_user_without_a_home_has_a_place_for_caches(monkeypatch):
     """As in a container whose user no file knows. Fails if the package does not start, even with KERASCIFAR_DATA."""
 
@@ -650,7 +675,7 @@ def test_a_damaged_record_hides_no_other_run(trained, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     result = command("report", cwd=tmp_path / "here")
     assert result.returncode == 0 and "README" not in result.stdout
-    assert "A (yours, a shortened trial); M1 (published)" in result.stdout
+    assert "A (yours, a shortened trial, SYNTHETIC DATA); M1 (published)" in result.stdout
     assert (tmp_path / "here" / "runs" / "report" / "mine.csv").is_file()
     assert "bad/record.json has schema 99; this version of kerascifar reads 1 to 1" in result.stderr
 

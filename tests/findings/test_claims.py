@@ -174,8 +174,9 @@ def test_only_declared_seeds_and_experiments_and_full_runs_on_cifar_count():
         factories.record(seed=10, experiment="mine"),
         factories.answering("A", 9),
     ]
-    assert Claims((), {"experiment1": (10, 11)}).counted([full, *others]) == [full]
-    assert Claims((), {}).counted([full, *others]) == [full, *others[2:]]
+    claim = Claim("C", "w", (better("A", "M1"),))
+    assert Claims((claim,), {"experiment1": (10, 11)}).counted([full, *others]) == [full]
+    assert Claims((claim,), {}).counted([full, *others, factories.answering("B", 10)]) == [full, *others[2:]]
 
 
 def test_a_claim_may_name_the_rows_of_any_experiment():
@@ -297,8 +298,14 @@ comparisons = [{ first = "A", second = "B", metric = "test_accuracy", first_is =
         ('words = "w"', "", 'key "words" is missing'),
         ("words", 'decided_by = "some"\nwords', "any"),
         ("[[claim]]", "[[claim", "claims.toml"),
-        ("[[claim]]", "[claim]", "Compare it with claims.toml"),
-        ("[[claim]]", "seeds = [20]\n[[claim]]", "Compare it with claims.toml"),
+        ("[[claim]]", "[claim]", "there is no claim"),
+        (BLOCK, "", "there is no claim"),
+        ("[[claim]]", "seeds = [20]\n[[claim]]", "seeds must be a table of lists"),
+        ("[[claim]]", 'seeds = { experiment1 = ["20"] }\n[[claim]]', "seeds must be a table of lists"),
+        ("[[claim]]", "seed = { experiment1 = [20] }\n[[claim]]", 'no key "seed".*"seeds"'),
+        ('"A"', "7", "first must be a text in quotes, not 7"),
+        ('"test_accuracy"', '["gap"]', "metric must be a text in quotes"),
+        (BLOCK.partition("comparisons = ")[2], '["A > B"]', "comparisons must be a list of tables"),
         ("[[claim]]", BLOCK + "[[claim]]", "two claims are named C"),
         ('metric = "test_accuracy"', 'metric = "gap", of = "cat"', "gap is one number per run"),
         ('metric = "test_accuracy"', 'metric = "border", second_of = "dog"', '"second_of" needs a class in "of"'),
@@ -326,9 +333,32 @@ def test_findings_judges_the_runs_of_a_folder(tmp_path, capsys):
     assert " C1 " in printed and " nan " not in printed and "pending" in printed
     assert "*confirmed*: supported" in (tmp_path / "runs" / "report" / "findings.md").read_text(encoding="utf-8")
     assert (tmp_path / "runs" / "report" / "findings.csv").is_file()
+    before = (tmp_path / "runs" / "report" / "findings.md").read_bytes()
     assert main(["findings", "--claims", str(tmp_path / "mine.toml"), *options]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert " C1 " not in printed and "pending" in printed
+    assert " C1 " not in printed and "pending" in printed and "the original says" not in printed
+    assert "Runs used: M6, M7 (yours)." in printed and "--details --claims" in printed
+    assert (tmp_path / "runs" / "report" / "findings.md").read_bytes() == before  # the original's verdicts stay
+    wrong = (tmp_path / "mine.toml").read_text(encoding="utf-8").replace('"M7"', '"M77"')
+    (tmp_path / "mine.toml").write_text(wrong, encoding="utf-8")
+    assert main(["findings", "--claims", str(tmp_path / "mine.toml"), *options]) == 2
+    assert 'there is no row "M77"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("second", "second_of", "words"),
+    [
+        ("A", "dog", "A's test accuracy is 1.0 points lower than for dog images."),
+        ("B", "dog", "A's test accuracy is 1.0 points lower than B's for dog images."),
+        ("B", "other classes", "A's test accuracy is 1.0 points lower than B's for those of other classes."),
+        ("A", "other classes", "A's test accuracy is 1.0 points lower than for those of other classes."),
+        ("B", "cat", "A's test accuracy is 1.0 points lower than B's."),
+    ],
+)
+def test_a_sentence_names_the_row_and_the_images_of_both_sides(second, second_of, words):
+    c = Comparison("A", second, "test_accuracy", "higher", 0.5, of="cat", second_of=second_of)
+    d = Difference((0,), (1.0, 2.0), (-1.0,), Estimate(-1.0, math.nan, math.nan))
+    assert claims._in_words(c, d) == f"For cat images, {words}"
 
 
 def test_a_row_of_two_experiments_must_be_named_with_one():

@@ -65,8 +65,7 @@ def test_a_folder_names_one_run_and_two_seeds_make_a_pair(runs):
     found = compare.find([str(runs / "A0"), str(runs / "B1")], runs)
     assert list(found) == ["A seed 0", "B seed 1"]
     assert compare.table(found).iloc[1]["difference"] == pytest.approx(10)
-    twice = compare.find([str(runs / "A0"), str(runs / "A0")], runs)
-    assert len(twice) == 2 and compare.table(twice).iloc[1]["difference"] == 0
+    assert len(compare.find([str(runs / "A0"), str(runs / "A0")], runs)) == 1
 
 
 def test_a_name_that_means_no_run_is_reported(runs, tmp_path):
@@ -90,6 +89,10 @@ def test_the_command_writes_a_table_and_a_figure(runs, tmp_path, capsys, monkeyp
     assert (runs / "report" / "compare.csv").is_file() and (runs / "report" / "compare.png").is_file()
 
 
+def test_a_name_given_twice_is_one_group(runs):
+    assert list(compare.find(["A", "B", "A"], runs)) == ["A", "B"]
+
+
 def test_a_shortened_trial_is_not_compared(tmp_path):
     for name, shortened in (("A", False), ("B", True)):
         factories.run(tmp_path / name, row={"name": name}, shortened=shortened)
@@ -97,4 +100,4 @@ def test_a_shortened_trial_is_not_compared(tmp_path):
     compared = compare.table(groups)
     assert compared["pairs"].isna().all()
     (told,) = compare.unpaired(groups, compared)
-    assert told == ("No difference is shown for B: B is a shortened trial. For the published runs, add --published.")
+    assert told == "No difference is shown for B: B is a shortened trial. Train it to the end."

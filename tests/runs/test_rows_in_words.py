@@ -23,7 +23,8 @@ def test_what_differs_names_changed_options():
     assert rows_in_words.differing(changed, base) == "augmented, padding valid, monitor val_accuracy"
     assert rows_in_words.differing(dataclasses.replace(base, name="Same"), base) == "nothing"
     options = {"optimizer": "adamw", "optimizer_options": {"weight_decay": 0.05, "ema_momentum": 0.999}, "epochs": 60}
-    full = dataclasses.replace(base, augmentation={"mixup": 0.2}, schedule={"decay": "cosine", "end": 0.01}, **options)
+    schedule = {"decay": "cosine", "end": 0.01}
+    full = dataclasses.replace(base, augment=True, augmentation={"mixup": 0.2}, schedule=schedule, **options)
     assert (
         rows_in_words.differing(dataclasses.replace(full, optimizer_options={"weight_decay": 0.05}), full)
         == "default ema momentum"
@@ -33,7 +34,7 @@ def test_what_differs_names_changed_options():
     endless = dataclasses.replace(base, patience=1000)
     assert rows_in_words.differing(endless, base) == "no early stopping"
     assert rows_in_words.differing(base, endless) == "patience 10"
-    words = "AdamW, weight decay 0.05, ema momentum 0.999, mixup 0.2, no rotation range, no horizontal flip"
+    words = "AdamW, augmented, weight decay 0.05, ema momentum 0.999, mixup 0.2, no rotation range, no horizontal flip"
     assert rows_in_words.differing(full, base) == f"{words}, decay cosine, end 0.01, epochs 60"
 
 
@@ -44,8 +45,15 @@ def test_an_option_that_a_row_leaves_out_is_named():
     ).row
     plain = dataclasses.replace(base, model_options={}, optimizer_options={})
     assert rows_in_words.differing(plain, base) == "default initialization, default epsilon"
-    filled = dataclasses.replace(base, augmentation={"crop": 4, "fill_mode": "constant"})
+    filled = dataclasses.replace(base, augment=True, augmentation={"crop": 4, "fill_mode": "constant"})
     assert rows_in_words.differing(dataclasses.replace(filled, augmentation={}), filled) == "no crop, default fill mode"
+
+
+def test_augmentation_that_is_off_makes_no_difference():
+    """Fails if settings are named that have no effect."""
+    row = factories.record(row={"augment": False}).row
+    other = dataclasses.replace(row, name="B", augmentation={"rotation_range": 40.0})
+    assert rows_in_words.differing(other, row) == "nothing"
 
 
 def test_options_that_all_models_share_are_compared_between_models():
