@@ -8,6 +8,7 @@ from kerascifar.commands import options
 from kerascifar.common import terminal
 from kerascifar.common.errors import UserError
 from kerascifar.common.load_keras import load_tensorflow
+from kerascifar.common.paths import in_checkout
 from kerascifar.images import cifar10
 from kerascifar.runs import publish, selection
 
@@ -29,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
+    if not in_checkout():
+        raise UserError("Publishing needs a checkout of the source; this is an installed package.")
     folders = [folder for name in arguments.names for folder in _folders(name, arguments.runs)]
     # Check that the pictures can be drawn before copying anything.
     dataset = cifar10.load(arguments.data)

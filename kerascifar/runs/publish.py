@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kerascifar.common import files
 from kerascifar.common.errors import UserError
-from kerascifar.common.paths import EXPERIMENTS, in_checkout
+from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.runs import measurements, records
 from kerascifar.runs.records import DECISIVE
 from kerascifar.training import rows
@@ -28,8 +28,6 @@ def publish(folders: Sequence[Path], to: Path = records.PUBLISHED) -> list[Path]
         UserError: a run is unfinished, shortened, trained on synthetic data, from uncommitted code or by a
             program, already published, or named twice; or one of its files is missing or damaged.
     """
-    if to == records.PUBLISHED and not in_checkout():
-        raise UserError("Publishing needs a checkout of the source; this is an installed package.")
     chosen = [records.read(folder) for folder in folders]
     files.remove_unfinished(to, older=files.A_DAY)
     for record in chosen:

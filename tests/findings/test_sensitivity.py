@@ -52,8 +52,8 @@ def runs(shares, epochs=(), **changes):
     return made
 
 
-BASE = {"name": "M6", "augmentation": {"rotation_range": 15.0}}
-CHANGE = {"name": "M6_rotation10", "augmentation": {"rotation_range": 10.0}}
+BASE = {"name": "M6", "augment": True, "augmentation": {"rotation_range": 15.0}}
+CHANGE = {"name": "M6_rotation10", "augment": True, "augmentation": {"rotation_range": 10.0}}
 
 
 def varied(shares, **changes):
