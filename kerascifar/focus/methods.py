@@ -4,6 +4,7 @@ import contextlib
 import io
 import math
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -46,11 +47,18 @@ def check_method(method: str, layer: str | None = None) -> None:
 
 
 def layers_with_maps(model: "keras.Model") -> list[str]:
-    """The names of a model's `Conv2D` layers, and of its `Add` layers that join the branches of a grid, in order."""
+    """The names of a model's `Conv2D` layers, and of its `Add` layers that join the branches of a grid, in order.
+
+    A layer that the model uses more than once is left out: it has several outputs.
+    """
     import keras
 
     kinds = keras.layers.Conv2D | keras.layers.Add
-    return [layer.name for layer in model.layers if isinstance(layer, kinds) and len(layer.output.shape) == 4]
+    graph = getattr(model, "_functional", None) or model  # a Sequential model keeps its graph there
+    nodes = [node for each in getattr(graph, "_nodes_by_depth", {}).values() for node in each]
+    used = Counter(id(node.operation) for node in nodes)
+    layers = [layer for layer in model.layers if isinstance(layer, kinds) and used.get(id(layer), 1) == 1]
+    return [layer.name for layer in layers if len(layer.output.shape) == 4]
 
 
 def _check_nested(model: "keras.Model") -> None:
@@ -80,7 +88,9 @@ def chosen_layer(model: "keras.Model", layer: str | None = None) -> str:
     if layer is None:
         _check_nested(model)
         if not names:
-            raise UserError(f'Model "{model.name}" has no Conv2D layer, so there is no grid to draw a focus map on.')
+            raise UserError(
+                f'Model "{model.name}" has no Conv2D layer that is used once, so there is no grid to draw a focus map on.'
+            )
         # A convolution with a single cell, such as one that makes the logits, cannot say where.
         with_places = [n for n in names if math.prod(model.get_layer(n).output.shape[1:3]) > 1]
         return [*names, *with_places][-1]

@@ -176,6 +176,21 @@ def test_the_last_convolution_is_found_before_other_layers(model):
     assert methods.chosen_layer(model) == "second"
 
 
+def test_a_layer_that_is_used_twice_is_not_looked_at(images):
+    """Fails if such a model ends in an exception of Keras's, or if its map is that of one of the two outputs."""
+    import keras
+
+    twice = keras.layers.Conv2D(3, 3, padding="same", name="twice")
+    inputs = keras.Input((32, 32, 3))
+    once = keras.layers.Conv2D(3, 3, padding="same", name="once")(inputs)
+    for first in (inputs, once):
+        network = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(twice(twice(first)))))
+        assert methods.layers_with_maps(network) == ([] if first is inputs else ["once"])
+        if first is inputs:
+            with pytest.raises(UserError, match="has no Conv2D layer that is used once"):
+                methods.focus_maps(network, images[:1], np.zeros(1, int))
+
+
 def test_a_model_without_convolution_or_of_another_shape_is_refused(images):
     import keras
 
