@@ -37,5 +37,5 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         print(options.as_json(table))
         return 0
     table.loc[len(table)] = ["all", *table.drop(columns="class").sum()]
-    terminal.console().print(tables.as_rich(table))
+    terminal.print_table(terminal.console(), tables.as_rich(table))
     return 0

@@ -15,7 +15,6 @@ from kerascifar.common.errors import UserError
 from kerascifar.common.load_keras import load_keras_to_count
 from kerascifar.runs import selection
 from kerascifar.runs.records import Record
-from kerascifar.training import rows
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,11 +75,11 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         verdicts["comparisons"] = [
             f"{words}: {verdict}\n{sentence}\n{text}\n" for words, verdict, sentence, text in zip(*parts, strict=True)
         ]
-        console.print(tables.as_rich(verdicts[["claim", "comparisons"]]))
+        terminal.print_table(console, tables.as_rich(verdicts[["claim", "comparisons"]]))
         names += _beside(runs, out, console)
     else:
         short = verdicts[["claim", "words", "verdict"]].rename(columns={"words": whose})
-        console.print(tables.as_rich(short))
+        terminal.print_table(console, tables.as_rich(short))
     counts = [f"{count} {verdict}" for verdict, count in claims.counts(table).items()]
     terminal.note(console, f"{', '.join(counts)}.")
     for note in filter(None, (declared.note, selection.described(declared.counted(runs)))):
@@ -93,8 +92,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 
 def _check_rows(names: Sequence[str], runs: "list[Record]", path: Path | None) -> None:
     """Raises a `UserError` for a row that has no run, and that no experiment's file has."""
-    files = [*rows.files(), *rows.files(Path("experiments"))]
-    known = {r.name for r in runs if not r.is_candidate} | {row.name for file in files for row in rows.read(file).rows}
+    known = {r.name for r in runs if not r.is_candidate} | options.known_rows().keys()
     for name in names:
         if name.rpartition("/")[2] not in known:
             raise UserError(f'{path}: there is no row "{name}".\n{errors.suggest(name, sorted(known))}')
@@ -110,7 +108,7 @@ def _beside(runs: "list[Record]", out: Path, console: "Console") -> list[str]:
     for result in results:
         tables.save(result.table, out / result.name, result.title, [result.text])
         if columns := BESIDE[result.name]:
-            console.print(tables.as_rich(result.table[columns], result.title))
+            terminal.print_table(console, tables.as_rich(result.table[columns], result.title))
         if result.summary:
             terminal.note(console, f"{result.summary}\n")
     return [result.name for result in results]

@@ -5,14 +5,13 @@ import contextlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from kerascifar.commands import options
 from kerascifar.common.errors import UserError, suggest
 from kerascifar.common.load_keras import load_keras_to_count
 from kerascifar.focus import methods
-from kerascifar.training import models, rows
+from kerascifar.training import models
 
 HELP = "list the layers, parameters and cost of each model"
 EXAMPLES = """
@@ -41,12 +40,11 @@ def _find(name: str) -> tuple[str, Mapping[str, Any]]:
     """A model's name and options: of the model `name`, or of the row `name` of the experiments in this folder."""
     if name in models.BUILDERS:
         return name, {}
-    paths = [*rows.files(), *rows.files(Path("experiments"))]  # the user's come last
-    known = {row.name: row for path in paths for row in rows.read(path).rows}
+    known = options.known_rows()
     if name not in known:
         raise UserError(f'"{name}" is neither a model nor a row.\n{suggest(name, [*models.BUILDERS, *known])}')
-    options = ", ".join(f"{key} = {value}" for key, value in known[name].model_options.items()) or "its defaults"
-    print(f"Row {name}: {known[name].model} with {options}", file=sys.stderr)
+    chosen = ", ".join(f"{key} = {value}" for key, value in known[name].model_options.items()) or "its defaults"
+    print(f"Row {name}: {known[name].model} with {chosen}", file=sys.stderr)
     return known[name].model, known[name].model_options
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerascifar.common import terminal
+from kerascifar.training import rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +74,7 @@ def show(
     if arguments.json:
         print(as_json(table))
     else:
-        console.print(tables.as_rich(table if arguments.wide else shown, title))
+        terminal.print_table(console, tables.as_rich(table if arguments.wide else shown, title))
     return console
 
 
@@ -84,6 +85,12 @@ def kept() -> Iterator[None]:
         yield
     except OSError as error:
         print(f"Not saved: {error.strerror} ({error.filename}).", file=sys.stderr)
+
+
+def known_rows() -> dict[str, rows.Row]:
+    """By name, the rows of the experiments that come with the package and of those in this folder, which come last."""
+    files = [*rows.files(), *rows.files(Path("experiments"))]
+    return {row.name: row for file in files for row in rows.read(file).rows}
 
 
 def as_json(table: "pd.DataFrame") -> str:

@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         return 0
     console = terminal.console(wide=arguments.wide)
     if shown:
-        console.print(tables.as_rich(table))
+        terminal.print_table(console, tables.as_rich(table))
     else:
         print(f"There is no finished run to show in {arguments.runs} or among the published ones.", file=sys.stderr)
     if not arguments.runs.is_dir():

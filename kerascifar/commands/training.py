@@ -102,9 +102,9 @@ def train_and_show(runs: Sequence[Run], arguments: argparse.Namespace, command: 
     if arguments.json:
         print(as_json(table))
     elif arguments.wide:
-        terminal.console(wide=True).print(tables.as_rich(tables.readable(table), title))
+        terminal.print_table(terminal.console(wide=True), tables.as_rich(tables.readable(table), title))
     else:
-        console.print(tables.as_rich(tables.narrow(own, published), f"{title}, test accuracy (%)"))
+        terminal.print_table(console, tables.as_rich(tables.narrow(own, published), f"{title}, test accuracy (%)"))
     for note in tables.notes(own, published if arguments.wide else []):
         terminal.note(console, note)
     # The files include the other rows of the experiment and the other seeds of these rows: training adds to the tables.
@@ -141,7 +141,7 @@ def _show_candidates(trained: Sequence[Record], arguments: argparse.Namespace, c
     elif table.empty:
         terminal.note(console, "Shortened runs are not ranked.")
     else:
-        console.print(tables.as_rich(table if arguments.wide else table.drop(columns="multiply-adds")))
+        terminal.print_table(console, tables.as_rich(table if arguments.wide else table.drop(columns="multiply-adds")))
     if not table.empty:
         tables.save(table, path, "Candidates", [search.NOTE])
         terminal.note(console, f"{search.NOTE} The table: {path.with_suffix('.md')}")

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import rich.console
+import rich.table
+from rich.measure import Measurement
 from rich.progress import Progress, SpinnerColumn
 from rich.progress import track as rich_track
 
@@ -39,6 +41,15 @@ def console(*, wide: bool = False, stderr: bool = False) -> Console:
     is_known = (sys.stderr if stderr else sys.stdout).isatty() or "COLUMNS" in os.environ
     width = 1000 if wide else None if is_known else 160
     return Console(width=width, height=width and 25, stderr=stderr)  # without a height, TERM=dumb has 80 columns
+
+
+def print_table(console: rich.console.Console, table: "rich.table.Table") -> None:
+    """Prints a table whole. On a narrow terminal its lines wrap: cut off, "± 1.10" would be "± 1"."""
+    before = console.width
+    unlimited = console.options.update(max_width=10_000)
+    console.width = max(before, Measurement.get(console, unlimited, table).minimum)
+    console.print(table)
+    console.width = before
 
 
 def files_written(paths: Iterable[Path]) -> str:

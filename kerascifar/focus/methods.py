@@ -88,9 +88,8 @@ def chosen_layer(model: "keras.Model", layer: str | None = None) -> str:
     if layer is None:
         _check_nested(model)
         if not names:
-            raise UserError(
-                f'Model "{model.name}" has no Conv2D layer that is used once, so there is no grid to draw a focus map on.'
-            )
+            what = f'Model "{model.name}" has no Conv2D layer that is used once'
+            raise UserError(f"{what}, so there is no grid to draw a focus map on.")
         # A convolution with a single cell, such as one that makes the logits, cannot say where.
         with_places = [n for n in names if math.prod(model.get_layer(n).output.shape[1:3]) > 1]
         return [*names, *with_places][-1]

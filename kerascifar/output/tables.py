@@ -230,7 +230,7 @@ def _narrow(name: str, runs: Sequence[records.Record], base: Row) -> dict[str, s
 def as_rich(table: "pd.DataFrame", title: str = "") -> "rich.table.Table":
     """A table of texts and numbers for a terminal.
 
-    The first column and short texts are never cut or wrapped. Long texts wrap.
+    The first column and short texts are not wrapped, and `terminal.print_table` does not cut them. Long texts wrap.
     """
     import rich.box
     import rich.table

@@ -2,16 +2,26 @@
 
 from functools import partial
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
 from kerascifar.common import terminal
+from kerascifar.output import tables
 
 
 def in_a(monkeypatch, in_terminal):
     for name in ("TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.setenv(name, str(int(in_terminal)))
     monkeypatch.setenv("TERM", "xterm")
+
+
+def test_a_table_is_printed_whole_on_a_narrow_terminal(capsys):
+    """Fails if a number is cut off: "± 1.10" would become "± 1"."""
+    table = tables.as_rich(pd.DataFrame({"row": ["M1", "M5"], "difference": ["", "+4.97 ± 1.06"]}))
+    console = terminal.Console(width=10)
+    terminal.print_table(console, table)
+    assert "M5   +4.97 ± 1.06" in capsys.readouterr().out and console.width == 10
 
 
 def test_a_table_on_standard_error_is_as_wide_as_its_terminal(monkeypatch):
