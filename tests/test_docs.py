@@ -125,7 +125,7 @@ def test_the_second_studys_figures_are_the_records(published):
     everything = [run for runs in published.values() for run in runs]
     readings = choices.readings(everything).set_index("reading")["together"]
     loss, accuracy = (f"{readings[f'kept epoch, watching {monitor}']:.2f}" for monitor in ("val_loss", "val_accuracy"))
-    assert f"(probability {loss}; {accuracy} if it watched the validation accuracy)" in text
+    assert f"(probability {loss}; {accuracy} that it watched the validation accuracy)" in text
     weight = choices.table(everything).query("question == 'augmentation'").set_index("candidate")
     weight = weight[[column for column in weight if column.startswith("weight")]]
     times = {

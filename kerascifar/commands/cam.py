@@ -248,8 +248,8 @@ def _choose(
         everything = [r for pool in selection.pools(runs, published_only) for r in pool if records.has_weights(r)]
         if everything:
             raise UserError(
-                f"All models were trained on different images from {dataset.name} in {dataset.source}.\n"
-                "Name theirs with --data.\nNothing was written."
+                f"No model was trained on the images of {dataset.name} in {dataset.source}.\n"
+                "Use --data to name the images that a model was trained on.\nNothing was written."
             )
     raise _nothing_to_explain(trained, row, seed)
 

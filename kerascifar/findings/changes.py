@@ -24,8 +24,9 @@ SAME, OPPOSITE, UNCLEAR, UNKNOWN = "as in the original", "the opposite", "not cl
 NOTE = (
     "Test accuracy in points: the row with the change minus the row without it, mean over n pairs of runs with the "
     "same seed. low … high is the 95 % interval, by Student's t over seeds and images, not adjusted for the number of "
-    "changes; a single pair has none. The original's difference is that of one pair: *one more pair* is the half-width "
-    "of the 95 % prediction interval for another pair of runs here, for which at least three pairs are needed."
+    "changes; a single pair has none. The original's difference comes from a single pair. To compare it with ours, "
+    "*one more pair* gives the half-width of the 95 % prediction interval for another pair of runs here; this needs at "
+    "least three pairs."
 )
 
 
@@ -66,8 +67,8 @@ def conclusion(table: "pd.DataFrame") -> list[str]:
     known = judged[judged["one more pair"].notna()]
     if len(known):
         fits = int(((known["original"] - known["difference"]).abs() <= known["one more pair"]).sum())
-        of = f"All {fits} of" if fits == len(known) else f"{fits} of {len(known)} of"
-        sentences.append(f"{of} the original's differences could be those of one more pair of runs here.")
+        interval = "the 95 % prediction interval for one more pair of runs here"
+        sentences.append(f"Of the original's {len(known)} differences, {fits} lie in {interval}.")
     return sentences
 
 
@@ -83,7 +84,7 @@ def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
     trained = {r.name for r in records}
     waiting = [words for *rows, words in CHANGES if trained.intersection(rows) and words not in judged]
     parts = {
-        "In points ± half of the 95 % interval, with the original's difference in brackets": listed(SAME),
+        "In points ± half the width of the 95 % interval, with the original's difference in brackets": listed(SAME),
         "Clearly in the opposite direction": listed(OPPOSITE),
         "Not clear": listed(UNCLEAR),
         "Not judged yet, for lack of runs": "; ".join(waiting),

@@ -201,9 +201,10 @@ def read(path: Path = CLAIMS) -> Claims:
     _check_keys(file, KEYS, str(path))
     seeds, blocks = file.get("seeds", {}), file.get("claim", [])
     if not (isinstance(seeds, dict) and all(_is_list(values, int) for values in seeds.values())):
-        raise UserError(f"{path}: seeds must be a table of lists, such as [seeds] and experiment1 = [0, 1, 2].")
+        example = "a line [seeds], then lines such as experiment1 = [0, 1]"
+        raise UserError(f"{path}: seeds must be a table of lists of whole numbers: {example}.")
     if not blocks or not _is_list(blocks, dict):
-        raise UserError(f"{path}: there is no claim. Each begins with a line [[claim]]; see {CLAIMS.name}.")
+        raise UserError(f"{path}: there are no claims. Each begins with a line [[claim]]; see {CLAIMS.name}.")
     claims: list[Claim] = []
     for block in blocks:
         where = f"{path}, claim {block.get('name', '?')}"

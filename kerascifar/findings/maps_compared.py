@@ -86,7 +86,7 @@ def summary(records: Sequence[Record], compared: "pd.DataFrame") -> str:
         beats = of_row["beat the spot"].str.split(", ").explode()
         counts = beats[beats != ""].value_counts()
         shown = ", ".join(f"{title} on {count}" for title, count in counts.items()) or "none"
-        sentences.append(f"{name}, by {len(of_row)} measures of faithfulness: methods that beat the spot: {shown}.")
+        sentences.append(f"Methods that beat the spot for {name}, by {len(of_row)} measures of faithfulness: {shown}.")
         best = of_row.loc[of_row["best"] != "", "best"].value_counts()
         if len(best):
             shown = ", ".join(f"{IN_WORDS.get(title, title)} on {count}" for title, count in best.items())
@@ -94,8 +94,8 @@ def summary(records: Sequence[Record], compared: "pd.DataFrame") -> str:
         likeness = group[group["measure"].str.startswith("likeness ")].mean(numeric_only=True)
         by_chance = {measuring.title(kind): measured.by_chance(rows[name], kind) for kind in methods.METHODS}
         if alike := [title for title, chance in by_chance.items() if likeness.get(title, 0.0) > chance]:
-            resemble = "resembles" if len(alike) == 1 else "resemble"
-            sentences.append(f"{listed(alike)} {resemble} the maps of random weights more than chance would explain.")
+            resemble = "resemble those of random weights more than chance would explain"
+            sentences.append(f"The maps of {listed(alike)} {resemble}.")
     return " ".join(sentences)
 
 

@@ -63,9 +63,9 @@ def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
     """How many of the changed assumptions clearly change test accuracy."""
     clear = table["test_accuracy clear"]
     moved, known = int((clear == CLEAR).sum()), int((clear != UNKNOWN).sum())
-    assumptions, change = ("assumption", "changes") if known == 1 else ("assumptions", "change")
-    sentences = [f"{moved} of {known} changed {assumptions} clearly {change} test accuracy."] * bool(known)
+    assumptions = "assumption" if known == 1 else "assumptions"
+    sentences = [f"Test accuracy clearly changed for {moved} of {known} {assumptions} that we varied."] * bool(known)
     if rest := len(clear) - known:
-        tested = f"{'was' if rest == 1 else 'were'} tested with one seed only, too few to tell an effect from chance"
-        sentences.append(f"{rest} of {len(clear)} changed assumptions {tested}.")
+        tested = f"{'was' if rest == 1 else 'were'} tested with only one seed, which cannot tell an effect from chance"
+        sentences.append(f"{rest} of {len(clear)} varied assumptions {tested}.")
     return " ".join(sentences)

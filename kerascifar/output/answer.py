@@ -44,7 +44,7 @@ def _effort(published: Sequence[records.Record], runs: Sequence[records.Record])
     others = len(published) - len(runs) - candidates
     parts = [f"{len(runs)} runs of these rows"]
     parts += [f"{others} of rows that we added"] * bool(others)
-    parts += [f"{candidates} to choose settings that it leaves open"] * bool(candidates)
+    parts += [f"{candidates} to choose settings that the original leaves open"] * bool(candidates)
     whole = f"{terminal.listed(parts)} took {hours:.0f} hours"
     return f"*The original trained each of its thirteen rows once. Here, {whole}.*\n"
 
@@ -78,9 +78,9 @@ def _agreement(table: "pd.DataFrame") -> str:
         f"**In {judged} rows judged so far, the original's test accuracy fits ours:** it lies in the 95 % prediction "
         f"interval for one more run ({width}). "
         + (f"Different: {differing}. " if differing else "")
-        + f"Of its {len(other)} training accuracies and numbers of epochs, "
-        f"{(other['agrees'] == agreement.DIFFERS).sum()} do not fit, where chance alone would give about "
-        f"{0.05 * len(other):.0f}. Settings that the original leaves open were "
+        + f"Of the original's {len(other)} training accuracies and numbers of epochs, "
+        f"{(other['agrees'] == agreement.DIFFERS).sum()} do not fit; by chance alone, about {0.05 * len(other):.0f} "
+        "would not. Settings that the original leaves open were "
         "[chosen](docs/second-study.md) to match its training and validation figures, so some agreement is expected."
         + (f" Not judged yet: {unknown}." if unknown else "")
     )
@@ -96,7 +96,7 @@ def _best(runs: Sequence[records.Record]) -> str:
 
     def with_accuracy(line: Mapping[Hashable, Any]) -> str:
         spread = "" if math.isnan(line["Test_acc sd"]) else f" ± {line['Test_acc sd']:.2f}"
-        return f"{line['row']} ({line['Test_acc']:.2f}{spread} %, n = {line['n']:.0f})"
+        return f"{line['row']} (test accuracy {line['Test_acc']:.2f}{spread} %, n = {line['n']:.0f})"
 
     beside = [line for place, line in enumerate(others) if not place or line["row"] == name]
     differ = {line["row"]: _differ(runs, best["row"], line["row"]) for line in beside}
@@ -108,13 +108,14 @@ def _best(runs: Sequence[records.Record]) -> str:
     else:
         text = f"**The best model here is {best['row']}, not the original's {name}.**"
     where = ", as in the original" if best["row"] == name else f"; in the original, {name}"
-    text += f" {with_accuracy(best)} has the highest validation accuracy{where} ({float(theirs['test_acc']):.2f} %)."
+    text += f" {with_accuracy(best)} has the highest validation accuracy{where} "
+    text += f"(test accuracy {float(theirs['test_acc']):.2f} %)."
     if near := [with_accuracy(line) for line in beside if not differ[line["row"]]]:
         text += f" {'There are too few runs to tell it apart' if few else 'It cannot be told apart'} from "
         text += f"{terminal.listed(near)}."
     if clear := [with_accuracy(line) for line in beside if differ[line["row"]]]:
         text += f" Clearly different: {terminal.listed(clear)}."
-    text += " In brackets: test accuracy ± standard deviation over n runs."
+    text += " After ±: the standard deviation over n runs."
     return text + " These runs are from the first study." * (best["row"] in original.outdated(runs))
 
 
@@ -164,6 +165,6 @@ def _focus(published: Sequence[records.Record], centred: analyses.Result | None)
         answers.append(f"For {line['row']}, {answer}: {of} ({runs}).")
     return (
         "**Is a Grad-CAM map more faithful than a spot in the middle of every image, which knows nothing about the "
-        f"model? {' '.join(answers)}** The spot is hard to beat, because the subjects are in the middle. Where it is "
-        "better, these measures give no reason to trust the map ([when to trust one](docs/gradcam.md))."
+        f"model? {' '.join(answers)}** The spot is hard to beat, because the subjects are in the middle. Where the "
+        "spot is better, these measures give no reason to trust the map ([when to trust one](docs/gradcam.md))."
     )

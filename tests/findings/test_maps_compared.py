@@ -46,9 +46,8 @@ def test_each_map_has_a_mean_an_interval_and_what_it_beats(tmp_path):
     assert deletion["beat the spot"] == "Layer-CAM, Saliency"
     assert road["no better than noise"] == "" and pointing["no better than noise"] == "Layer-CAM, Saliency"
     compared = maps_compared.table(made)
-    text = (
-        "M6, by 2 measures of faithfulness: methods that beat the spot: Layer-CAM on 2, Saliency on 2, Grad-CAM on 1."
-    )
+    counts = "Layer-CAM on 2, Saliency on 2, Grad-CAM on 1"
+    text = f"Methods that beat the spot for M6, by 2 measures of faithfulness: {counts}."
     assert maps_compared.summary(made, compared) == f"{text} Clearly the best: Layer-CAM on 2."
     tied = compared.assign(best=["Layer-CAM", "centred", "Saliency"])
     assert maps_compared.summary(made, tied) == f"{text} Clearly the best: Layer-CAM on 1, the spot itself on 1."
@@ -63,7 +62,7 @@ def test_maps_that_hardly_need_the_model_are_named(tmp_path):
     shown = {f"{kind}/likeness": np.full(400, likeness) for kind in ("gradcam", "saliency")}
     made = [factories.measured(tmp_path, run, values | shown)]
     text = maps_compared.summary(made, maps_compared.table(made))
-    assert text.endswith(" Saliency resembles the maps of random weights more than chance would explain.")
+    assert text.endswith(" The maps of Saliency resemble those of random weights more than chance would explain.")
 
 
 def test_kinds_measured_on_other_models_are_not_paired(tmp_path):

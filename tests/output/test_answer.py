@@ -48,8 +48,8 @@ def test_a_row_agrees_if_the_originals_figure_could_be_one_more_run():
     first = bullets(*m1, *m5)[0]
     assert first.startswith(
         "**In 1 of the 2 rows judged so far, the original's test accuracy fits ours:** it lies in the 95 % prediction "
-        "interval for one more run (± 5.0 points). Different: M5 (+10.3 points). Of its 4 training accuracies and "
-        "numbers of epochs, 3 do not fit, where chance alone would give about 0."
+        "interval for one more run (± 5.0 points). Different: M5 (+10.3 points). Of the original's 4 training "
+        "accuracies and numbers of epochs, 3 do not fit; by chance alone, about 0 would not."
     )
     assert bullets(*m1, *m5[:1])[0].startswith("**In all 1 rows") and bullets(*m1, *m5[:1])[0].endswith(
         " Not judged yet: M5."
@@ -59,21 +59,21 @@ def test_a_row_agrees_if_the_originals_figure_could_be_one_more_run():
 
 def test_the_best_model_is_the_one_with_the_highest_validation_accuracy():
     m1, m5 = of_row("M1", (0.67, 0.68, 0.69)), of_row("M5", (0.80, 0.81, 0.82))
-    end = " In brackets: test accuracy ± standard deviation over n runs."
-    highest = " has the highest validation accuracy; in the original, Model4 (79.29 %)."
-    ours, theirs = "M5 (81.00 ± 1.00 %, n = 3)", "M1 (68.00 ± 1.00 %, n = 3)"
+    end = " After ±: the standard deviation over n runs."
+    highest = " has the highest validation accuracy; in the original, Model4 (test accuracy 79.29 %)."
+    ours, theirs = "M5 (test accuracy 81.00 ± 1.00 %, n = 3)", "M1 (test accuracy 68.00 ± 1.00 %, n = 3)"
     assert bullets(*m1, *m5)[1] == (
         f"**The best model here is M5, not the original's Model4.** {ours}{highest} Clearly different: {theirs}.{end}"
     )
     model4 = of_row("Model4", (0.80, 0.81, 0.83), experiment="experiment2")
     assert bullets(*m5, *model4)[1].startswith(
-        "**Model4 is the best model, as in the original.** Model4 (81.33 ± 1.53 %, n = 3) has the highest validation "
-        f"accuracy, as in the original (79.29 %). It cannot be told apart from {ours}."
+        "**Model4 is the best model, as in the original.** Model4 (test accuracy 81.33 ± 1.53 %, n = 3) has the highest "
+        f"validation accuracy, as in the original (test accuracy 79.29 %). It cannot be told apart from {ours}."
     )
     model4 = of_row("Model4", (0.60,), experiment="experiment2")
     assert bullets(*m1, *m5, *model4)[1] == (
         f"**Which model is best is still open.** {ours}{highest} There are too few runs to tell it apart from Model4 "
-        f"(60.00 %, n = 1). Clearly different: {theirs}.{end}"
+        f"(test accuracy 60.00 %, n = 1). Clearly different: {theirs}.{end}"
     )
 
 
@@ -88,7 +88,7 @@ def test_results_of_the_first_study_are_named():
 def test_the_number_of_changes_as_in_the_original_stands_in_bold():
     m1, m5 = of_row("M1", (0.67, 0.68, 0.69)), of_row("M5", (0.80, 0.81, 0.82))
     assert bullets(*m1, *m5)[2].startswith(
-        "**1 of 1 changes clearly move test accuracy in the same direction as in the original.** 0 of 1 of the "
+        "**1 of 1 changes clearly move test accuracy in the same direction as in the original.** Of the "
     )
 
 
@@ -104,5 +104,5 @@ def test_the_effort_counts_each_run_once():
     hours = [dataclasses.replace(run, seconds=[3600.0]) for run in (*m1, *added, candidate)]
     assert bullets(*hours)[-1] == (
         "*The original trained each of its thirteen rows once. Here, 2 runs of these rows, 1 of rows that we added and "
-        "1 to choose settings that it leaves open took 4 hours.*"
+        "1 to choose settings that the original leaves open took 4 hours.*"
     )
