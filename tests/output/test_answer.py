@@ -67,8 +67,8 @@ def test_the_best_model_is_the_one_with_the_highest_validation_accuracy():
     )
     model4 = of_row("Model4", (0.80, 0.81, 0.83), experiment="experiment2")
     assert bullets(*m5, *model4)[1].startswith(
-        "**Model4 is the best model, as in the original.** Model4 (test accuracy 81.33 ± 1.53 %, n = 3) has the highest "
-        f"validation accuracy, as in the original (test accuracy 79.29 %). It cannot be told apart from {ours}."
+        "**Model4 is the best model, as in the original.** Model4 (test accuracy 81.33 ± 1.53 %, n = 3) has the "
+        f"highest validation accuracy, as in the original (test accuracy 79.29 %). It cannot be told apart from {ours}."
     )
     model4 = of_row("Model4", (0.60,), experiment="experiment2")
     assert bullets(*m1, *m5, *model4)[1] == (
