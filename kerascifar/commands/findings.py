@@ -106,7 +106,8 @@ def _beside(runs: "list[Record]", out: Path, console: "Console") -> list[str]:
     load_keras_to_count()
     results = analyses.results(runs, *BESIDE)
     for result in results:
-        tables.save(result.table, out / result.name, result.title, [result.text])
+        with options.kept():
+            tables.save(result.table, out / result.name, result.title, [result.text])
         if columns := BESIDE[result.name]:
             terminal.print_table(console, tables.as_rich(result.table[columns], result.title))
         if result.summary:

@@ -79,13 +79,14 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         )
     path = arguments.runs / "report" / "focus"
     console = options.show(table, table[SHOWN], arguments)
-    terminal.note(console, selection.described(selected))
+    used = selection.described(selected)
+    terminal.note(console, used)
     if any(map(selection.is_published, selected)) and not arguments.published:
         terminal.note(console, "These are the published runs' measurements; --published adds missing ones.")
     if len(counts := table["images"].unique()) == 1 and counts[0] < 10_000:
         terminal.note(console, f"Measured on {counts[0]:,} images only.")
     with options.kept():
-        tables.save(table, path, "Measurements of focus maps", [measured.NOTE, selection.described(selected)])
+        tables.save(table, path, "Measurements of focus maps", [measured.NOTE, used])
         terminal.note(
             console,
             f"How to read the table: {path.with_suffix('.md')}. The measures are explained in docs/focus-measures.md.",

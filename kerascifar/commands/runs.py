@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.output import tables
 
-    found = [run for pool in selection.pools(arguments.runs, arguments.published) for run in pool]
+    everything = [] if arguments.published else records.list_records(arguments.runs)
+    own, published = records.current(everything), selection.pools(arguments.runs, published_only=True)[0]
+    found = [*own, *published]
     for row in arguments.rows:
         if not any(selection.is_meant(run, *selection.parse(row)) for run in found):
             known = [r.name for r in found if not r.is_candidate]
@@ -56,18 +58,12 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         print(f"There is no finished run to show in {arguments.runs} or among the published ones.", file=sys.stderr)
     if not arguments.runs.is_dir():
         terminal.note(console, f"There is no folder {arguments.runs} here, so only published runs are shown.")
-    if not arguments.published and (earlier := _earlier(arguments.runs)):
+    if earlier := len(everything) - len(own):
         terminal.note(console, f"Not shown, as their rows or models were changed since: {earlier} of your runs.")
     if left_out := len(found) - len(shown):
         terminal.note(console, f"Candidate runs not shown: {left_out}. To list them: runs --wide")
     terminal.note(console, NOTE)
     return 0
-
-
-def _earlier(folder: Path) -> int:
-    """How many of the user's finished runs other settings of their rows have replaced."""
-    everything = records.list_records(folder)
-    return len(everything) - len(records.current(everything))
 
 
 def _from_here(folder: Path) -> Path:

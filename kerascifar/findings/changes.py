@@ -59,17 +59,17 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
     return pd.DataFrame(lines)
 
 
-def conclusion(table: "pd.DataFrame") -> list[str]:
+def conclusion(table: "pd.DataFrame") -> str:
     """How many changes have the original's effect, and how many of its differences fit: one or two sentences."""
     judged = table[table["effect"] != UNKNOWN]
     count = f"{(judged['effect'] == SAME).sum()} of {len(judged)} changes clearly move test accuracy"
-    sentences = [f"{count} in the same direction as in the original."]
+    text = f"{count} in the same direction as in the original."
     known = judged[judged["one more pair"].notna()]
     if len(known):
         fits = int(((known["original"] - known["difference"]).abs() <= known["one more pair"]).sum())
         interval = "the 95 % prediction interval for one more pair of runs here"
-        sentences.append(f"Of the original's {len(known)} differences, {fits} lie in {interval}.")
-    return sentences
+        text += f" Of the original's {len(known)} differences, {fits} lie in {interval}."
+    return text
 
 
 def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
@@ -89,4 +89,4 @@ def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
         "Not clear": listed(UNCLEAR),
         "Not judged yet, for lack of runs": "; ".join(waiting),
     }
-    return " ".join([*conclusion(table), *(f"{heading}: {text}." for heading, text in parts.items() if text)])
+    return " ".join([conclusion(table), *(f"{heading}: {text}." for heading, text in parts.items() if text)])

@@ -19,9 +19,7 @@ def findings(published: Sequence[records.Record], found: analyses.Findings) -> s
     runs = [r for r in published if original.row_of(r)]
     if not runs:
         return ""
-    summaries = {
-        result.name: result.summary for result in analyses.results(published, "changes", "cost", "search-ranked")
-    }
+    summaries = {name: result.summary for name, result in found.results.items()}
     bullets = (
         _agreement(found.results["agreement"].table) if "agreement" in found.results else "",
         _best(runs),

@@ -221,8 +221,8 @@ def _changes(result: analyses.Result | None, drawn: _Charts) -> dict[str, Any] |
     label = table["change"] + "\t" + table["with"] + " − " + table["without"]
     label = label.str.replace(" instead of (.*)\t", "\tinstead of \\1, ", regex=True)
     chart = charts.effects(table, label, "difference in test accuracy (points)")
-    conclusion = " ".join(changes.conclusion(table))
-    return {"figure": drawn.add("changes", result.title, chart), "conclusion": conclusion, "note": result.note}
+    figure = drawn.add("changes", result.title, chart)
+    return {"figure": figure, "conclusion": changes.conclusion(table), "note": result.note}
 
 
 def _counts(verdict_lines: "pd.DataFrame") -> list[tuple[str, int, str]]:

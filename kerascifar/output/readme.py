@@ -30,12 +30,7 @@ INTRODUCTION = (
     "predictions (unless it is a candidate), and some runs' weights. Training curves, architecture diagrams and the "
     "tables as CSV are in this folder. Do not edit it: `kerascifar publish` and `kerascifar report` write it."
 )
-ELSEWHERE = (
-    "agreement",
-    "causes",
-    "classes",
-    "clean-images",
-)  # analyses that have no table of their own here
+ELSEWHERE = ("agreement", "causes", "classes", "clean-images")  # analyses that have no table of their own here
 COMPARISONS = tuple(analysis.name for analysis in analyses.ANALYSES if analysis.name not in ELSEWHERE)
 QUOTED = (*COMPARISONS, "agreement", "causes")
 SHOWN = ("accuracy.png", "augmentation.png", "classes.png", "confusion-*.png")
@@ -157,10 +152,9 @@ def write(published: Sequence[records.Record], focus: Callable[[records.Record],
         focus: draws a run's focus maps for the ten classes.
     """
     written = report.write_figures(report.shown([], published), RESULTS)
-    for experiment, row in records.EXPLAINED:
-        runs = [r for r in published if (r.experiment, r.name) == (experiment, row) and records.has_weights(r)]
-        if runs:
-            first = min(runs, key=lambda run: run.seed)
-            drawing.save(partial(focus, first), RESULTS / f"focus-{row}.png")
-            written.append(RESULTS / f"focus-{row}.png")
+    for runs in records.explained(r for r in published if records.has_weights(r)):
+        first = min(runs, key=lambda run: run.seed)
+        path = RESULTS / f"focus-{first.name}.png"
+        drawing.save(partial(focus, first), path)
+        written.append(path)
     return [*written, *write_tables(published)]

@@ -324,7 +324,7 @@ def test_synthetic_runs_never_mix_with_cifar(place, figures, monkeypatch, model,
 
 
 def test_models_of_other_images_are_not_called_missing(place, monkeypatch, capsys):
-    """Fails if the user is told to train a model, although only the images are the wrong ones."""
+    """Fails if the user is advised to train a model when only the images are wrong."""
     monkeypatch.setattr(cifar10, "load", lambda path: drawn_dataset("e" * 64))
     assert run("--all", "--row", "M6") == 2
     assert "No model was trained on the images of " in capsys.readouterr().err
