@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kerascifar.findings.claims import Comparison
 from kerascifar.images import cifar10
 from kerascifar.runs import measurements, records
 from kerascifar.training import models
@@ -82,6 +83,20 @@ def answering(row, seed, share=0.7, epochs=50, images=2000):
     return record(seed=seed, row={"name": row}, results=results, epochs_trained=epochs, predictions=predictions)
 
 
+def better(first="A", second="B", first_is="higher", margin=0.5, metric="test_accuracy", **options):
+    return Comparison(first, second, metric, first_is, margin, **options)
+
+
+def trained(shares, seeds=range(6)):
+    """Runs of rows with these shares of correct answers."""
+    return [answering(row, seed, share) for seed in seeds for row, share in shares.items()]
+
+
+CLAIM = """[[claim]]
+name = "C"
+words = "w"
+comparisons = [{ first = "A", second = "B", metric = "test_accuracy", first_is = "higher", margin = 0.5 }]
+"""
 STEPS = (  # from Model4 to the network of Experiment 3, each with what it changes
     ("experiment2", "Model4", {"batch_size": 512}),
     ("ablation", "Step1_batch", {"batch_size": 128}),

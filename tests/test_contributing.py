@@ -16,7 +16,7 @@ import pytest
 from factories import ROOT
 
 from kerascifar.__main__ import main
-from kerascifar.findings import claims
+from kerascifar.findings import claims, verdicts
 from kerascifar.runs import records
 from kerascifar.training import models, rows
 
@@ -140,7 +140,7 @@ def test_the_claim_is_read_and_decided(tmp_path, shares, verdict):
     (tmp_path / "mine.toml").write_text(blocks("A claim", "toml")[0], encoding="utf-8")
     both = zip(("M7", "M8"), shares, strict=True)
     runs = [factories.answering(name, seed, share) for name, share in both for seed in range(6)]
-    table = claims.table(runs, claims.read(tmp_path / "mine.toml"))
+    table = verdicts.table(runs, claims.read(tmp_path / "mine.toml"))
     assert table["verdict"].tolist() == [verdict]
 
 

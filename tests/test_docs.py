@@ -12,7 +12,7 @@ from factories import ROOT
 
 from kerascifar import __main__, api
 from kerascifar.common.terminal import listed
-from kerascifar.findings import agreement, choices, claims, faithfulness
+from kerascifar.findings import agreement, choices, faithfulness, verdicts
 from kerascifar.output import tables
 from kerascifar.runs import original, records
 from kerascifar.training import models
@@ -90,8 +90,8 @@ def test_the_assignments_answers_are_the_records(published):
     table = faithfulness.against_centred(published["M6"])
     _, worse = faithfulness.compared_with_spot(table[table["map"] == "Grad-CAM"].iloc[0])
     assert len(worse) == 4 and "worse than the centred spot by all four measures" in text
-    verdicts = claims.table([run for runs in published.values() for run in runs], claims.read())
-    assert set(verdicts.loc[verdicts["claim"] == "C14b", "verdict"]) == {"undecided"}
+    judged = verdicts.of_original([run for runs in published.values() for run in runs])
+    assert set(judged.loc[judged["claim"] == "C14b", "verdict"]) == {"undecided"}
     assert len(published["M4"]) == 8 and "undecided even with eight seeds (claim C14b)" in text
 
 

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.findings import claims
+    from kerascifar.findings import claims, rule, verdicts
     from kerascifar.output import tables
 
     declared = claims.read(arguments.claims or claims.CLAIMS)
@@ -62,25 +62,25 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
             "Train one: make experiment1. To use runs kept elsewhere: --runs DIR."
         )
     _check_rows(declared.rows, runs, arguments.claims)
-    table = claims.table(runs, declared)
+    table = verdicts.table(runs, declared)
     out = arguments.runs / "report"
     with options.kept():
-        tables.save(table, out / name, "Findings", [claims.RULE])
+        tables.save(table, out / name, "Findings", [rule.RULE])
     if arguments.json:
         print(options.as_json(table))
     console = terminal.console(stderr=arguments.json)
-    verdicts, names = claims.verdicts(table), [name]
+    shown, names = verdicts.by_claim(table), [name]
     if arguments.details:
-        parts = (verdicts[column] for column in ("words", "verdict", "sentence", "comparisons"))
-        verdicts["comparisons"] = [
+        parts = (shown[column] for column in ("words", "verdict", "sentence", "comparisons"))
+        shown["comparisons"] = [
             f"{words}: {verdict}\n{sentence}\n{text}\n" for words, verdict, sentence, text in zip(*parts, strict=True)
         ]
-        terminal.print_table(console, tables.as_rich(verdicts[["claim", "comparisons"]]))
+        terminal.print_table(console, tables.as_rich(shown[["claim", "comparisons"]]))
         names += _beside(runs, out, console)
     else:
-        short = verdicts[["claim", "words", "verdict"]].rename(columns={"words": whose})
+        short = shown[["claim", "words", "verdict"]].rename(columns={"words": whose})
         terminal.print_table(console, tables.as_rich(short))
-    counts = [f"{count} {verdict}" for verdict, count in claims.counts(table).items()]
+    counts = [f"{count} {verdict}" for verdict, count in verdicts.counts(table).items()]
     terminal.note(console, f"{', '.join(counts)}.")
     for note in filter(None, (declared.note, selection.described(declared.counted(runs)))):
         terminal.note(console, note)

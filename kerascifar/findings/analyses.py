@@ -10,7 +10,6 @@ from kerascifar.findings import (
     causes,
     changes,
     choices,
-    claims,
     clean_images,
     cost,
     faithfulness,
@@ -18,6 +17,7 @@ from kerascifar.findings import (
     measured,
     search,
     sensitivity,
+    verdicts,
 )
 from kerascifar.runs import original
 from kerascifar.runs.records import Record
@@ -129,7 +129,7 @@ class Findings:
     """What some records show.
 
     Attributes:
-        verdicts: of the original's claims, as `claims.table` returns them.
+        verdicts: of the original's claims, as `verdicts.table` returns them.
         results: by name, the analyses that have something to show.
     """
 
@@ -143,4 +143,4 @@ class Findings:
 
 def findings(records: Sequence[Record], *names: str) -> Findings:
     """The verdicts on the original's claims, and the analyses with these names."""
-    return Findings(claims.table(records, claims.read()), {result.name: result for result in results(records, *names)})
+    return Findings(verdicts.of_original(records), {result.name: result for result in results(records, *names)})

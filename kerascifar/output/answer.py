@@ -5,7 +5,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kerascifar.common import terminal
-from kerascifar.findings import agreement, analyses, claims, faithfulness, metrics
+from kerascifar.findings import agreement, analyses, faithfulness, metrics, rule, verdicts
 from kerascifar.focus import methods
 from kerascifar.output import tables
 from kerascifar.runs import original, records
@@ -121,25 +121,25 @@ def _differ(runs: Sequence[records.Record], first: str, second: str) -> bool | N
     """Whether the test accuracies of two rows clearly differ; None if there are too few runs."""
     firsts, seconds = ([r for r in runs if r.name == row] for row in (first, second))
     found = metrics.difference(firsts, seconds, "test_accuracy")
-    return found.is_clear if found and len(found.seeds) >= claims.FEWEST else None
+    return found.is_clear if found and len(found.seeds) >= rule.FEWEST else None
 
 
-def _verdicts(verdicts: "pd.DataFrame") -> str:
+def _verdicts(table: "pd.DataFrame") -> str:
     """How many claims have each verdict; then the claims themselves in a few words, or only named while they wait."""
-    lines = verdicts.drop_duplicates("claim")
-    groups = {verdict: lines[lines["verdict"] == verdict] for verdict in claims.counts(lines)}
+    lines = table.drop_duplicates("claim")
+    groups = {verdict: lines[lines["verdict"] == verdict] for verdict in verdicts.counts(lines)}
     counts = terminal.listed([f"{len(group)} {verdict}" for verdict, group in groups.items()])
     parts = [
         f"**{len(lines)} of the original's claims are tested here: {counts}.** *Confirmed*: clear even after a "
         "correction for the number of claims; *supported*: clear only without it ([rule](docs/statistics.md))."
     ]
     for verdict, group in groups.items():
-        if verdict != claims.PENDING:
+        if verdict != rule.PENDING:
             named = zip(group["claim"], group["words"], group["note"], strict=True)
             parts.append(f"  - {verdict.capitalize()}: {'; '.join(_reserved(*each) for each in named)}.")
-    if claims.PENDING in groups:
+    if rule.PENDING in groups:
         plan = "the [plan](docs/second-study.md)'s runs are trained and measured"
-        parts.append(f"  - Pending until all of {plan}: {', '.join(groups[claims.PENDING]['claim'])}.")
+        parts.append(f"  - Pending until all of {plan}: {', '.join(groups[rule.PENDING]['claim'])}.")
     return "\n".join(parts)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from kerascifar.common import drawing, files, terminal
 from kerascifar.common.paths import CHECKOUT
-from kerascifar.findings import analyses, claims
+from kerascifar.findings import analyses, claims, rule, verdicts
 from kerascifar.output import answer, report, tables
 from kerascifar.runs import original, records
 
@@ -93,8 +93,8 @@ def results(published: Sequence[records.Record], found: analyses.Findings) -> st
     if published:
         parts.append(_earlier(published, "../").strip())
         lines, note = found.verdicts, claims.read().note
-        verdicts = claims.verdicts(lines)
-        shown = verdicts.rename(columns={"words": "the original says"}).drop(columns="comparisons")
+        shown = verdicts.by_claim(lines)
+        shown = shown.rename(columns={"words": "the original says"}).drop(columns="comparisons")
         parts += ["## Verdicts on the claims", tables.plain_markdown(shown), f"{VERDICTS} {note}".strip()]
         notes = lines.drop_duplicates("claim").set_index("claim")["note"]
         parts += ["\n".join(f"- {claim}: {note}" for claim, note in notes.items() if note)]
@@ -140,7 +140,7 @@ def parts(published: Sequence[records.Record], found: analyses.Findings) -> list
         (README, "subset", subset(published)),
         (README, "rows", rows(published)),
         (README, "times", times([r for r in published if r.experiment in records.ORIGINALS])),
-        (DOCS / "statistics.md", "rule", f"{claims.RULE}\n"),
+        (DOCS / "statistics.md", "rule", f"{rule.RULE}\n"),
     ]
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from kerascifar.__main__ import main
-from kerascifar.findings import agreement, analyses, claims
+from kerascifar.findings import agreement, analyses, verdicts
 from kerascifar.focus import methods
 from kerascifar.images import cifar10
-from kerascifar.output import gallery, page, tables
+from kerascifar.output import appendix, gallery, page, sections, tables
 from kerascifar.runs import records
 from kerascifar.training import models, rows
 
@@ -100,7 +100,7 @@ def test_what_stands_in_the_page_is_what_the_records_give(written, runs):
     cells = Cells(text).cells
     table = tables.readable(tables.results(runs[:2], []), whole=True)
     assert "61.50 ± 0.71" in cells and set(table.to_numpy().ravel()) <= {*cells, ""}
-    judged = claims.table(runs, claims.read())
+    judged = verdicts.of_original(runs)
     assert set(judged["comparison"]) <= set(cells)
     for name, group in judged.groupby("claim"):
         block = text.partition(f'id="{name}"')[2].partition("</summary>")[0]
@@ -111,9 +111,9 @@ def test_what_stands_in_the_page_is_what_the_records_give(written, runs):
 
 def test_the_first_screen_counts_the_claims_by_their_verdicts(runs, tmp_path, monkeypatch):
     """By hand: two of 17 claims get other verdicts. The words decide how a claim looks."""
-    made = claims.table(runs, claims.read()).assign(sentence="A finding in a sentence.")
+    made = verdicts.of_original(runs).assign(sentence="A finding in a sentence.")
     made["verdict"] = made["claim"].map({"C1": "supported", "C2a": "refuted"}).fillna("undecided")
-    monkeypatch.setattr(claims, "table", lambda *words: made)
+    monkeypatch.setattr(verdicts, "table", lambda *words: made)
     text = page.write(runs, [], None, tmp_path).read_text(encoding="utf-8")
     assert "1 supported · 1 refuted · 15 undecided" in text
     assert [*re.findall(r'class="claim ([^"]+)"', text)] == ["good outlined", "bad"] + ["open"] * 15
@@ -182,14 +182,14 @@ def test_a_terms_meaning_is_plain_text_without_what_it_does_not_mean():
 
 def test_what_next_has_a_dot_for_each_network_and_each_step():
     found = {result.name: result for result in analyses.results(factories.steps(), "cost", "ablation-steps")}
-    drawn = page._Charts()
-    shown = page._next(found, drawn)
+    drawn = sections.Charts()
+    shown = sections.what_next(found, drawn)
     assert list(drawn) == ["cost-minutes", "cost-parameters", "ablation-steps"]
     assert [value["row"] for value in drawn["cost-minutes"]["data"]["values"]] == ["Model4", "Best"]
     steps = drawn["ablation-steps"]["data"]["values"]
     assert [value["label"] for value in steps] == ["Step1_batch\tbatch 128", "Step2_rate\tlr 0.01", "Best\taugmented"]
     assert shown["conclusion"].startswith("With 42,314 parameters, Best reaches 78.73")
-    assert page._next({}, drawn) is None
+    assert sections.what_next({}, drawn) is None
 
 
 def test_without_images_the_page_says_how_to_get_the_gallery(runs, tmp_path):
@@ -433,7 +433,7 @@ def test_a_command_is_copied(opened):
 def test_only_rows_with_their_files_settings_have_a_command():
     """Fails if the page offers a command that trains another row than the published one of this name."""
     planned = rows.read(rows.find(Path("experiment1"))).rows[0]
-    found = dict(page._commands([factories.record(row=vars(planned)), factories.record(row={"name": "M6"})]))
+    found = dict(appendix.commands([factories.record(row=vars(planned)), factories.record(row={"name": "M6"})]))
     assert found["M1"] == "python -m kerascifar run experiment1 --rows M1 --seeds 0"
     assert "M6" not in found
 
@@ -445,9 +445,9 @@ def test_rows_of_two_experiments_with_one_name_stay_apart():
         for name, n in (("own", 9), ("experiment1", 5))
     ]
     assert list(records.by_name(runs)) == ["own/M6", "experiment1/M6"]
-    assert page._lengths(runs).startswith("own/M6 trains longest, for 9 epochs")
+    assert sections.lengths(runs).startswith("own/M6 trains longest, for 9 epochs")
     once = [factories.record(row={"name": name}, epochs_trained=1) for name in ("M1", "M6")]
-    assert page._lengths(once) == "M1 and M6 train for 1 epoch."
+    assert sections.lengths(once) == "M1 and M6 train for 1 epoch."
 
 
 def test_the_theme_can_be_chosen(opened):
