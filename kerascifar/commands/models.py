@@ -10,7 +10,7 @@ from typing import Any
 from kerascifar.commands import options
 from kerascifar.common.errors import UserError, suggest
 from kerascifar.common.load_keras import load_keras_to_count
-from kerascifar.focus import methods
+from kerascifar.focus import placement
 from kerascifar.training import models
 
 HELP = "list the layers, parameters and cost of each model"
@@ -56,7 +56,7 @@ def _describe(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     trainable, total = models.parameters(network)
     last = None
     with contextlib.suppress(UserError):  # it has none
-        last = methods.chosen_layer(network)
+        last = placement.chosen_layer(network)
     return {
         "model": name,
         "description": (models.BUILDERS[name].__doc__ or "").strip().partition("\n")[0],

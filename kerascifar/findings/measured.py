@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascifar.common.terminal import listed
-from kerascifar.focus import measures, measuring, methods
+from kerascifar.focus import measures, measuring, methods, placement
 from kerascifar.runs import measurements, records
 from kerascifar.runs.records import Record
 from kerascifar.training import models
@@ -68,7 +68,9 @@ def by_chance(row: Row, kind: str) -> float:
 @cache
 def _by_chance_of(model: str, options: str, kind: str) -> float:
     network = models.build(model, **json.loads(options))
-    grid = (32, 32) if kind in methods.OF_PIXELS else network.get_layer(methods.chosen_layer(network)).output.shape[1:3]
+    grid = (32, 32)
+    if kind not in methods.OF_PIXELS:
+        grid = network.get_layer(placement.chosen_layer(network)).output.shape[1:3]
     noise = np.random.default_rng(0).random((2, 500, *grid), dtype="float32")
     return float(np.nanmean(measures.likeness(*(measuring.placed(network, grids, kind) for grids in noise))))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kerascifar.common import files
-from kerascifar.focus import measures, methods
+from kerascifar.focus import measures, methods, placement
 from kerascifar.runs import measurements, records
 from kerascifar.runs.records import Record
 
@@ -212,7 +212,7 @@ def placed(network: "keras.Model", grids: np.ndarray, kind: str) -> np.ndarray:
         return on_image
     cells = on_image.reshape(len(grids), 32 // CELL, CELL, 32 // CELL, CELL).mean(axis=(2, 4))
     place = ((CELL - 1) / 2, CELL)
-    return methods.placed(cells, place, place)
+    return placement.placed(cells, place, place)
 
 
 def _with_random_weights(network: "keras.Model") -> "keras.Model":

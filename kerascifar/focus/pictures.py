@@ -14,7 +14,7 @@ from scipy import special
 
 from kerascifar.common import drawing, errors
 from kerascifar.common.errors import UserError
-from kerascifar.focus import methods
+from kerascifar.focus import methods, placement
 from kerascifar.images import cifar10
 from kerascifar.runs import records
 from kerascifar.training import models
@@ -160,7 +160,7 @@ def class_sheet(record: records.Record, dataset: cifar10.Dataset) -> Figure:
 
 def way(model: "keras.Model", layer: str | None, method: str) -> str:
     """How a map was made, for the reader: "Grad-CAM, layer conv2d_2"."""
-    looked_at = "pixels" if method in methods.OF_PIXELS else f"layer {methods.chosen_layer(model, layer)}"
+    looked_at = "pixels" if method in methods.OF_PIXELS else f"layer {placement.chosen_layer(model, layer)}"
     return f"{methods.title(method)}, {looked_at}"
 
 

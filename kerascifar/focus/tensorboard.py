@@ -16,7 +16,7 @@ import numpy as np
 from kerascifar.common import errors
 from kerascifar.common.errors import UserError
 from kerascifar.common.load_keras import load_tensorflow
-from kerascifar.focus import methods, pictures
+from kerascifar.focus import methods, pictures, placement
 from kerascifar.images import cifar10
 from kerascifar.training.rows import Run
 
@@ -80,7 +80,7 @@ class FocusByEpoch(keras.callbacks.Callback):
         import tensorflow as tf
 
         self.writer = tf.summary.create_file_writer(str(self.folder / "focus"))
-        self.has_maps = bool(methods.layers_with_maps(self.model))  # a model without them is trained all the same
+        self.has_maps = bool(placement.layers_with_maps(self.model))  # a model without them is trained all the same
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         import tensorflow as tf

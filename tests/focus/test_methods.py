@@ -6,7 +6,7 @@ import pytest
 from scipy import ndimage
 
 from kerascifar.common.errors import UserError
-from kerascifar.focus import methods
+from kerascifar.focus import methods, placement
 from kerascifar.training import models
 
 OTHERS = [method for method in methods.METHODS if method != "gradcam"]
@@ -170,12 +170,6 @@ def test_wrong_classes_to_contrast_with_are_named(model, images, against, method
         methods.focus_maps(model, images, np.arange(6), method=method, against=against)
 
 
-def test_the_last_convolution_is_found_before_other_layers(model):
-    """Fails if it is the first, or any layer with a grid ("pool" is a later one)."""
-    assert methods.layers_with_maps(model) == ["first", "second"]
-    assert methods.chosen_layer(model) == "second"
-
-
 def test_a_layer_that_is_used_twice_is_not_looked_at(images):
     """Fails if such a model ends in an exception of Keras's, or if its map is that of one of the two outputs."""
     import keras
@@ -185,7 +179,7 @@ def test_a_layer_that_is_used_twice_is_not_looked_at(images):
     once = keras.layers.Conv2D(3, 3, padding="same", name="once")(inputs)
     for first in (inputs, once):
         network = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(twice(twice(first)))))
-        assert methods.layers_with_maps(network) == ([] if first is inputs else ["once"])
+        assert placement.layers_with_maps(network) == ([] if first is inputs else ["once"])
         if first is inputs:
             with pytest.raises(UserError, match="has no Conv2D layer that is used once"):
                 methods.focus_maps(network, images[:1], np.zeros(1, int))
@@ -348,42 +342,6 @@ def test_an_unknown_method_and_a_layer_for_pixels_are_refused(model, images):
         methods.evidence(model, images, np.arange(6), layer="first", method="saliency")
 
 
-@pytest.mark.parametrize(
-    "name, start, pitch, grid", [("model1", 1.5, 4, 8), ("model2", 5.5, 4, 6), ("model4", 5.5, 4, 6)]
-)
-def test_cells_lie_where_the_receptive_fields_have_their_centres(name, start, pitch, grid):
-    """The gradient of one cell reaches the pixels around its centre, and no other. Fails on a wrong offset."""
-    import tensorflow as tf
-
-    network = models.build(name)
-    layer = methods.chosen_layer(network)
-    assert methods.cells(network, layer) == (start, pitch)
-    x = tf.random.stateless_uniform((8, 32, 32, 3), (1, 2))
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = x
-        for step in network.layers:
-            y = step(y, training=False)
-            if step.name == layer:
-                break
-        score = tf.reduce_sum(y[:, 3, 2])
-    assert y.shape[1] == grid
-    reached = np.abs(tape.gradient(score, x)).sum(axis=(0, 3))
-    rows, columns = np.flatnonzero(reached.sum(axis=1)), np.flatnonzero(reached.sum(axis=0))
-    assert (rows[0] + rows[-1]) / 2 == pytest.approx(start + 3 * pitch, abs=1)
-    assert (columns[0] + columns[-1]) / 2 == pytest.approx(start + 2 * pitch, abs=1)
-
-
-def test_cells_of_other_layers_cover_the_image_evenly():
-    import keras
-
-    layers = keras.layers
-    network = keras.Sequential(
-        [keras.Input((32, 32, 3)), layers.Resizing(16, 16), layers.Conv2D(2, 3, padding="same", name="c")]
-    )
-    assert methods.cells(network, "c") == (0.5, 2)
-
-
 def test_maps_of_a_residual_model_are_the_classes_evidence_where_its_branches_meet():
     """Its mean over cells and a dense layer follow, so Grad-CAM is exact there: the weights times the values, by hand.
 
@@ -393,46 +351,16 @@ def test_maps_of_a_residual_model_are_the_classes_evidence_where_its_branches_me
 
     keras.utils.set_random_seed(0)
     network = models.build("residual", filters=[4, 6], blocks=[1, 1], kind="full")
-    assert [type(network.get_layer(name)).__name__ for name in methods.layers_with_maps(network)] == (
+    assert [type(network.get_layer(name)).__name__ for name in placement.layers_with_maps(network)] == (
         ["Conv2D", "Conv2D", "Add", "Conv2D", "Conv2D", "Add"]
     )
     images = np.random.default_rng(0).random((3, 32, 32, 3), dtype="float32")
-    last = methods.chosen_layer(network)
+    last = placement.chosen_layer(network)
     values = np.asarray(keras.Model(network.input, network.get_layer(last).output)(images))
     weights = np.asarray(network.layers[-1].kernel)[:, 7]
     expected = np.maximum(values @ weights, 0) / values[0, ..., 0].size
     assert methods.evidence(network, images, np.full(3, 7)) == pytest.approx(expected, abs=1e-6)
-    assert methods.cells(network, last) == (0.5, 2)
-
-
-@pytest.mark.parametrize("strides", [(2, 2), (2, 1)])
-def test_cells_of_branches_lie_where_both_have_theirs(strides):
-    """Fails if the layers of a branch are taken for a chain: the pitch would double, and maps end up at the edge."""
-    import keras
-
-    layers = keras.layers
-    images = keras.Input((32, 32, 3))
-    wide = layers.Conv2D(2, 3, strides=strides[0], padding="same")(images)
-    narrow = layers.AveragePooling2D(2, strides=2)(layers.Conv2D(2, 1, strides=strides[1])(images))
-    narrow = narrow if strides[1] == 1 else layers.UpSampling2D(2)(narrow)
-    last = layers.Conv2D(2, 3, padding="same", name="last")(layers.Add()([wide, narrow]))
-    network = keras.Model(images, layers.Dense(10)(layers.GlobalAveragePooling2D()(last)))
-    # 3 × 3, padded only below: pixels 0 to 2, so 1; means of pixels 0 and 1: 0.5. Unknown grids cover the image evenly.
-    for same in (network, keras.models.clone_model(network)):
-        assert methods.cells(same, "last") == ((0.75, 2) if strides[1] == 1 else (0.5, 2))
-
-
-def test_maps_are_placed_on_the_pixels_of_their_cells():
-    found = np.zeros((1, 6, 6), "float32")
-    found[0, 0, 5] = 1
-    made = methods.placed(found, (5.5, 4), (5.5, 4))[0]
-    assert made[4:6, 26:28].tolist() == [[1.0] * 2] * 2  # the cell reaches from pixel 3.5 to 7.5 …
-    assert made[3, 27] == pytest.approx(0.75) and made[2, 27] == pytest.approx(0.25)  # … and fades to 1.5
-    assert made[:2].max() == made[:, 30:].max() == 0  # no cell is there
-    assert made[5, 25] == pytest.approx(0.875) and made[7, 26] == pytest.approx(0.625) and made[10:].max() == 0
-    np.testing.assert_allclose(methods.placed(np.ones((1, 8, 8), "float32"), (1.5, 4), (1.5, 4)), 1)  # they fill it
-    whole = np.random.default_rng(0).random((2, 32, 32), dtype="float32")
-    np.testing.assert_allclose(methods.placed(whole, (0, 1), (0, 1)), whole, rtol=1e-6)
+    assert placement.cells(network, last) == (0.5, 2)
 
 
 def test_a_contrastive_map_explains_the_difference_of_two_logits(model, images):
@@ -501,15 +429,7 @@ def test_a_grid_need_not_be_square(method, images):
     assert found.shape == ((6, 32, 32) if method in methods.OF_PIXELS else (6, 28, 14))
     assert methods.focus_maps(network, images, np.arange(6), method=method).shape == (6, 32, 32)
     # Row i sees pixels i … i + 4, column j sees 2 j … 2 j + 4.
-    assert (methods.cells(network, "wide"), methods.cells(network, "wide", axis=1)) == ((2, 1), (2, 2))
-
-
-def test_a_grid_that_is_not_square_is_placed_on_its_pixels():
-    found = np.zeros((1, 4, 8), "float32")
-    found[0, 1, 6] = 1
-    made = methods.placed(found, (3.5, 8), (1.5, 4))[0]  # the cell's centre: row 11.5, column 25.5
-    assert np.unravel_index(made.argmax(), made.shape) == (11, 25) and np.ptp(made[11:13, 25:27]) == 0
-    assert made[:3].max() == made[20:].max() == made[:, :21].max() == made[:, 30:].max() == 0
+    assert (placement.cells(network, "wide"), placement.cells(network, "wide", axis=1)) == ((2, 1), (2, 2))
 
 
 def test_a_convolution_inside_another_layer_is_not_passed_over(images):
@@ -532,7 +452,7 @@ def test_a_convolution_inside_another_layer_is_not_passed_over(images):
             methods.focus_maps(network, images, np.arange(6))
     assert methods.focus_maps(network_of(inner), images, np.arange(6), layer="stem").shape == (6, 32, 32)
     assert methods.focus_maps(network_of(inner), images, np.arange(6), method="saliency").shape == (6, 32, 32)
-    assert methods.chosen_layer(network_of(inner, keras.layers.Conv2D(2, 3, name="last"))) == "last"
+    assert placement.chosen_layer(network_of(inner, keras.layers.Conv2D(2, 3, name="last"))) == "last"
 
 
 def test_a_convolution_that_makes_the_logits_is_not_looked_at(images):
@@ -549,5 +469,5 @@ def test_a_convolution_that_makes_the_logits_is_not_looked_at(images):
             layers.Flatten(),
         ]
     )
-    assert methods.chosen_layer(network) == "wide"
+    assert placement.chosen_layer(network) == "wide"
     assert methods.focus_maps(network, images, np.arange(6), layer="head").max() == 0
