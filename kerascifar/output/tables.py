@@ -60,27 +60,9 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
             averages["reported"] = pd.Series({title: float(line[key]) for title, key in FIGURES.items()})
             lines.append({**head, "source": "reported", "n": 1, **averages["reported"]})
         for source, group in (("published", published_runs), ("yours", own_runs)):
-            if not group:
-                continue
-            values = pd.DataFrame([original.figures(r) for r in group])[[*FIGURES.values()]]
-            values.columns = [*FIGURES]
-            averages[source] = values.mean(skipna=False)
-            lines.append(
-                {
-                    **head,
-                    "source": source,
-                    "n": len(group),
-                    **averages[source],
-                    **values.std(skipna=False).add_suffix(" sd"),
-                    **values.min(skipna=False).add_suffix(" min"),
-                    **values.max(skipna=False).add_suffix(" max"),
-                    "seconds": float(np.mean([r.duration for r in group])),
-                    "device": "; ".join(sorted({str(r.environment.get("device", "")) for r in group})),
-                    "epoch kept": float(np.mean([r.epoch_kept for r in group])),
-                    "shortened": any(r.shortened for r in group),
-                    "dataset": group[0].dataset["name"],
-                }
-            )
+            if group:
+                averages[source], rest = _averaged(group)
+                lines.append({**head, "source": source, "n": len(group), **averages[source], **rest})
         source = "yours" if own_runs else "published"
         if "reported" in averages and not any(r.shortened for r in own_runs or published_runs):
             difference = averages[source] - averages["reported"]
@@ -91,6 +73,24 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
         if len(group) > 1 and group["Valid_acc"].notna().any():
             table.loc[group["Valid_acc"].idxmax(), "best"] = BEST
     return table
+
+
+def _averaged(group: Sequence[records.Record]) -> "tuple[pd.Series, dict[str, Any]]":
+    """The means of `FIGURES` over a row's runs, and the other columns of their line."""
+    import pandas as pd
+
+    values = pd.DataFrame([original.figures(r) for r in group])[[*FIGURES.values()]]
+    values.columns = [*FIGURES]
+    return values.mean(skipna=False), {
+        **values.std(skipna=False).add_suffix(" sd"),
+        **values.min(skipna=False).add_suffix(" min"),
+        **values.max(skipna=False).add_suffix(" max"),
+        "seconds": float(np.mean([r.duration for r in group])),
+        "device": "; ".join(sorted({str(r.environment.get("device", "")) for r in group})),
+        "epoch kept": float(np.mean([r.epoch_kept for r in group])),
+        "shortened": any(r.shortened for r in group),
+        "dataset": group[0].dataset["name"],
+    }
 
 
 def _configuration(record: records.Record) -> dict[str, Any]:
