@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from kerascifar.common.errors import UserError
 from kerascifar.common.load_keras import load_tensorflow
 from kerascifar.focus import methods
 from kerascifar.images import cifar10, photo
-from kerascifar.runs import original, records, selection
+from kerascifar.runs import records, selection
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +58,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     row, seed = arguments.row, arguments.seed
     if row is not None:
         row, seed = selection.row_and_seed(row, seed)
-    record, why = _choose(arguments.runs, arguments.published, dataset=dataset, row=row, seed=seed)
+    record, why = selection.to_explain(arguments.runs, arguments.published, dataset=dataset, row=row, seed=seed)
     class_names = tuple(record.dataset["class_names"])
     wanted = _class_number(arguments.class_, class_names)
     against = _class_number(arguments.against, class_names, "--against")
@@ -199,77 +198,3 @@ def _file_name(arguments: argparse.Namespace, record: records.Record) -> str:
     ]
     name = re.sub(r"[^\w.-]", "_", "-".join(filter(None, parts)))
     return name.encode()[:200].decode(errors="ignore") + ".png"  # a name may have 255 bytes
-
-
-def _choose(
-    runs: Path, published_only: bool, *, dataset: cifar10.Dataset | None, row: str | None, seed: int | None
-) -> tuple[records.Record, str]:
-    """The run to explain, and a sentence that says why it was chosen.
-
-    Args:
-        dataset: only runs that were trained on it. Without one, runs on CIFAR-10 come before those on synthetic data.
-        row: by default the row with the best mean validation accuracy over all its seeds, even those whose weights were
-            not kept. Your runs come first, unless all of them ended at their limit of epochs; full runs come before
-            shortened ones.
-        seed: by default the row's lowest.
-    Raises:
-        UserError: there is no such run; the text lists the rows or seeds that exist.
-    """
-
-    def usable(run: records.Record) -> bool:
-        if run.diverged or (row is None and run.is_candidate):
-            return False
-        return dataset is None or run.dataset == run.dataset | dataset.fingerprint
-
-    def accuracy(group: Sequence[records.Record]) -> float:
-        return statistics.fmean(r.accuracy("validation") for r in group)
-
-    pools = selection.pools(runs, published_only, usable)
-    if row is None:  # a few epochs of yours are no better model than the published ones
-        pools.sort(key=lambda pool: all(r.shortened or r.reached_limit for r in pool))
-    if dataset is None:
-        pools.sort(key=lambda pool: any(r.is_synthetic for r in pool))
-    for pool in pools:
-        if fitting := [r for r in pool if selection.is_meant(r, row, seed) and records.has_weights(r)]:
-            if row is not None:
-                selection.check_unambiguous(row, fitting)
-            rows = records.by_row(pool)
-            groups = [rows[key] for key in records.by_row(fitting)]
-            best = min(groups, key=lambda group: (group[0].shortened, -accuracy(group), group[0].label))
-            record = next(r for r in fitting if r in best)  # a pool is sorted by seed
-            whose = "the published runs" if selection.is_published(record) else "your runs"
-            epochs = f"{record.epochs_trained} epoch{'s' * (record.epochs_trained > 1)}"
-            trial = f"; a shortened trial of {epochs}, not a result" * record.shortened
-            is_only = row or len(groups) == 1
-            what = "mean validation accuracy of the row" if is_only else "best mean validation accuracy of a row"
-            return record, f"{record.name}, seed {record.seed} of {whose} ({what}: {accuracy(best):.2f} %{trial})"
-    trained = [r for pool in pools for r in pool if records.has_weights(r)]
-    if not trained and dataset is not None:
-        everything = [r for pool in selection.pools(runs, published_only) for r in pool if records.has_weights(r)]
-        if everything:
-            raise UserError(
-                f"No model was trained on the images of {dataset.name} in {dataset.source}.\n"
-                "Use --data to name the images that a model was trained on.\nNothing was written."
-            )
-    raise _nothing_to_explain(trained, row, seed)
-
-
-def _nothing_to_explain(trained: Sequence[records.Record], row: str | None, seed: int | None) -> UserError:
-    """The error for a row or seed that none of the runs with weights has."""
-    if not trained:
-        return UserError(
-            "There is no trained model yet to draw focus maps for.\n"
-            "Train one: `make experiment1` (all rows), or `make experiment1 ROWS=M6 EPOCHS=1` (one row, minutes). If "
-            "your runs are kept elsewhere, use --runs DIR.\nNothing was written."
-        )
-    of_row = [r for r in trained if selection.is_meant(r, row)]
-    what, wrong, known = f"--row {row}", row or "", sorted({r.name for r in trained})
-    if of_row:
-        what, wrong, known = f"--seed {seed}", f"{seed}", [f"{s}" for s in sorted({r.seed for r in of_row})]
-    more, line = "", original.rows().get(row or "M6")
-    if line:
-        command = f"make experiment{line['experiment']} ROWS={line['row']}" + f" SEEDS={seed}" * (seed is not None)
-        more = f"To train another: `{command}`.\n"
-    return UserError(
-        f"{what}: no run with saved weights was found.\n{errors.suggest(wrong, known)}\n{more}Nothing was written."
-    )

@@ -17,7 +17,7 @@ from kerascifar.common import drawing, errors
 from kerascifar.common.errors import UserError
 from kerascifar.focus import methods, pictures
 from kerascifar.images import cifar10
-from kerascifar.runs import records
+from kerascifar.runs import records, selection
 
 
 def test_the_prediction_is_the_softmax_of_the_logits():
@@ -77,7 +77,7 @@ def stored(tmp_path, monkeypatch):
 
 @pytest.fixture
 def choose(tmp_path, stored):
-    return lambda row, seed: cam._choose(tmp_path / "runs", False, dataset=None, row=row, seed=seed)
+    return lambda row, seed: selection.to_explain(tmp_path / "runs", False, dataset=None, row=row, seed=seed)
 
 
 def test_the_default_is_the_best_row_by_validation_accuracy_and_its_lowest_seed(stored, choose):
