@@ -8,6 +8,7 @@ import numpy as np
 
 from kerascifar.common import errors
 from kerascifar.common.errors import UserError
+from kerascifar.training import models
 
 if TYPE_CHECKING:
     import keras
@@ -21,9 +22,7 @@ def layers_with_maps(model: "keras.Model") -> list[str]:
     import keras
 
     kinds = keras.layers.Conv2D | keras.layers.Add
-    graph = getattr(model, "_functional", None) or model  # a Sequential model keeps its graph there
-    nodes = [node for each in getattr(graph, "_nodes_by_depth", {}).values() for node in each]
-    used = Counter(id(node.operation) for node in nodes)
+    used = Counter(id(node.operation) for node in models.nodes(model))
     layers = [layer for layer in model.layers if isinstance(layer, kinds) and used.get(id(layer), 1) == 1]
     return [layer.name for layer in layers if len(layer.output.shape) == 4]
 

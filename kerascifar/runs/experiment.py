@@ -4,7 +4,6 @@ Several commands may work on the same runs: each run is locked while it is train
 one after the other in this process, or Ray's (`cluster.py`).
 """
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -164,9 +163,7 @@ def _examine(
             weights = hashlib.sha256(b"".join(np.ascontiguousarray(w).tobytes() for w in network.get_weights()))
             parts += [program, weights.hexdigest()]
         basis = json.dumps(parts, sort_keys=True)
-    cost = 1.0
-    with contextlib.suppress(AttributeError, ValueError):  # of a layer that is used twice
-        cost = max(float(models.multiply_adds(network)), cost)
+    cost = max(float(models.multiply_adds(network)), 1.0)
     return dataclasses.replace(run, basis=hashlib.sha256(basis.encode()).hexdigest()), cost, gate.parts(network)
 
 

@@ -384,11 +384,23 @@ def size(name: str, options: Mapping[str, Any]) -> dict[str, int | None]:
     }
 
 
+def nodes(network: "keras.Model") -> list[Any]:
+    """Keras's nodes of a model's graph: for each use of a layer, the `operation` and its `outputs`."""
+    graph = getattr(network, "_functional", None) or network  # a Sequential model keeps its graph there
+    return [node for each in getattr(graph, "_nodes_by_depth", {}).values() for node in each]
+
+
 def multiply_adds(network: "keras.Model") -> int:
-    """Multiply-adds for one image in convolutions and `Dense` layers; those in other layers are negligible."""
+    """Multiply-adds for one image in convolutions and dense layers; those in other layers are negligible.
+
+    A layer that the model uses twice counts twice, and layers inside another one count too.
+    """
+    kinds = keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.SeparableConv2D | keras.layers.Dense
     total = 0
-    for layer in network.layers:
-        if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense):
-            positions = math.prod(layer.output.shape[1:-1])
-            total += positions * math.prod(layer.kernel.shape)
+    for node in nodes(network):
+        if isinstance(node.operation, keras.Model):
+            total += multiply_adds(node.operation)
+        elif isinstance(node.operation, kinds):
+            kernels = [w.shape for w in node.operation.weights if w.name.endswith("kernel")]
+            total += math.prod(node.outputs[0].shape[1:-1]) * sum(map(math.prod, kernels))
     return total

@@ -114,6 +114,23 @@ def test_multiply_adds_are_counted_per_position():
     assert models.multiply_adds(models.build("model3")) == expected == 31_349_376
 
 
+def test_multiply_adds_of_shared_nested_and_divided_layers():
+    """By hand. Fails if a layer that is used twice, or one inside another model, counts once or not at all."""
+    import keras
+
+    layers = keras.layers
+    shared = layers.Conv2D(4, 3, padding="same")
+    inner = keras.Sequential([keras.Input((16, 16, 8)), layers.Conv2D(8, 3, groups=4, padding="same")])
+    images = keras.Input((32, 32, 3))
+    features = shared(shared(layers.Conv2D(4, 1)(images)))
+    features = inner(layers.SeparableConv2D(8, 3, strides=2, padding="same")(features))
+    features = layers.DepthwiseConv2D(3, strides=2, padding="same", depth_multiplier=2)(features)
+    network = keras.Model(images, layers.Dense(10)(layers.GlobalAveragePooling2D()(features)))
+    once = 32 * 32 * 3 * 4 + 2 * 32 * 32 * 9 * 4 * 4  # the second convolution twice
+    halved = 16 * 16 * (9 * 4 + 4 * 8) + 16 * 16 * 8 * 9 * (8 // 4)
+    assert models.multiply_adds(network) == once + halved + 8 * 8 * 9 * 8 * 2 + 16 * 10
+
+
 @pytest.mark.parametrize(
     ("options", "trainable", "multiply_adds"),
     [
