@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from kerascifar.commands import options
 from kerascifar.common import errors, terminal
 from kerascifar.common.errors import UserError
-from kerascifar.common.load_keras import load_keras, load_tensorflow
+from kerascifar.common.load_keras import load_keras_to_count, load_tensorflow
 from kerascifar.focus import methods
 from kerascifar.images import cifar10
 from kerascifar.runs import publish, records, selection
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     if with_weights:
         _measure(with_weights, arguments)
     else:
-        load_keras()
+        load_keras_to_count()
     table = measured.table(selected)
     if table.empty:
         raise UserError(
