@@ -5,6 +5,7 @@ seed would turn a verdict that is published into "pending".
 """
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from kerascifar.findings.claims import Claims
 
 
 HELP = "decide which of the original's claims hold"
@@ -61,7 +64,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
             f"There is no full run on CIFAR-10, in {arguments.runs} or published, so no claim can be decided.\n"
             "Train one: make experiment1. To use runs kept elsewhere: --runs DIR."
         )
-    _check_rows(declared.rows, runs, arguments.claims)
+    _check_names(declared, runs, arguments.claims)
     table = verdicts.table(runs, declared)
     out = arguments.runs / "report"
     with options.kept():
@@ -76,7 +79,6 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
             f"{words}: {verdict}\n{sentence}\n{text}\n" for words, verdict, sentence, text in zip(*parts, strict=True)
         ]
         terminal.print_table(console, tables.as_rich(shown[["claim", "comparisons"]]))
-        names += _beside(runs, out, console)
     else:
         short = shown[["claim", "words", "verdict"]].rename(columns={"words": whose})
         terminal.print_table(console, tables.as_rich(short))
@@ -84,18 +86,25 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     terminal.note(console, f"{', '.join(counts)}.")
     for note in filter(None, (declared.note, selection.described(declared.counted(runs)))):
         terminal.note(console, note)
-    of_file = f" --claims {arguments.claims}" if arguments.claims else ""
+    if arguments.details and arguments.claims is None:
+        names += _beside(runs, out, console)
+    of_file = f" --claims {shlex.quote(str(arguments.claims))}" if arguments.claims else ""
     more = "" if arguments.details else f"In detail: kerascifar findings --details{of_file}, or "
     terminal.note(console, more + ", ".join(str(out / f"{name}.md") for name in names))
     return 0
 
 
-def _check_rows(names: Sequence[str], runs: "list[Record]", path: Path | None) -> None:
-    """Raises a `UserError` for a row that has no run, and that no experiment's file has."""
-    known = {r.name for r in runs if not r.is_candidate} | options.known_rows().keys()
-    for name in names:
-        if name.rpartition("/")[2] not in known:
-            raise UserError(f'{path}: there is no row "{name}".\n{errors.suggest(name, sorted(known))}')
+def _check_names(declared: "Claims", runs: "list[Record]", path: Path | None) -> None:
+    """Raises a `UserError` for a row or an experiment that has no run, and that no experiment's file has."""
+    pairs = {(r.experiment, r.name) for r in runs if not r.is_candidate} | options.known_rows().keys()
+    rows = {name for _, name in pairs}
+    for name in declared.rows:
+        if name not in rows and name not in {"/".join(pair) for pair in pairs}:
+            raise UserError(f'{path}: there is no row "{name}".\n{errors.suggest(name, sorted(rows))}')
+    experiments = sorted({experiment for experiment, _ in pairs})
+    for name in declared.seeds:
+        if name not in experiments:
+            raise UserError(f'{path}, seeds: there is no experiment "{name}".\n{errors.suggest(name, experiments)}')
 
 
 def _beside(runs: "list[Record]", out: Path, console: "Console") -> list[str]:

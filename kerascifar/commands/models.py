@@ -40,7 +40,7 @@ def _find(name: str) -> tuple[str, Mapping[str, Any]]:
     """A model's name and options: of the model `name`, or of the row `name` of the experiments in this folder."""
     if name in models.BUILDERS:
         return name, {}
-    known = options.known_rows()
+    known = {row.name: row for row in options.known_rows().values()}
     if name not in known:
         raise UserError(f'"{name}" is neither a model nor a row.\n{suggest(name, [*models.BUILDERS, *known])}')
     chosen = ", ".join(f"{key} = {value}" for key, value in known[name].model_options.items()) or "its defaults"

@@ -87,10 +87,10 @@ def kept() -> Iterator[None]:
         print(f"Not saved: {error.strerror} ({error.filename}).", file=sys.stderr)
 
 
-def known_rows() -> dict[str, rows.Row]:
-    """By name, the rows of the experiments that come with the package and of those in this folder, which come last."""
+def known_rows() -> dict[tuple[str, str], rows.Row]:
+    """By experiment and name, the rows that come with the package and those of this folder, which come last."""
     files = [*rows.files(), *rows.files(Path("experiments"))]
-    return {row.name: row for file in files for row in rows.read(file).rows}
+    return {(file.stem, row.name): row for file in files for row in rows.read(file).rows}
 
 
 def as_json(table: "pd.DataFrame") -> str:

@@ -56,8 +56,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         terminal.print_table(console, tables.as_rich(table))
     else:
         print(f"There is no finished run to show in {arguments.runs} or among the published ones.", file=sys.stderr)
-    if not arguments.runs.is_dir():
-        terminal.note(console, f"There is no folder {arguments.runs} here, so only published runs are shown.")
+    if not (everything or arguments.published):
+        terminal.note(console, f"You have no runs in {arguments.runs}, so only published runs are shown.")
     if earlier := len(everything) - len(own):
         terminal.note(console, f"Not shown, as their rows or models were changed since: {earlier} of your runs.")
     if left_out := len(found) - len(shown):
@@ -100,7 +100,7 @@ def _by_row(found: "Sequence[Record]") -> "pd.DataFrame":
 
     lines: list[dict[str, str]] = []
     for whose in dict.fromkeys(map(selection.whose, found)):
-        for (_, name), runs in records.by_row(r for r in found if selection.whose(r) == whose).items():
+        for name, runs in records.by_name([r for r in found if selection.whose(r) == whose]).items():
             lines.append(
                 {
                     "row": name,

@@ -9,7 +9,7 @@ from typing import Any
 
 from kerascifar.common.errors import UserError, suggest
 from kerascifar.common.paths import EXPERIMENTS
-from kerascifar.findings.metrics import METRICS, OTHERS
+from kerascifar.findings.metrics import METRICS, OF_MAPS, OTHERS
 from kerascifar.focus import measuring
 from kerascifar.images import cifar10
 from kerascifar.runs import selection
@@ -179,5 +179,7 @@ def _check(claim: Claim, where: str) -> None:
     for comparison in claim.comparisons:
         if comparison.second_of and not comparison.of:
             raise UserError(f'{where}: "second_of" needs a class in "of".')
+        if comparison.kind != "gradcam" and comparison.metric not in OF_MAPS:
+            raise UserError(f'{where}: "kind" names a kind of map, but {comparison.metric} is not a measure of maps.')
         if comparison.of and METRICS[comparison.metric].of_run:
             raise UserError(f'{where}: {comparison.metric} is one number per run and has none for a class. Omit "of".')

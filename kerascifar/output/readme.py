@@ -28,7 +28,7 @@ VERDICTS = (
 INTRODUCTION = (
     "Every number here is read from the records in `experiments/results/`, which also hold each run's history, its "
     "predictions (unless it is a candidate), and some runs' weights. Training curves, architecture diagrams and the "
-    "tables as CSV are in this folder. Do not edit it: `kerascifar publish` and `kerascifar report` write it."
+    "tables as CSV are in this folder. Do not edit it: `kerascifar publish` writes it."
 )
 ELSEWHERE = ("agreement", "causes", "classes", "clean-images")  # analyses that have no table of their own here
 COMPARISONS = tuple(analysis.name for analysis in analyses.ANALYSES if analysis.name not in ELSEWHERE)

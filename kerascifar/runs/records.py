@@ -172,7 +172,7 @@ class Record(Run):
             raise UserError(f"{self.label} is a candidate. Candidates are published without predictions.")
         try:
             with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
+                return _Arrays({name: file[name] for name in file.files}, path)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is missing or damaged ({error}). {AGAIN}") from None
 
@@ -194,6 +194,17 @@ class Record(Run):
         if self.is_candidate and split == "test":
             raise UserError(f"{self.label} is a candidate, and candidates never use test images.")
         return np.asarray(self.predictions[f"{split}_predicted"] == self.predictions[f"{split}_label"])
+
+
+class _Arrays(dict[str, np.ndarray]):
+    """The arrays of a file. One that it lacks is a `UserError`, not a fault of the program."""
+
+    def __init__(self, arrays: dict[str, np.ndarray], path: Path):
+        super().__init__(arrays)
+        self.path = path
+
+    def __missing__(self, name: str) -> np.ndarray:
+        raise UserError(f"{self.path} is damaged: it has no {name}. {AGAIN}")
 
 
 def write(

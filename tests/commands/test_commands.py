@@ -182,7 +182,14 @@ def test_a_commands_help_says_what_it_does_and_a_wrong_option_shows_its_usage(na
 def test_a_missing_folder_of_runs_is_named(tmp_path, capsys):
     assert __main__.main(["runs", "M1", "--runs", str(tmp_path / "nowhere")]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert f"There is no folder {tmp_path / 'nowhere'} here, so only published runs are shown." in printed
+    assert f"You have no runs in {tmp_path / 'nowhere'}, so only published runs are shown." in printed
+
+
+def test_rows_of_two_experiments_with_one_name_are_told_apart(tmp_path, capsys):
+    for experiment in ("mine", "other"):
+        factories.run(tmp_path / f"{experiment}-A", row={"name": "A"}, experiment=experiment)
+    assert main(["runs", "mine/A", "other/A", "--runs", str(tmp_path)]) == 0
+    assert re.findall(r"^ *(\S+/A) +0 +yours", capsys.readouterr().out, re.M) == ["mine/A", "other/A"]
 
 
 def test_runs_takes_a_seed_and_says_what_it_leaves_out(tmp_path, capsys):

@@ -96,6 +96,13 @@ def test_findings_judges_the_runs_of_a_folder(tmp_path, capsys):
     (tmp_path / "mine.toml").write_text(wrong, encoding="utf-8")
     assert main(["findings", "--claims", str(tmp_path / "mine.toml"), *options]) == 2
     assert 'there is no row "M77"' in capsys.readouterr().err
+    for old, new, message in (
+        ('"M77"', '"experiment9/M7"', 'there is no row "experiment9/M7"'),
+        ("[[claim]]", "seeds = { experimentl = [20] }\n[[claim]]", 'no experiment "experimentl"'),
+    ):
+        (tmp_path / "mine.toml").write_text(wrong.replace(old, new).replace('"M77"', '"M7"'), encoding="utf-8")
+        assert main(["findings", "--claims", str(tmp_path / "mine.toml"), *options]) == 2
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

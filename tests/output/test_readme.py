@@ -67,6 +67,7 @@ def test_published_tables_and_figures_are_those_of_the_records(tmp_path, monkeyp
     assert len(compared) > 3
     for path in compared:
         there = kept / path.relative_to(made)
+        assert there.is_file(), f"{there} is missing. To write it: python -m kerascifar publish"
         if path.suffix == ".png":
             assert Image.open(there).text["Description"] == Image.open(path).text["Description"], there
         else:

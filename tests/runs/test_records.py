@@ -206,6 +206,12 @@ print(records.load_model(records.read(Path({str(record.folder)!r}))).count_param
     assert done.stdout == "258\n", done.stderr  # 234 trained ones, and 2 statistics of 4 channels in 3 layers
 
 
+def test_predictions_that_lack_an_array_are_reported(tmp_path):
+    made = factories.run(tmp_path / "run", predictions={"test_label": factories.PREDICTIONS["test_label"]})
+    with pytest.raises(UserError, match=r"predictions.npz is damaged: it has no test_predicted. Move the folder away"):
+        records.read(made.folder).right()
+
+
 def test_a_damaged_missing_or_wrong_model_is_reported(tmp_path):
     import keras
 
