@@ -34,8 +34,6 @@ findings --details                        with the comparisons
 findings --published                      without your own runs
 findings --claims mine.toml               decide your own claims
 """
-# The analyses that stand beside the verdicts, and the columns of their tables that are shown in a terminal.
-BESIDE = {"clean-images": [], "classes": ["class", "measure", "M6", "Model4", "difference", "by a spot"], "causes": []}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,12 +111,12 @@ def _beside(runs: "list[Record]", out: Path, console: "Console") -> list[str]:
     from kerascifar.output import tables
 
     load_keras_to_count()
-    results = analyses.results(runs, *BESIDE)
+    results = analyses.results(runs, *(each.name for each in analyses.ANALYSES if each.details is not None))
     for result in results:
         with options.kept():
             tables.save(result.table, out / result.name, result.title, [result.text])
-        if columns := BESIDE[result.name]:
-            terminal.print_table(console, tables.as_rich(result.table[columns], result.title))
+        if columns := result.analysis.details:
+            terminal.print_table(console, tables.as_rich(result.table[[*columns]], result.title))
         if result.summary:
             terminal.note(console, f"{result.summary}\n")
     return [result.name for result in results]

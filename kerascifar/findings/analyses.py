@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kerascifar.findings import (
@@ -30,11 +31,6 @@ def _nothing(records: Sequence[Record], table: "pd.DataFrame") -> str:
     return ""
 
 
-def _of_one_study(records: Sequence[Record]) -> Sequence[Record]:
-    """The records; none while some rows still have results of an earlier study, with which no row can be compared."""
-    return [] if original.outdated(records) else records
-
-
 @dataclass(frozen=True)
 class Analysis:
     """A table made from records.
@@ -45,6 +41,9 @@ class Analysis:
         table: makes it; empty if the records have nothing for it.
         note: explains the table, in Markdown.
         summary: says what the table shows, given the records and the table.
+        of_one_study: whether it compares rows, so that it has nothing to show while some still have earlier results.
+        in_results: whether `docs/results/` has its table.
+        details: whether `findings --details` shows it: its columns, or only its summary if this is empty.
     """
 
     name: str
@@ -52,17 +51,30 @@ class Analysis:
     table: "Callable[[Sequence[Record]], pd.DataFrame]"
     note: str = ""
     summary: "Callable[[Sequence[Record], pd.DataFrame], str]" = _nothing
+    of_one_study: bool = False
+    in_results: bool = True
+    details: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
 class Result:
     """An analysis of some records."""
 
-    name: str
-    title: str
+    analysis: Analysis
     table: "pd.DataFrame"
-    note: str
     summary: str
+
+    @property
+    def name(self) -> str:
+        return self.analysis.name
+
+    @property
+    def title(self) -> str:
+        return self.analysis.title
+
+    @property
+    def note(self) -> str:
+        return self.analysis.note
 
     @property
     def text(self) -> str:
@@ -71,7 +83,7 @@ class Result:
 
 
 ANALYSES = (
-    Analysis("agreement", "Agreement with the original", agreement.table, agreement.NOTE),
+    Analysis("agreement", "Agreement with the original", agreement.table, agreement.NOTE, in_results=False),
     Analysis("changes", "The effect of each change", changes.table, changes.NOTE, changes.summary),
     Analysis("choices-compared", choices.TITLE, choices.table, choices.NOTE),
     Analysis("readings", "How to read the original's tables", choices.readings, choices.READINGS_NOTE),
@@ -95,19 +107,31 @@ ANALYSES = (
         maps_compared.AGREE_NOTE,
         maps_compared.conclusion,
     ),
-    Analysis("classes", "Where the models look, by class", faithfulness.by_class, faithfulness.BY_CLASS),
+    Analysis(
+        "classes",
+        "Where the models look, by class",
+        faithfulness.by_class,
+        faithfulness.BY_CLASS,
+        in_results=False,
+        details=("class", "measure", "M6", "Model4", "difference", "by a spot"),
+    ),
     Analysis(
         "causes",
         "The numbers behind the verdicts",
-        lambda records: causes.table(_of_one_study(records)),
+        causes.table,
         causes.NOTE,
         causes.summary,
+        of_one_study=True,
+        in_results=False,
+        details=(),
     ),
     Analysis(
         "clean-images",
         "Test accuracy on clean images",
         clean_images.table,
         summary=clean_images.summary,
+        in_results=False,
+        details=(),
     ),
 )
 
@@ -116,31 +140,43 @@ def results(records: Sequence[Record], *names: str) -> list[Result]:
     """The analyses with these names, or all of them, that have something to show for these records."""
     shown = []
     for analysis in ANALYSES:
-        if not names or analysis.name in names:
-            table = analysis.table(records)
-            if len(table):
-                summary = analysis.summary(records, table)
-                shown.append(Result(analysis.name, analysis.title, table, analysis.note, summary))
+        if (names and analysis.name not in names) or (analysis.of_one_study and original.outdated(records)):
+            continue
+        table = analysis.table(records)
+        if len(table):
+            shown.append(Result(analysis, table, analysis.summary(records, table)))
     return shown
 
 
-@dataclass(frozen=True)
 class Findings:
-    """What some records show.
+    """What some records show: verdicts and analyses, each made only when it is first asked for.
 
-    Attributes:
-        verdicts: of the original's claims, as `verdicts.table` returns them.
-        results: by name, the analyses that have something to show.
+    Args:
+        records: the runs.
     """
 
-    verdicts: "pd.DataFrame"
-    results: dict[str, Result]
+    def __init__(self, records: Sequence[Record]):
+        self.records = records
+        self._results: dict[str, Result | None] = {}
 
-    def only(self, names: Sequence[str]) -> list[Result]:
-        """The results with these names."""
-        return [result for name, result in self.results.items() if name in names]
+    @cached_property
+    def verdicts(self) -> "pd.DataFrame":
+        """On the original's claims, as `verdicts.table` returns them."""
+        return verdicts.of_original(self.records)
 
+    def get(self, name: str) -> Result | None:
+        """The analysis with this name; None if it has nothing to show."""
+        if name not in self._results:
+            self._results[name] = next(iter(results(self.records, name)), None)
+        return self._results[name]
 
-def findings(records: Sequence[Record], *names: str) -> Findings:
-    """The verdicts on the original's claims, and the analyses with these names."""
-    return Findings(verdicts.of_original(records), {result.name: result for result in results(records, *names)})
+    def summary(self, name: str) -> str:
+        """What the analysis with this name shows; empty if it has nothing to show."""
+        result = self.get(name)
+        return result.summary if result else ""
+
+    @property
+    def in_results(self) -> list[Result]:
+        """Those whose tables `docs/results/` has."""
+        made = [self.get(analysis.name) for analysis in ANALYSES if analysis.in_results]
+        return [result for result in made if result]

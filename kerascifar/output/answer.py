@@ -14,24 +14,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def findings(published: Sequence[records.Record], found: analyses.Findings) -> str:
+def findings(found: analyses.Findings) -> str:
     """Some bullets and a figure; empty while nothing of the original's rows is published."""
-    runs = [r for r in published if original.row_of(r)]
+    runs = [r for r in found.records if original.row_of(r)]
     if not runs:
         return ""
-    summaries = {name: result.summary for name, result in found.results.items()}
     bullets = (
-        _agreement(found.results["agreement"].table) if "agreement" in found.results else "",
+        _agreement(found.get("agreement")),
         _best(runs),
-        _in_bold(summaries.get("changes", "")),
+        _in_bold(found.summary("changes")),
         _verdicts(found.verdicts),
-        _focus(published, found.results.get("centred")),
-        _next(summaries),
+        _focus(found.records, found.get("centred")),
+        _next(found),
     )
     return (
         "\n".join(f"- {bullet}" for bullet in bullets if bullet)
         + "\n\n![Accuracies and epochs of each row, original and here](docs/results/accuracy.png)\n\n"
-        + _effort(published, runs)
+        + _effort(found.records, runs)
     )
 
 
@@ -47,10 +46,10 @@ def _effort(published: Sequence[records.Record], runs: Sequence[records.Record])
     return f"*The original trained each of its thirteen rows once. Here, {whole}.*\n"
 
 
-def _next(summaries: Mapping[str, str]) -> str:
-    if not (cost := summaries.get("cost")):
+def _next(found: analyses.Findings) -> str:
+    if not (cost := found.summary("cost")):
         return ""
-    return f"**What next?** {cost} {summaries.get('search-ranked', '')}".strip()
+    return f"**What next?** {cost} {found.summary('search-ranked')}".strip()
 
 
 def _in_bold(text: str) -> str:
@@ -59,7 +58,10 @@ def _in_bold(text: str) -> str:
     return f"**{first}.** {rest}" if rest else text
 
 
-def _agreement(table: "pd.DataFrame") -> str:
+def _agreement(result: analyses.Result | None) -> str:
+    if result is None:
+        return ""
+    table = result.table
     known = table[table["agrees"] != agreement.UNKNOWN]
     is_accuracy = known["metric"] == agreement.TEST_ACCURACY
     accuracy, other = known[is_accuracy], known[~is_accuracy]

@@ -30,9 +30,6 @@ INTRODUCTION = (
     "predictions (unless it is a candidate), and some runs' weights. Training curves, architecture diagrams and the "
     "tables as CSV are in this folder. Do not edit it: `kerascifar publish` writes it."
 )
-ELSEWHERE = ("agreement", "causes", "classes", "clean-images")  # analyses that have no table of their own here
-COMPARISONS = tuple(analysis.name for analysis in analyses.ANALYSES if analysis.name not in ELSEWHERE)
-QUOTED = (*COMPARISONS, "agreement", "causes")
 SHOWN = ("accuracy.png", "augmentation.png", "classes.png", "confusion-*.png")
 
 
@@ -87,9 +84,9 @@ def _earlier(runs: Sequence[records.Record], folder: str) -> str:
     )
 
 
-def results(published: Sequence[records.Record], found: analyses.Findings) -> str:
+def results(found: analyses.Findings) -> str:
     """The page of all result tables, `docs/results/README.md`, as Markdown."""
-    parts = ["# Results", INTRODUCTION]
+    parts, published = ["# Results", INTRODUCTION], found.records
     if published:
         parts.append(_earlier(published, "../").strip())
         lines, note = found.verdicts, claims.read().note
@@ -98,14 +95,14 @@ def results(published: Sequence[records.Record], found: analyses.Findings) -> st
         parts += ["## Verdicts on the claims", tables.plain_markdown(shown), f"{VERDICTS} {note}".strip()]
         notes = lines.drop_duplicates("claim").set_index("claim")["note"]
         parts += ["\n".join(f"- {claim}: {note}" for claim, note in notes.items() if note)]
-        parts += [found.results["causes"].summary] if "causes" in found.results else []
-    if result := found.results.get("agreement"):
+        parts.append(found.summary("causes"))
+    if result := found.get("agreement"):
         parts += [f"## {result.title}", tables.plain_markdown(result.table), result.note]
     for experiment, table, notes in report.results([], published):
         if experiment in report.TITLES:
             whole = tables.readable(table, whole=True)
             parts += [f"## {report.TITLES[experiment]}", tables.plain_markdown(whole), *notes]
-    for result in found.only(COMPARISONS):
+    for result in found.in_results:
         parts += [f"## {result.title}", result.summary, tables.plain_markdown(result.table), result.note]
     drawn = [path for name in SHOWN for path in sorted(RESULTS.glob(name))]
     parts += ["## Figures"] if drawn else []
@@ -123,20 +120,21 @@ def _anchor(heading: str) -> str:
 def write_tables(published: Sequence[records.Record]) -> list[Path]:
     """Writes the tables in `docs/results/` and the generated parts of README and docs; returns the paths written."""
     written = report.write_tables([], published, RESULTS)
-    found = analyses.findings(published, *QUOTED)
-    for result in found.only(COMPARISONS):
+    found = analyses.Findings(published)
+    for result in found.in_results:
         tables.save(result.table, RESULTS / result.name, result.title, [result.text])
         written += [RESULTS / f"{result.name}.csv", RESULTS / f"{result.name}.md"]
-    files.write_text(RESULTS / "README.md", results(published, found))
+    files.write_text(RESULTS / "README.md", results(found))
     written.append(RESULTS / "README.md")
-    filled = [path for path, name, text in parts(published, found) if files.fill(path, name, text)]
+    filled = [path for path, name, text in parts(found) if files.fill(path, name, text)]
     return list(dict.fromkeys(written + filled))
 
 
-def parts(published: Sequence[records.Record], found: analyses.Findings) -> list[tuple[Path, str, str]]:
+def parts(found: analyses.Findings) -> list[tuple[Path, str, str]]:
     """The generated parts of hand-written pages: the page, the part's name in its two marks, and its text."""
+    published = found.records
     return [
-        (README, "findings", answer.findings(published, found)),
+        (README, "findings", answer.findings(found)),
         (README, "subset", subset(published)),
         (README, "rows", rows(published)),
         (README, "times", times([r for r in published if r.experiment in records.ORIGINALS])),

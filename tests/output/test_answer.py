@@ -7,7 +7,7 @@ from factories import HISTORY, record
 
 from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.findings import analyses
-from kerascifar.output import answer, readme
+from kerascifar.output import answer
 from kerascifar.training.rows import read as read_experiment
 
 
@@ -29,13 +29,11 @@ def of_row(name, shares, training=(), experiment="experiment1"):
 
 
 def bullets(*runs):
-    return [
-        line.removeprefix("- ") for line in answer.findings(runs, analyses.findings(runs, *readme.QUOTED)).splitlines()
-    ]
+    return [line.removeprefix("- ") for line in answer.findings(analyses.Findings(runs)).splitlines()]
 
 
 def test_nothing_published_is_no_answer():
-    assert answer.findings([], analyses.findings([], *readme.QUOTED)) == ""
+    assert answer.findings(analyses.Findings([])) == ""
 
 
 def test_a_row_agrees_if_the_originals_figure_could_be_one_more_run():

@@ -33,7 +33,7 @@ def test_the_table_of_speeds_is_the_benchmarks():
 
 def test_the_generated_parts_are_those_of_the_records():
     """Fails if a number in README was typed or a record changed: `kerascifar report` writes these parts."""
-    for path, name, text in readme.parts(published(), analyses.findings(published(), *readme.QUOTED)):
+    for path, name, text in readme.parts(analyses.Findings(published())):
         found = re.findall(f"<!-- {name} -->\n(.*?)<!-- /{name} -->", path.read_text(encoding="utf-8"), re.S)
         assert found == [text], (path, name)
 
@@ -59,7 +59,7 @@ def test_published_tables_and_figures_are_those_of_the_records(tmp_path, monkeyp
     if not published():
         pytest.skip("nothing is published yet")
     kept, made = readme.RESULTS, tmp_path / "results"
-    monkeypatch.setattr(readme, "parts", lambda published, found: [])  # they are tested above
+    monkeypatch.setattr(readme, "parts", lambda found: [])  # they are tested above
     monkeypatch.setattr(readme, "RESULTS", made)
     readme.write(published(), lambda run: Figure())
     # Graphviz's pictures differ from version to version; focus maps are drawn by the models, not from the records.
@@ -78,7 +78,7 @@ def test_published_tables_and_figures_are_those_of_the_records(tmp_path, monkeyp
 
 def test_the_results_hold_both_tables_and_what_a_reader_must_know():
     one = [record(seed=s, results=accuracies(0.60 + 0.01 * s), history=HISTORY) for s in (0, 1)]
-    text = readme.results(one, analyses.findings(one, *readme.QUOTED))
+    text = readme.results(analyses.Findings(one))
     line = next(line for line in text.splitlines() if "published " in line)
     assert "60.50 ± 0.71" in line and "60.00 … 61.00" in line and "nan" not in text
     assert "| C1 " in text and "Adam is better" in text
@@ -99,11 +99,12 @@ def planned(name, environment=None, **changes):
 
 def test_rows_with_earlier_settings_are_named():
     """Fails if a result is shown without a word although the same command would train with other settings today."""
-    now, earlier = planned("M1"), record(row={"name": "M4"})
+    now, earlier = planned("M1", history=HISTORY), record(row={"name": "M4"}, history=HISTORY)
     assert original.outdated([now, earlier]) == ["M4"]
     assert "\n\nResults of M4 are still from the first study" in readme.rows([now, earlier])
     assert "first study" not in readme.rows([now])
-    assert analyses._of_one_study([now]) == [now] and not analyses.results([now, earlier], "causes")
+    for runs, shown in (([now], True), ([now, earlier], False)):
+        assert bool(analyses.results(runs, "causes")) == shown
 
 
 def test_durations_say_how_many_cores_they_needed():
