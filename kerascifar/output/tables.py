@@ -278,7 +278,7 @@ def cell(value: Any) -> str:
 
 
 def plain_markdown(table: "pd.DataFrame") -> str:
-    """A table as Markdown; see `cell`. The half-width in a column "x ±" stands beside the value in column "x"."""
+    """A table as Markdown; see `cell`. The uncertainty in a column "x ±" stands beside the value in "x"."""
     text = table.map(cell)
     for name in [name for name in text if f"{name} ±" in text]:
         half = text.pop(f"{name} ±")

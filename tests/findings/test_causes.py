@@ -32,7 +32,7 @@ def test_a_row_is_compared_at_the_epoch_where_the_reports_model2_stopped(monkeyp
     assert (line["stopped early"], line["kept"]) == pytest.approx((65, 80))  # means of 40 and 90, 70 and 90
     assert table.loc["Model2", "stopped early"] == pytest.approx(50)
     assert line["gap"] == pytest.approx(0) and table.loc["Model2", "gap"] == pytest.approx(30)
-    assert table.loc["Model2", "parameters"] == 42_506  # the report's figure
+    assert table.loc["Model2", "parameters"] == 42_506  # the original's figure
     told = causes.summary([], found)
     assert "Model2 was trained for 3 epochs here (n = 1), in the original for 3." in told
     assert "kept 50.00 % on the validation images instead of 50.00, M6 65.00 instead of 80.00" in told

@@ -29,7 +29,7 @@ def rows_of(name):
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_a_row_changes_one_assumption_alone(name):
-    """Fails if a sensitivity row drifts from its row of the report, or if the report's rows change without it."""
+    """Fails if a sensitivity row drifts from its row of the original, or if the original's rows change without it."""
     mine = rows_of("sensitivity")
     assert set(mine) == set(CHANGED)
     base = (rows_of("experiment1") | rows_of("experiment2"))[name.partition("_")[0]]

@@ -27,7 +27,7 @@ def runs(tmp_path):
 
 
 def test_means_deviations_and_differences(runs):
-    """By hand: 69 and 71 % have mean 70 and standard deviation √2; the report says 67.97 for M1."""
+    """By hand: 69 and 71 % have mean 70 and standard deviation √2; the original says 67.97 for M1."""
     table = tables.results(runs, [runs[0]]).set_index(["row", "source"])
     yours = table.loc["M1", "yours"]
     assert (yours["n"], yours["use epoch"]) == (2, 72)
@@ -58,7 +58,7 @@ def test_the_readable_table_has_the_reports_columns_in_its_order(runs):
 
 
 def test_other_settings_are_not_compared(tmp_path):
-    """Fails if a row that a user changed stands beside the report's row of that name, or beside the published one."""
+    """Fails if a row that a user changed stands beside the original's row of that name, or beside the published one."""
     published = [factories.run(tmp_path / "p")]
     mine = [factories.run(tmp_path / "m", row={"learning_rate": 0.02})]
     assert tables.results(mine, published)["source"].tolist() == ["yours"]

@@ -1,4 +1,4 @@
-"""The six models against the report's tables, and the model of Experiment 3."""
+"""The six models against the original's tables, and the model of Experiment 3."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 from kerascifar.common.errors import UserError
 from kerascifar.training import models
 
-# The report's listings: type, output (height, width, channels), parameters. Its tool counts two parameters per
+# The original's listings: type, output (height, width, channels), parameters. Its tool counts two parameters per
 # BatchNormalization channel (the trainable ones), and lists no activation and no Flatten.
 C, B, D, P, L = "Conv2D", "BatchNormalization", "Dropout", "MaxPooling2D", "Dense"
 REPORT = {
@@ -57,7 +57,7 @@ REPORT = {
 
 
 def listing(network):
-    """Type, output shape and trainable parameters of each layer that the report's tool lists."""
+    """Type, output shape and trainable parameters of each layer that the original's tool lists."""
     return [
         (
             type(layer).__name__,
