@@ -12,6 +12,7 @@ Import it before Keras or TensorFlow: it then keeps TensorFlow's start-up messag
 import contextlib
 import copy
 import dataclasses
+import os
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -152,6 +153,12 @@ def train(
         raise UserError(f'row is {row!r}.\nExpected a Row, such as Row("Mine", "my_model", epochs=5).')
     seeds = _checked(seeds)
     _check_dataset(dataset)
+    if not isinstance(runs, str | os.PathLike) or (os.path.exists(runs) and not os.path.isdir(runs)):
+        raise UserError(f"runs is {runs!r}.\nExpected the path of a folder, such as 'runs'.")
+    if not isinstance(console, rich.console.Console | None):
+        raise UserError(
+            f"console is {console!r}.\nExpected a rich.console.Console; to show nothing, Console(quiet=True)."
+        )
     if not isinstance(model, str) and not callable(model):
         raise UserError(
             f"model is {model!r}.\nExpected a Keras model, a function that builds one, or a builder's name."
@@ -163,7 +170,7 @@ def train(
         row, build, own = dataclasses.replace(row, model=model), models.build, []
     else:
         build, own = partial(_built_by_the_user, model), [model]
-    callbacks = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks)
+    callbacks = [*callbacks] if isinstance(callbacks, list | tuple) else [callbacks]
     if wrong := [each for each in callbacks if not isinstance(each, keras.callbacks.Callback)]:
         raise UserError(
             f"callbacks has {wrong[0]!r}.\nExpected Keras callbacks, such as keras.callbacks.CSVLogger(path)."
@@ -193,6 +200,11 @@ def _checked(seeds: Iterable[int]) -> list[int]:
 
 def _built_by_the_user(model: "keras.Model | Callable[[], keras.Model]", name: str, **options: Any) -> keras.Model:
     """A new model from the user's function, or with the layers of the user's model; `name` only names it in tables."""
+    if wrong := [key for key in options if key not in models.SHARED_OPTIONS]:
+        raise UserError(
+            f"model_options: {wrong[0]} is not an option of every model.\nGive it to your own function instead: "
+            f"functools.partial(build, {wrong[0]}={options[wrong[0]]!r})."
+        )
     network = keras.models.clone_model(model) if isinstance(model, keras.Model) else model()
     if not isinstance(network, keras.Model):
         raise UserError(f"the function that builds the model returned {network!r}.\nExpected a Keras model.")
@@ -209,7 +221,7 @@ def evaluate(model: keras.Model, dataset: Dataset) -> Evaluation:
     _check_dataset(dataset)
     if not isinstance(model, keras.Model):
         raise UserError(f"model is {model!r}.\nExpected a Keras model, such as keras.models.load_model(path).")
-    gate.check_form(model)
+    models.check_form(model)
     found = _validation(model, dataset, cifar10.split(dataset.labels)[1])
     methods.check_logits(found.logits)
     return found

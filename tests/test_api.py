@@ -296,7 +296,7 @@ def test_a_named_model_and_mistakes(dataset, tmp_path):
         api.train("mode4", ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     with pytest.raises(api.UserError, match=r"seeds is 3.\nExpected .* in a list"):
         api.train(mine, ROW, dataset, 3, runs=tmp_path, console=Console(quiet=True))
-    with pytest.raises(api.UserError, match=r"Seed \[0, 1\] is out of range"):
+    with pytest.raises(api.UserError, match=r"Seed \[0, 1\] is not a whole number"):
         api.train(mine, ROW, dataset, [[0, 1]], runs=tmp_path, console=Console(quiet=True))
     with pytest.raises(api.UserError, match=r"row is \{'name': 'M'\}.\nExpected a Row"):
         api.train(mine, {"name": "M"}, dataset, [0], runs=tmp_path, console=Console(quiet=True))
@@ -329,6 +329,40 @@ def test_the_time_left_counts_the_epochs_before_an_interruption():
     run = rows.Run("own", rows.Row("Mine", "model1", epochs=6), 0)
     clock = experiment.Clock({run.id: 1.0}, [run])
     assert clock.left(run, [2.0], epoch=5, wait=0) == (2.0, 2.0)
+
+
+IMAGES, LABELS = np.zeros((1, 32, 32, 3), "float32"), np.array([0])
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda data: api.load(5), "path is 5"),
+        (lambda data: api.load(""), "path is ''"),
+        (lambda data: api.load("~nobody-here/x"), "begins with the name of a user who does not exist"),
+        (lambda data: api.build(4), 'Model "4" is not known'),
+        (lambda data: api.build(["model1"]), "is not known"),
+        (lambda data: api.train(mine, ROW, data, runs=None), "runs is None"),
+        (lambda data: api.train(mine, ROW, data, runs=__file__), "Expected the path of a folder"),
+        (lambda data: api.train(mine, ROW, data, console=False), "console is False.*\n.*quiet=True"),
+        (lambda data: api.train(mine, ROW, data, callbacks=5), "callbacks has 5"),
+        (lambda data: api.train(mine, ROW, data, seeds="0"), "Seed '0' is not a whole number"),
+        (lambda data: api.train(mine, ROW, data, seeds=[1.5]), "Seed 1.5 is not a whole number"),
+        (lambda data: api.focus_maps("model1", IMAGES, LABELS), "model is 'model1'"),
+        (lambda data: api.focus_maps(mine(), IMAGES, LABELS, method=None), 'method "None" is not known'),
+        (lambda data: api.focus_maps(mine(), IMAGES, LABELS, layer=3), 'layer "3" is not a layer'),
+    ],
+)
+def test_a_wrong_type_is_named(call, message, dataset):
+    """Fails with Python's own exception, from somewhere inside."""
+    with pytest.raises(api.UserError, match=message):
+        call(dataset)
+
+
+def test_a_functions_options_are_not_those_of_a_row(dataset, tmp_path):
+    row = dataclasses.replace(ROW, model_options={"width": 3})
+    with pytest.raises(api.UserError, match=r"width is not an option of every model.*\n.*partial\(build, width=3\)"):
+        api.train(mine, row, dataset, [0], runs=tmp_path, console=Console(quiet=True))
 
 
 def test_maps_are_there_too(dataset):

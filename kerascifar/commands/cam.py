@@ -170,7 +170,7 @@ def _what_to_explain(
     classes: list[int | None] = list(range(10)) if arguments.all else [wanted]
     if image is not None:
         name = arguments.image.name
-        source = f"{name if len(name) <= 40 else name[:39] + '…'}, reduced to 32×32 pixels"
+        source = f"{name if len(name) <= 40 else name[:39] + '…'}, resized to 32×32 pixels"
         return np.stack([image] * len(classes)), classes, [source] * len(classes), None
     assert dataset is not None
     if arguments.index is not None:

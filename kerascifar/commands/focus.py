@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=("gradcam",),
         help="such as gradcam scorecam (default: gradcam)",
     )
-    add("--images", type=int, metavar="N", help="only the first N test images")
+    add("--images", type=int, metavar="N", help=f"only the first N test images, at least {FEWEST}")
     options.add(parser, "--published", "--data", "--runs", "--wide", "--json")
 
 

@@ -53,6 +53,7 @@ def _describe(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
     keras.backend.clear_session()  # layer names start afresh, as in a run
     network = models.build(name, **options)
+    models.check_form(network)
     trainable, total = models.parameters(network)
     last = None
     with contextlib.suppress(UserError):  # it has none

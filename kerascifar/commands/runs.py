@@ -59,7 +59,10 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     if not (everything or arguments.published):
         terminal.note(console, f"You have no runs in {arguments.runs}, so only published runs are shown.")
     if earlier := len(everything) - len(own):
-        terminal.note(console, f"Not shown, as their rows or models were changed since: {earlier} of your runs.")
+        terminal.note(
+            console,
+            f"Not shown, because their rows or models have changed since, or they are copies: {earlier} of your runs.",
+        )
     if left_out := len(found) - len(shown):
         terminal.note(console, f"Candidate runs not shown: {left_out}. To list them: runs --wide")
     terminal.note(console, NOTE)

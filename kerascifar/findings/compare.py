@@ -84,10 +84,11 @@ def unpaired(groups: dict[str, list[Record]], compared: "pd.DataFrame") -> list[
     trials = compared.loc[compared["shortened"], "run"].tolist()
     for (name, runs), pairs in zip(others, compared["pairs"].iloc[1:], strict=True):
         if math.isnan(pairs):
-            if trial := next((each for each in (name, base_name) if each in trials), None):
-                is_ours = original.find((groups[trial][0]).name) is None
-                todo = "Train it to the end." if is_ours else "For the published runs, add --published."
-                sentences.append(f"No difference is shown for {name}: {trial} is a shortened trial. {todo}")
+            if short := [each for each in (name, base_name) if each in trials]:
+                what, them = ("is a shortened trial", "it") if len(short) == 1 else ("are shortened trials", "them")
+                are_published = all(original.find(groups[each][0].name) for each in short)
+                todo = "For the published runs, add --published." if are_published else f"Train {them} to the end."
+                sentences.append(f"No difference is shown for {name}: {' and '.join(short)} {what}. {todo}")
                 continue
             mine, theirs = (", ".join(str(run.seed) for run in group) for group in (runs, base))
             sentences.append(

@@ -5,7 +5,7 @@ the first of these runs was trained, and no verdict is given until the last one 
 same seed, same images. For every comparison, d = first − second. The standard error of its mean combines seeds and
 images, which are crossed; p comes from Student's t with Satterthwaite's degrees of freedom
 (`kerascifar/findings/statistics.py`; for a metric with one number per run, from Student's t over seeds). p is the
-probability of a difference at least as extreme if what its cell says were true:
+probability of a difference at least as extreme as the observed one if the statement in its cell were true:
 
 | the claim says | p for the claim | p against it |
 |---|---|---|
@@ -21,7 +21,7 @@ about training. While a claim is pending, its p counts as 1 there. The verdicts:
 - *supported*: the p for the claim is at most 0.025, so that the 95 % intervals are clear of zero (or of the margin);
   for *other*, whose p is two-sided, the 97.5 % intervals.
 - *confirmed*: supported, and the p adjusted by Holm's method is at most 0.05.
-- *contradicted* and *refuted*: the same for the p against the claim.
+- *contradicted* and *refuted*: like *supported* and *confirmed*, with the p against the claim.
 - *no clear difference*: the claim says that there is a difference, but the 95 % interval of each comparison lies within
   the margin.
 - *undecided*: none of these; or the metric says nothing: it is 0 in every image of both rows, or a run has no value.

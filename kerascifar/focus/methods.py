@@ -39,8 +39,8 @@ def title(method: str) -> str:
 
 def check_method(method: str, layer: str | None = None) -> None:
     """Raises a `UserError` if the method is not known, or if a layer is named but the method does not look at one."""
-    if method not in METHODS:
-        raise UserError(f'--method "{method}" is not known.\n{errors.suggest(method, METHODS)}')
+    if not isinstance(method, str) or method not in METHODS:
+        raise UserError(f'method "{method}" is not known.\n{errors.suggest(str(method), METHODS)}')
     if layer is not None and method in OF_PIXELS:
         raise UserError(f"{title(method)} looks at the image's pixels, not at a layer.\nLeave out --layer or --method.")
 
@@ -108,7 +108,11 @@ def evidence(
             method is not known, or does not take a layer; `images` and `labels` differ in length, have a wrong shape or
             type, or a value is out of range.
     """
-    models.check_shapes(model)
+    import keras
+
+    if not isinstance(model, keras.Model):
+        raise UserError(f"model is {model!r}.\nExpected a Keras model, such as keras.models.load_model(path).")
+    models.check_form(model)
     images, labels = np.asarray(images), np.asarray(labels)
     _check_images(images)
     _check_labels(labels, len(images))
@@ -124,8 +128,6 @@ def evidence(
         return np.zeros((0, 32, 32), np.float32)
     # In a model that was loaded, or built with `add`, the layers' `output` belongs to an older graph, and no gradient
     # would reach it from the model's output. A clone has only one graph.
-    import keras
-
     clone = keras.models.clone_model(model, clone_function=_in_float32)
     clone.set_weights(model.get_weights())
     if method == "contrast":
@@ -250,12 +252,14 @@ def _stretched(maps: np.ndarray) -> np.ndarray:
 
 def _check_images(images: np.ndarray) -> None:
     if images.ndim != 4 or images.shape[1:] != (32, 32, 3):
-        raise UserError(f"images have shape {images.shape}.\nExpected (n, 32, 32, 3), for one image images[None].")
+        one = " For one image: images[None]." if images.shape == (32, 32, 3) else ""
+        raise UserError(f"images have shape {images.shape}.\nExpected (n, 32, 32, 3).{one}")
     if images.dtype != np.float32:
         scaled = " / 255" if images.dtype.kind in "ui" or images.max(initial=0) > 1 else ""
         raise UserError(f"images are {images.dtype}.\nExpected float32 in 0..1: images.astype('float32'){scaled}.")
     if images.size and not (images.min() >= 0 and images.max() <= 1):  # written so that NaN fails too
-        raise UserError(f"images have pixels in {images.min()} … {images.max()}.\nExpected 0..1: divide by 255.")
+        scaled = ": divide by 255" if images.min() >= 0 else ""
+        raise UserError(f"images have pixels in {images.min()} … {images.max()}.\nExpected 0..1{scaled}.")
 
 
 def _check_labels(labels: np.ndarray, count: int, name: str = "labels") -> None:
@@ -265,7 +269,8 @@ def _check_labels(labels: np.ndarray, count: int, name: str = "labels") -> None:
             f"labels, {name}.argmax(axis=1)."
         )
     if not np.issubdtype(labels.dtype, np.integer):
-        raise UserError(f"{name} are {labels.dtype}.\nExpected whole numbers, such as {name}.astype('int64').")
+        cast = f", such as {name}.astype('int64')" if labels.dtype.kind in "fb" else " from 0 to 9"
+        raise UserError(f"{name} are {labels.dtype}.\nExpected whole numbers{cast}.")
     if labels.size and not (labels.min() >= 0 and labels.max() <= 9):
         raise UserError(f"{name} are {labels.min()} … {labels.max()}.\nExpected classes from 0 to 9.")
 

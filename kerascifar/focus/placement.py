@@ -36,11 +36,11 @@ def _check_nested(model: "keras.Model") -> None:
         if layer.name in names:
             return
         if any(isinstance(inner, keras.layers.Conv2D) for inner in layer._flatten_layers(include_self=False)):
-            known = ", ".join(names) or "none"
+            known = f" (--layer, here: {', '.join(names)})" if names else ""
             raise UserError(
                 f'The last Conv2D of model "{model.name}" is inside its layer "{layer.name}"; focus maps look only '
-                "at layers of the model itself.\nPut the layers into one model, choose a Conv2D of the model itself "
-                f"(--layer, here: {known}), or a method that looks at pixels (--method saliency)."
+                "at layers of the model itself.\nPut the layers into one model, choose a Conv2D of the model itself"
+                f"{known}, or a method that looks at pixels (--method saliency)."
             )
 
 
@@ -62,7 +62,7 @@ def chosen_layer(model: "keras.Model", layer: str | None = None) -> str:
     if layer not in names:
         known = layer in [other.name for other in model.layers]
         what = "is neither a Conv2D nor an Add layer" if known else "is not a layer"
-        raise UserError(f'layer "{layer}" {what} of model "{model.name}".\n{errors.suggest(layer, names)}')
+        raise UserError(f'layer "{layer}" {what} of model "{model.name}".\n{errors.suggest(str(layer), names)}')
     return layer
 
 
@@ -72,10 +72,16 @@ def cells(model: "keras.Model", layer: str, axis: int = 0) -> tuple[float, float
     axis: 0 for rows, 1 for columns.
 
     Model4's last convolution has cells at 5.5, 9.5 … 25.5: with "valid" padding, none lie at the image's edges. The
-    grid is traced through convolutions and pooling; where branches meet, their cells may lie beside each other, and the
-    mean is taken. If another layer changes the grid, or branches have different ones, it is taken to cover the image
-    evenly.
+    grid is traced through convolutions and pooling, also inside other layers; where branches meet, their cells may lie
+    beside each other, and the mean is taken. If another layer changes the grid, or branches have different ones, it is
+    taken to cover the image evenly.
     """
+    grid = model.get_layer(layer).output.shape[1 + axis]
+    return _traced(model, axis, layer) or ((32 / grid - 1) / 2, 32 / grid)
+
+
+def _traced(model: "keras.Model", axis: int, layer: str = "") -> tuple[float, float] | None:
+    """The cells of a layer, by default the last one, in pixels of the model's input; None if they cannot be traced."""
     import keras
 
     convolution = keras.layers.Conv2D | keras.layers.DepthwiseConv2D
@@ -92,6 +98,12 @@ def cells(model: "keras.Model", layer: str, axis: int = 0) -> tuple[float, float
         place = (float(np.mean([start for start, _ in known])), known[0][1]) if known else None
         if len(known) < len(tensors) or len({pitch for _, pitch in known}) > 1:
             place = None
+        if place and isinstance(step, keras.Model):
+            inner = _traced(step, axis)
+            place = (place[0] + inner[0] * place[1], inner[1] * place[1]) if inner else None
+            last = id(step.output)
+            places[last] = place
+            continue
         size, grid = (shape[1 + axis] if len(shape) == 4 else 0 for shape in (before[0].shape, step.output.shape))
         if place and isinstance(step, sliding):
             kernel = (step.kernel_size if isinstance(step, convolution) else step.pool_size)[axis]
@@ -105,8 +117,7 @@ def cells(model: "keras.Model", layer: str, axis: int = 0) -> tuple[float, float
         places[last] = place
         if step.name == layer:
             break
-    grid = model.get_layer(layer).output.shape[1 + axis]
-    return places.get(id(model.get_layer(layer).output)) or ((32 / grid - 1) / 2, 32 / grid)
+    return places[last]
 
 
 def placed(grids: np.ndarray, rows: tuple[float, float], columns: tuple[float, float]) -> np.ndarray:

@@ -36,9 +36,15 @@ def load(path: Path | None = None, *, download: bool = True, say: Callable[[str]
         UserError: no images were found and the download failed or was not allowed, or those found are neither
             CIFAR-10 nor our drawn shapes.
     """
+    if path is not None and not (isinstance(path, str | os.PathLike) and str(path)):
+        raise UserError(f"path is {path!r}.\nExpected the path of a folder or an archive, such as '~/cifar'.")
     chosen = path or os.environ.get("KERASCIFAR_DATA")
     if chosen:
-        return _load_from(Path(chosen).expanduser(), say)
+        try:
+            folder = Path(chosen).expanduser()
+        except RuntimeError:  # ~name, and no such user
+            raise UserError(f"{chosen} begins with the name of a user who does not exist here.") from None
+        return _load_from(folder, say)
     for copy in sources.keras_copies():
         try:
             return _load_from(copy, say)

@@ -4,6 +4,7 @@ Except `architecture`, the functions only draw and return a `Figure`, which `dra
 Below most figures stands a conclusion, worked out from their numbers.
 """
 
+import errno
 import importlib.util
 import itertools
 import math
@@ -243,6 +244,8 @@ def architecture(model: "keras.Model", path: Path) -> str | None:
     try:
         files.write(path, lambda temporary: keras.utils.plot_model(model, to_file=str(temporary), **options))
     except (OSError, AssertionError) as error:  # pydot asserts that dot's exit status is 0
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            raise
         return f"{LEFT_OUT}Graphviz's program dot fails ({' '.join(str(error).split())[:200]})."
     return None
 

@@ -1,5 +1,6 @@
 """Focus maps and diagrams of a trained model; `runs.gate` tries them before training starts."""
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,8 @@ def left_out(network: keras.Model, folder: Path) -> Iterator[str]:
         try:
             draw(network, folder)
         except Exception as error:  # keras, tf-keras-vis and pydot raise many kinds; none is worth a training
+            if getattr(error, "errno", None) == errno.ENOSPC:  # but the record would not fit, either
+                raise
             kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
             yield f"{what} of this model will be left out: {kind}{' '.join(str(error).split())[:300]}"
 
@@ -34,4 +37,4 @@ def _focus_map(network: keras.Model, folder: Path) -> None:
 
 def _diagram(network: keras.Model, folder: Path) -> None:
     if problem := figures.architecture(network, folder / "architecture.png"):
-        raise UserError(problem)
+        raise UserError(problem.removeprefix(figures.LEFT_OUT))

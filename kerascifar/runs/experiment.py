@@ -90,9 +90,12 @@ def train_runs(
     )
     if other_code := [r.label for r in finished if r.environment.get("source") != made_with["source"]]:
         labels = ", ".join(other_code)
-        say(f"Trained earlier by different code; to train them again, move their folders away: {labels}.")
+        say(
+            "Trained with these settings, but before a change in kerascifar/images or kerascifar/training; to train "
+            f"them again, move their folders away: {labels}."
+        )
     if program:
-        say("The code of your program is in no commit; the record holds it. This run cannot be published.")
+        say("Your program's code is in no commit, so the record keeps a copy of it. This run cannot be published.")
     if "git" in made_with:
         say(f"Git cannot name the commit ({made_with['git']}), so this run cannot be published.")
     costs = {run.id: cost for run, cost, _ in examined}
@@ -156,7 +159,7 @@ def _examine(
         if device is not None:
             check_precision(run, device)
         network = fit.fresh(row, 0 if program else run.seed, build)
-        gate.check_form(network)
+        models.check_form(network)
         fit.compiled(network, row)
         parts = [dataset.fingerprint, network.get_config()]
         if program:  # the initial weights are those of seed 0, so that all seeds have the same basis

@@ -66,31 +66,13 @@ def refused(row: Row) -> Iterator[None]:
         )
 
 
-def check_form(model: keras.Model) -> None:
-    """Raises a `UserError` unless the model takes 32×32 RGB images and returns ten logits, one array each."""
-    if not hasattr(model, "outputs"):
-        raise UserError(
-            f'Keras does not know the shapes of model "{model.name}" before it is used.\nBegin a Sequential model with '
-            "keras.Input((32, 32, 3)). Wrap a model of your own class: keras.Model(images, own(images)), with "
-            "images = keras.Input((32, 32, 3))."
-        )
-    in_a_dictionary = isinstance(getattr(model, "output", None), dict)
-    if len(model.inputs) != 1 or len(model.outputs) != 1 or in_a_dictionary:
-        raise UserError(
-            f'model "{model.name}" has inputs: {len(model.inputs)}, outputs: {len(model.outputs)}'
-            f"{' in a dictionary' * in_a_dictionary}.\nExpected one array of images in, and one of ten logits out. "
-            "Choose the output: keras.Model(model.inputs, model.outputs[0])."
-        )
-    models.check_shapes(model)
-
-
 def check_copy(model: keras.Model, dataset: cifar10.Dataset) -> None:
     """Raises a `UserError` unless Keras's copy of `model` trains the same weights and, with them, computes the same.
 
     The copy has new weights. This is right for those that are trained, but would lose those that are frozen, as of a
     pretrained part, and the statistics of a `Normalization`.
     """
-    check_form(model)
+    models.check_form(model)
     images = cifar10.scale(_few(dataset).images)
     copy = keras.models.clone_model(model)
     if lost := _lost(model, copy):

@@ -173,11 +173,13 @@ def to_explain(
             what = "mean validation accuracy of the row" if is_only else "best mean validation accuracy of a row"
             return record, f"{record.name}, seed {record.seed} of {whose} ({what}: {accuracy(best):.2f} %{trial})"
     trained = [r for pool in searched for r in pool if records.has_weights(r)]
-    if not trained and dataset is not None:
-        everything = [r for pool in pools(runs, published_only) for r in pool if records.has_weights(r)]
-        if everything:
+    if dataset is not None:
+        folders = [records.PUBLISHED] if published_only else [runs, records.PUBLISHED]
+        of_any_images = [r for folder in folders for r in records.list_records(folder) if records.has_weights(r)]
+        if not any(is_meant(r, row, seed) for r in trained) and any(is_meant(r, row, seed) for r in of_any_images):
+            was = f"{row} was not" if row else "No model was"
             raise UserError(
-                f"No model was trained on the images of {dataset.name} in {dataset.source}.\n"
+                f"{was} trained on the images of {dataset.name} in {dataset.source}.\n"
                 "Use --data to name the images that a model was trained on.\nNothing was written."
             )
     raise _nothing_to_explain(trained, row, seed)

@@ -50,8 +50,8 @@ def build(name: str, **options: Any) -> "keras.Model":
     Raises:
         UserError: the model is not known, or cannot be built with these options.
     """
-    if name not in BUILDERS:
-        raise UserError(f'Model "{name}" is not known.\n{suggest(name, BUILDERS)}')
+    if not isinstance(name, str) or name not in BUILDERS:
+        raise UserError(f'Model "{name}" is not known.\n{suggest(str(name), BUILDERS)}')
     shared = {key: options.pop(key) for key in SHARED_OPTIONS if key in options}
     try:
         network = BUILDERS[name](**options)
@@ -358,6 +358,24 @@ def check_shapes(network: "keras.Model") -> None:
             f'Model "{network.name}" takes {shapes[0]} and returns {shapes[1]}.\n'
             f"Expected {(None, *INPUT_SHAPE)} and {(None, CLASSES)}: 32×32 RGB images in, ten logits out."
         )
+
+
+def check_form(model: "keras.Model") -> None:
+    """Raises a `UserError` unless the model takes 32×32 RGB images and returns ten logits, one array each."""
+    if not hasattr(model, "outputs"):
+        raise UserError(
+            f'Keras does not know the shapes of model "{model.name}" before it is used.\nBegin a Sequential model with '
+            "keras.Input((32, 32, 3)). Wrap a model of your own class: keras.Model(images, own(images)), with "
+            "images = keras.Input((32, 32, 3))."
+        )
+    in_a_dictionary = isinstance(getattr(model, "output", None), dict)
+    if len(model.inputs) != 1 or len(model.outputs) != 1 or in_a_dictionary:
+        raise UserError(
+            f'model "{model.name}" has inputs: {len(model.inputs)}, outputs: {len(model.outputs)}'
+            f"{' in a dictionary' * in_a_dictionary}.\nExpected one array of images in, and one of ten logits out. "
+            "Choose the output: keras.Model(model.inputs, model.outputs[0])."
+        )
+    check_shapes(model)
 
 
 def built(name: str, options: Mapping[str, Any]) -> "keras.Model":

@@ -207,7 +207,9 @@ class Experiment:
                 raise UserError(f'Experiment "{self.name}" has no row "{name}".\n{suggest(name, known)}')
         wanted = self.seeds if seeds is None else _plain(list(seeds))
         for seed in wanted:
-            if type(seed) is not int or not 0 <= seed < 2**32:
+            if type(seed) is not int:
+                raise UserError(f"Seed {seed!r} is not a whole number.")
+            if not 0 <= seed < 2**32:
                 raise UserError(f"Seed {seed} is out of range. Expected a whole number from 0 to {2**32 - 1}.")
         if epochs is not None and epochs < 1:
             raise UserError(f"--epochs {epochs} trains nothing. Expected a whole number of at least 1.")

@@ -300,7 +300,7 @@ def test_a_picture_of_the_users_needs_no_data(place, figures, monkeypatch):
     first = figures[0].get_suptitle().splitlines()[0]
     explained, predicted = first.split(" · ")
     assert predicted.removeprefix("predicted: ").startswith(explained.removeprefix("evidence for: "))
-    assert figures[0].get_suptitle().endswith("my $cat$.png, reduced to 32×32 pixels")
+    assert figures[0].get_suptitle().endswith("my $cat$.png, resized to 32×32 pixels")
     assert (shown(figures[0].axes[0]) == [0, 90, 200]).all()
     assert (place / "runs/report/cam/M6-seed0-my__cat_.png").is_file()
 
@@ -313,7 +313,7 @@ def test_synthetic_runs_never_mix_with_cifar(place, figures, monkeypatch, model,
         assert run(*argv) == 0
         assert figures.pop().get_suptitle().splitlines()[1].startswith("M6 · seed 0 · CIFAR-10 ·")
     assert run("--class", "cat", "--row", "Demo1") == 2
-    assert "--row Demo1: no run with saved weights was found" in capsys.readouterr().err
+    assert "Demo1 was not trained on the images of CIFAR-10" in capsys.readouterr().err
     monkeypatch.setattr(cifar10, "load", lambda path: drawn_dataset("f" * 64))
     for argv in (["--class", "cat"], ["--image", "a.png", "--data", "shapes"]):
         assert run(*argv) == 0
@@ -327,6 +327,8 @@ def test_models_of_other_images_are_not_called_missing(place, monkeypatch, capsy
     """Fails if the user is advised to train a model when only the images are wrong."""
     monkeypatch.setattr(cifar10, "load", lambda path: drawn_dataset("e" * 64))
     assert run("--all", "--row", "M6") == 2
+    assert "M6 was not trained on the images of " in capsys.readouterr().err
+    assert run("--all") == 2
     assert "No model was trained on the images of " in capsys.readouterr().err
 
 

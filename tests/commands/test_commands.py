@@ -201,7 +201,7 @@ def test_runs_takes_a_seed_and_says_what_it_leaves_out(tmp_path, capsys):
     assert main(["runs", "Mine-seed1", "--wide", "--runs", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "Mine-seed1" in printed and "Mine-seed0" not in printed
-    assert "as their rows or models were changed since: 1 of your runs" in " ".join(printed.split())
+    assert "have changed since, or they are copies: 1 of your runs" in " ".join(printed.split())
 
 
 def test_a_comparison_is_shown_even_if_it_cannot_be_saved(tmp_path, capsys):
@@ -453,6 +453,14 @@ def test_a_builder_that_returns_nothing_is_named(monkeypatch, capsys):
     monkeypatch.setitem(models.BUILDERS, "nothing", lambda: None)
     assert main(["models", "nothing"]) == 2
     assert "its function returned None instead of a Keras model" in capsys.readouterr().err
+
+
+def test_a_model_without_an_input_is_explained(monkeypatch, capsys):
+    import keras
+
+    monkeypatch.setitem(models.BUILDERS, "shapeless", lambda: keras.Sequential([keras.layers.Dense(10)]))
+    assert main(["models", "shapeless"]) == 2
+    assert "Begin a Sequential model with keras.Input((32, 32, 3))" in capsys.readouterr().err
 
 
 def test_a_user_without_a_home_has_a_place_for_caches(monkeypatch):

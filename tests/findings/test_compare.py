@@ -101,3 +101,5 @@ def test_a_shortened_trial_is_not_compared(tmp_path):
     assert compared["pairs"].isna().all()
     (told,) = compare.unpaired(groups, compared)
     assert told == "No difference is shown for B: B is a shortened trial. Train it to the end."
+    (told,) = compare.unpaired(groups, compared.assign(shortened=True))
+    assert told == "No difference is shown for B: B and A are shortened trials. Train them to the end."

@@ -49,6 +49,18 @@ def test_cells_of_other_layers_cover_the_image_evenly():
     assert placement.cells(network, "c") == (0.5, 2)
 
 
+@pytest.mark.parametrize(("pool", "expected"), [(False, (2.0, 1.0)), (True, (3.5, 2.0))])
+def test_cells_are_traced_through_another_model(pool, expected):
+    """By hand: two 3 × 3 kernels without padding see 5 pixels. Fails if the image is taken to be covered evenly."""
+    import keras
+
+    layers = keras.layers
+    inner = keras.Sequential([keras.Input((32, 32, 3)), layers.Conv2D(2, 3), *[layers.MaxPooling2D(2)] * pool])
+    last = layers.Conv2D(2, 3, name="last")
+    network = keras.Sequential([keras.Input((32, 32, 3)), inner, last, layers.Flatten(), layers.Dense(10)])
+    assert placement.cells(network, "last") == expected
+
+
 @pytest.mark.parametrize("strides", [(2, 2), (2, 1)])
 def test_cells_of_branches_lie_where_both_have_theirs(strides):
     """Fails if the layers of a branch are taken for a chain: the pitch would double, and maps end up at the edge."""
