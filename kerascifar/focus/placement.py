@@ -86,26 +86,24 @@ def _traced(model: "keras.Model", axis: int, layer: str = "") -> tuple[float, fl
 
     convolution = keras.layers.Conv2D | keras.layers.DepthwiseConv2D
     sliding = convolution | keras.layers.MaxPooling2D | keras.layers.AveragePooling2D
-    last = id(model.inputs[0])
-    places: dict[int, tuple[float, float] | None] = {last: (0.0, 1.0)}  # of the cells of each tensor
-    for step in model.layers:
-        if isinstance(step, keras.layers.InputLayer):
-            continue
-        before = step.input if isinstance(step.input, list) else [step.input]
-        # A Sequential model that was loaded has called its layers twice: their first tensors are not connected.
-        tensors = [last] if isinstance(model, keras.Sequential) else [id(tensor) for tensor in before]
-        known = [place for tensor in tensors if (place := places.get(tensor))]
+    places: dict[int, tuple[float, float] | None] = {}  # of the cells of each tensor
+    place: tuple[float, float] | None = None
+    for node in models.nodes(model):
+        step, before = node.operation, node.input_tensors
+        known = [place for tensor in before if (place := places.get(id(tensor)))]
         place = (float(np.mean([start for start, _ in known])), known[0][1]) if known else None
-        if len(known) < len(tensors) or len({pitch for _, pitch in known}) > 1:
+        if len(known) < len(before) or len({pitch for _, pitch in known}) > 1:
             place = None
-        if place and isinstance(step, keras.Model):
+        size, grid = (
+            tensors[0].shape[1 + axis] if tensors and len(tensors[0].shape) == 4 else 0
+            for tensors in (before, node.outputs)
+        )
+        if isinstance(step, keras.layers.InputLayer):
+            place = (0.0, 1.0)
+        elif place and isinstance(step, keras.Model):
             inner = _traced(step, axis)
             place = (place[0] + inner[0] * place[1], inner[1] * place[1]) if inner else None
-            last = id(step.output)
-            places[last] = place
-            continue
-        size, grid = (shape[1 + axis] if len(shape) == 4 else 0 for shape in (before[0].shape, step.output.shape))
-        if place and isinstance(step, sliding):
+        elif place and isinstance(step, sliding):
             kernel = (step.kernel_size if isinstance(step, convolution) else step.pool_size)[axis]
             kernel = (kernel - 1) * getattr(step, "dilation_rate", (1, 1))[axis] + 1
             stride = step.strides[axis]
@@ -113,11 +111,10 @@ def _traced(model: "keras.Model", axis: int, layer: str = "") -> tuple[float, fl
             place = (place[0] + ((kernel - 1) / 2 - padded) * place[1], place[1] * stride)
         elif grid != size:
             place = None
-        last = id(step.output)
-        places[last] = place
+        places[id(node.outputs[0])] = place
         if step.name == layer:
             break
-    return places[last]
+    return place
 
 
 def placed(grids: np.ndarray, rows: tuple[float, float], columns: tuple[float, float]) -> np.ndarray:

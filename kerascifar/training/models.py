@@ -403,9 +403,10 @@ def size(name: str, options: Mapping[str, Any]) -> dict[str, int | None]:
 
 
 def nodes(network: "keras.Model") -> list[Any]:
-    """Keras's nodes of a model's graph: for each use of a layer, the `operation` and its `outputs`."""
+    """Keras's nodes of a model's graph, from its inputs on: each use of a layer, the `operation`, with its tensors."""
     graph = getattr(network, "_functional", None) or network  # a Sequential model keeps its graph there
-    return [node for each in getattr(graph, "_nodes_by_depth", {}).values() for node in each]
+    by_depth = getattr(graph, "_nodes_by_depth", {})
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
 
 
 def multiply_adds(network: "keras.Model") -> int:

@@ -57,8 +57,10 @@ def test_cells_are_traced_through_another_model(pool, expected):
     layers = keras.layers
     inner = keras.Sequential([keras.Input((32, 32, 3)), layers.Conv2D(2, 3), *[layers.MaxPooling2D(2)] * pool])
     last = layers.Conv2D(2, 3, name="last")
-    network = keras.Sequential([keras.Input((32, 32, 3)), inner, last, layers.Flatten(), layers.Dense(10)])
-    assert placement.cells(network, "last") == expected
+    chain = keras.Sequential([keras.Input((32, 32, 3)), inner, last, layers.Flatten(), layers.Dense(10)])
+    images = keras.Input((32, 32, 3))
+    graph = keras.Model(images, layers.Dense(10)(layers.Flatten()(last(inner(images)))))
+    assert placement.cells(chain, "last") == placement.cells(keras.models.clone_model(graph), "last") == expected
 
 
 @pytest.mark.parametrize("strides", [(2, 2), (2, 1)])
