@@ -170,7 +170,7 @@ def train(
         row, build, own = dataclasses.replace(row, model=model), models.build, []
     else:
         build, own = partial(_built_by_the_user, model), [model]
-    callbacks = [*callbacks] if isinstance(callbacks, list | tuple) else [callbacks]
+    callbacks = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else _listed("callbacks", callbacks)
     if wrong := [each for each in callbacks if not isinstance(each, keras.callbacks.Callback)]:
         raise UserError(
             f"callbacks has {wrong[0]!r}.\nExpected Keras callbacks, such as keras.callbacks.CSVLogger(path)."
@@ -187,12 +187,16 @@ def train(
     )
 
 
+def _listed(name: str, values: Any, expected: str = "Keras callbacks in a list") -> list[Any]:
+    try:
+        return list(values)
+    except TypeError:
+        raise UserError(f"{name} is {values!r}.\nExpected {expected}.") from None
+
+
 def _checked(seeds: Iterable[int]) -> list[int]:
     """The seeds as a list; `Experiment.runs` checks each."""
-    try:
-        chosen = list(seeds)
-    except TypeError:
-        raise UserError(f"seeds is {seeds!r}.\nExpected whole numbers in a list, such as [0, 1, 2].") from None
+    chosen = _listed("seeds", seeds, "whole numbers in a list, such as [0, 1, 2]")
     if not chosen:
         raise UserError("seeds is empty.\nExpected at least one whole number, such as [0].")
     return chosen

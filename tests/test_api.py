@@ -345,7 +345,7 @@ IMAGES, LABELS = np.zeros((1, 32, 32, 3), "float32"), np.array([0])
         (lambda data: api.train(mine, ROW, data, runs=None), "runs is None"),
         (lambda data: api.train(mine, ROW, data, runs=__file__), "Expected the path of a folder"),
         (lambda data: api.train(mine, ROW, data, console=False), "console is False.*\n.*quiet=True"),
-        (lambda data: api.train(mine, ROW, data, callbacks=5), "callbacks has 5"),
+        (lambda data: api.train(mine, ROW, data, callbacks=5), "callbacks is 5"),
         (lambda data: api.train(mine, ROW, data, seeds="0"), "Seed '0' is not a whole number"),
         (lambda data: api.train(mine, ROW, data, seeds=[1.5]), "Seed 1.5 is not a whole number"),
         (lambda data: api.focus_maps("model1", IMAGES, LABELS), "model is 'model1'"),

@@ -338,7 +338,7 @@ def test_score_cam_prints_no_progress(model, images, capfd):
 
 
 def test_an_unknown_method_and_a_layer_for_pixels_are_refused(model, images):
-    with pytest.raises(UserError, match='--method "gradcan" is not known.\nExpected one of: .*Did you mean "gradcam"'):
+    with pytest.raises(UserError, match='method "gradcan" is not known.\nExpected one of: .*Did you mean "gradcam"'):
         methods.evidence(model, images, np.arange(6), method="gradcan")
     with pytest.raises(UserError, match="Saliency looks at the image's pixels, not at a layer"):
         methods.evidence(model, images, np.arange(6), layer="first", method="saliency")
