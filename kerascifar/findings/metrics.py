@@ -148,20 +148,30 @@ def difference(
     """
     first, second = ({run.seed: run for run in runs} for runs in (firsts, seconds))
     seeds = sorted(first.keys() & second.keys())
-    if seeds and METRICS[metric].of_run:
-        return _of_runs([first[s] for s in seeds], [second[s] for s in seeds], METRICS[metric])
     if metric in OF_MAPS:
         name = f"{kind}/{metric}"
         seeds = [s for s in seeds if all(name in measurements.read(runs[s]) for runs in (first, second))]
     if not seeds:
         return None
+    pairs = [first[s] for s in seeds], [second[s] for s in seeds]
+    if METRICS[metric].of_run:
+        return _of_runs(*pairs, METRICS[metric])
+    return _of_images(*pairs, metric, kind, of=of, second_of=second_of or of)
+
+
+def _of_images(
+    firsts: Sequence[Record], seconds: Sequence[Record], metric: str, kind: str, *, of: str, second_of: str
+) -> Difference | None:
+    """The difference by a metric that is a mean over images, given pairs of runs with the same seed.
+
+    None if fewer than two images count.
+    """
     others = second_of == OTHERS
-    class_of_second = of if others else second_of or of
-    of_first = [_by_image(first[s], metric, kind, of=of) for s in seeds]
-    of_second = [_by_image(second[s], metric, kind, of=class_of_second, others=others) for s in seeds]
+    of_first = [_by_image(run, metric, kind, of=of) for run in firsts]
+    of_second = [_by_image(run, metric, kind, of=of if others else second_of, others=others) for run in seconds]
     count = min(map(len, of_first + of_second))  # some runs may be measured on fewer images
     a, b = (np.array([values[:count] for values in side]) for side in (of_first, of_second))
-    if class_of_second == of and not others:  # the same images: keep the ones that count in both runs
+    if second_of == of:  # the same images: keep the ones that count in both runs
         a, b = np.where(np.isnan(b), np.nan, a), np.where(np.isnan(a), np.nan, b)
         samples = [a - b]
     else:
@@ -174,7 +184,7 @@ def difference(
     if metric in OF_MAPS and not (np.nan_to_num(a).any() or np.nan_to_num(b).any()):
         estimate = Estimate(0.0, math.nan, math.nan)
         flaw = f"{firsts[0].name}'s {METRICS[metric].words} is 0 in every image"
-    return Difference(tuple(seeds), levels, tuple(by_seed.tolist()), estimate, flaw)
+    return Difference(tuple(run.seed for run in firsts), levels, tuple(by_seed.tolist()), estimate, flaw)
 
 
 def _of_runs(firsts: Sequence[Record], seconds: Sequence[Record], metric: Metric) -> Difference:
