@@ -1,7 +1,6 @@
 """`python -m kerascifar models`: lists the layers, parameters and cost of each model."""
 
 import argparse
-import contextlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -55,9 +54,11 @@ def _describe(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     network = models.build(name, **options)
     models.check_form(network)
     trainable, total = models.parameters(network)
-    last = None
-    with contextlib.suppress(UserError):  # it has none
+    last, why = None, ""
+    try:
         last = placement.chosen_layer(network)
+    except UserError as problem:
+        why = str(problem).partition("\n")[0]
     return {
         "model": name,
         "description": (models.BUILDERS[name].__doc__ or "").strip().partition("\n")[0],
@@ -74,6 +75,7 @@ def _describe(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         "parameters": total,
         "multiply-adds per image": models.multiply_adds(network),
         "focus maps": last and {"layer": last, "grid": list(network.get_layer(last).output.shape[1:3])},
+        "no focus maps": why,
     }
 
 
@@ -86,11 +88,13 @@ def _text(model: dict[str, Any]) -> str:
     for layer in model["layers"]:
         shape = "×".join(map(str, layer["output"]))
         lines.append(f"  {layer['layer']:<{name}}{layer['type']:<{kind}}{shape:<12}{layer['parameters']:>10,}")
-    last = model["focus maps"] or {"layer": "no layer", "grid": []}
+    last = model["focus maps"]
     lines += [
         f"  trainable parameters {model['trainable parameters']:,}; total {model['parameters']:,} "
         "(including BatchNormalization's moving statistics)",
         f"  multiply-adds per image {model['multiply-adds per image']:,}",
-        f"  focus maps look at {last['layer']}, grid {'×'.join(map(str, last['grid'])) or 'none'}",
+        f"  focus maps look at {last['layer']}, grid {'×'.join(map(str, last['grid']))}"
+        if last
+        else f"  no focus maps: {model['no focus maps']}",
     ]
     return "\n".join(lines)
