@@ -28,7 +28,8 @@ VERDICTS = (
 INTRODUCTION = (
     "Every number here is read from the records in `experiments/results/`, which also hold each run's history, its "
     "predictions (unless it is a candidate), and some runs' weights. Training curves, architecture diagrams and the "
-    "tables as CSV are in this folder. Do not edit it: `kerascifar publish` writes it."
+    "tables as CSV are in this folder. Do not edit it: `kerascifar publish` writes it, and `kerascifar report` its "
+    "tables."
 )
 SHOWN = ("accuracy.png", "augmentation.png", "classes.png", "confusion-*.png")
 

@@ -145,10 +145,11 @@ def to_explain(
         UserError: there is no such run; the text lists the rows or seeds that exist.
     """
 
-    def usable(run: Record) -> bool:
-        if run.diverged or (row is None and run.is_candidate):
-            return False
+    def on_these_images(run: Record) -> bool:
         return dataset is None or run.dataset == run.dataset | dataset.fingerprint
+
+    def usable(run: Record) -> bool:
+        return on_these_images(run) and not run.diverged and not (row is None and run.is_candidate)
 
     def accuracy(group: Sequence[Record]) -> float:
         return statistics.fmean(r.accuracy("validation") for r in group)
@@ -172,16 +173,16 @@ def to_explain(
             is_only = row or len(groups) == 1
             what = "mean validation accuracy of the row" if is_only else "best mean validation accuracy of a row"
             return record, f"{record.name}, seed {record.seed} of {whose} ({what}: {accuracy(best):.2f} %{trial})"
+    folders = [records.PUBLISHED] if published_only else [runs, records.PUBLISHED]
+    everything = [r for folder in folders for r in records.list_records(folder) if records.has_weights(r)]
+    meant = [r for r in everything if is_meant(r, row, seed)]
+    if dataset is not None and meant and not any(map(on_these_images, meant)):
+        was = f"{row} was not" if row else "No model was"
+        raise UserError(
+            f"{was} trained on the images of {dataset.name} in {dataset.source}.\n"
+            "Use --data to name the images that a model was trained on.\nNothing was written."
+        )
     trained = [r for pool in searched for r in pool if records.has_weights(r)]
-    if dataset is not None:
-        folders = [records.PUBLISHED] if published_only else [runs, records.PUBLISHED]
-        of_any_images = [r for folder in folders for r in records.list_records(folder) if records.has_weights(r)]
-        if not any(is_meant(r, row, seed) for r in trained) and any(is_meant(r, row, seed) for r in of_any_images):
-            was = f"{row} was not" if row else "No model was"
-            raise UserError(
-                f"{was} trained on the images of {dataset.name} in {dataset.source}.\n"
-                "Use --data to name the images that a model was trained on.\nNothing was written."
-            )
     raise _nothing_to_explain(trained, row, seed)
 
 

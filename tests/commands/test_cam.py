@@ -150,6 +150,13 @@ def test_a_row_of_two_experiments_is_chosen_with_its_experiment(stored, choose):
         choose("M1", None)
 
 
+def test_a_diverged_row_is_not_said_to_be_of_other_images(stored, tmp_path):
+    made = stored(record("M1", 0, stop=records.NOT_FINITE), record("M2", 0))
+    on_these = dataclasses.replace(drawn_dataset("0"), fingerprint={"train": made[0].dataset["train"]})
+    with pytest.raises(UserError, match="--row M1: no run with saved weights was found"):
+        selection.to_explain(tmp_path / "runs", False, dataset=on_these, row="M1", seed=None)
+
+
 def test_the_message_says_what_is_missing(stored, choose):
     with pytest.raises(UserError, match=r"There is no trained model yet .*\nTrain one: `make experiment1`"):
         choose("M1", None)

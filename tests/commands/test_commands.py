@@ -445,7 +445,9 @@ def test_models_lists_a_model_without_docstring_or_convolution(monkeypatch, tmp_
     monkeypatch.setitem(models.BUILDERS, "bare", bare)
     result = command("models", "bare", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "bare: no description" in result.stdout and "no focus maps: Model \"sequential\" has no Conv2D" in result.stdout
+    assert (
+        "bare: no description" in result.stdout and 'no focus maps: Model "sequential" has no Conv2D' in result.stdout
+    )
     assert json.loads(command("models", "bare", "--json", cwd=tmp_path).stdout)[0]["focus maps"] is None
 
 
