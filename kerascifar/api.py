@@ -170,7 +170,7 @@ def train(
         row, build, own = dataclasses.replace(row, model=model), models.build, []
     else:
         build, own = partial(_built_by_the_user, model), [model]
-    callbacks = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else _listed("callbacks", callbacks)
+    callbacks = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else _as_list("callbacks", callbacks)
     if wrong := [each for each in callbacks if not isinstance(each, keras.callbacks.Callback)]:
         raise UserError(
             f"callbacks has {wrong[0]!r}.\nExpected Keras callbacks, such as keras.callbacks.CSVLogger(path)."
@@ -187,7 +187,7 @@ def train(
     )
 
 
-def _listed(name: str, values: Any, expected: str = "Keras callbacks in a list") -> list[Any]:
+def _as_list(name: str, values: Any, expected: str = "Keras callbacks in a list") -> list[Any]:
     try:
         return list(values)
     except TypeError:
@@ -196,7 +196,7 @@ def _listed(name: str, values: Any, expected: str = "Keras callbacks in a list")
 
 def _checked(seeds: Iterable[int]) -> list[int]:
     """The seeds as a list; `Experiment.runs` checks each."""
-    chosen = _listed("seeds", seeds, "whole numbers in a list, such as [0, 1, 2]")
+    chosen = _as_list("seeds", seeds, "whole numbers in a list, such as [0, 1, 2]")
     if not chosen:
         raise UserError("seeds is empty.\nExpected at least one whole number, such as [0].")
     return chosen

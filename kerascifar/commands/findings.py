@@ -97,7 +97,7 @@ def _check_names(declared: "Claims", runs: "list[Record]", path: Path | None) ->
     pairs = {(r.experiment, r.name) for r in runs if not r.is_candidate} | options.known_rows().keys()
     rows = {name for _, name in pairs}
     for name in declared.rows:
-        if name not in rows and name not in {"/".join(pair) for pair in pairs}:
+        if name not in rows | {*map("/".join, pairs)}:
             raise UserError(f'{path}: there is no row "{name}".\n{errors.suggest(name, sorted(rows))}')
     experiments = sorted({experiment for experiment, _ in pairs})
     for name in declared.seeds:

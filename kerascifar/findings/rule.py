@@ -30,7 +30,7 @@ about training. While a claim is pending, its p counts as 1 there. The verdicts:
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,9 +96,14 @@ def _factor(claim: Claim, toward: bool) -> int:
     return len(claim.comparisons) if one_decides(claim, toward) else 1
 
 
-def _combined(claim: Claim, p: Sequence[float], toward: bool) -> float:
-    """The claim's p from those of its comparisons."""
-    return min(1.0, _factor(claim, toward) * min(p)) if one_decides(claim, toward) else max(p)
+def _p(claim: Claim, differences: Sequence[Difference | None]) -> tuple[float, float]:
+    """p for and against the claim, from those of its comparisons, all of which have differences."""
+
+    def combined(p_of: Callable[[Comparison, Difference], float], toward: bool) -> float:
+        p = [p_of(c, d) for c, d in zip(claim.comparisons, differences, strict=True) if d is not None]
+        return min(1.0, _factor(claim, toward) * min(p)) if one_decides(claim, toward) else max(p)
+
+    return combined(p_for, toward=True), combined(p_against, toward=False)
 
 
 @dataclass(frozen=True)
@@ -185,20 +190,14 @@ def _decide(claim: Claim, runs: Mapping[str, Sequence[Record]], seeds: Mapping[s
     for c in claim.comparisons:
         sides = (runs.get(c.first, ()), runs.get(c.second, ()))
         differences.append(metrics.difference(*sides, c.metric, of=c.of, second_of=c.second_of, kind=c.kind))
-    pairs = list(zip(claim.comparisons, differences, strict=True))
-    p = (
-        _combined(claim, [p_for(c, d) if d else 1.0 for c, d in pairs], toward=True),
-        _combined(claim, [p_against(c, d) if d else 1.0 for c, d in pairs], toward=False),
-    )
     expected = [_expected(c, runs, seeds) for c in claim.comparisons]
     complete = all(
         d is not None and len(d.seeds) >= FEWEST and wanted <= {*d.seeds}
         for wanted, d in zip(expected, differences, strict=True)
     )
     # While seeds are missing, interim results must not change the verdicts on other claims.
-    return Decision(
-        claim, tuple(differences), complete, max(FEWEST, *map(len, expected)), p if complete else (1.0, 1.0)
-    )
+    p = _p(claim, differences) if complete else (1.0, 1.0)
+    return Decision(claim, tuple(differences), complete, max(FEWEST, *map(len, expected)), p)
 
 
 def _expected(

@@ -36,9 +36,7 @@ def difference(by_seed, error):
 
 def decided(claim, *differences):
     """The decision on these differences, before the adjustment for the family."""
-    p = ([of(c, d) for c, d in zip(claim.comparisons, differences, strict=True)] for of in (rule.p_for, rule.p_against))
-    p_for, p_against = (rule._combined(claim, each, toward) for each, toward in zip(p, (True, False), strict=True))
-    return Decision(claim, differences, True, len(differences[0].seeds), (p_for, p_against))
+    return Decision(claim, differences, True, len(differences[0].seeds), rule._p(claim, differences))
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ def test_a_measure_that_is_0_in_every_image_decides_nothing(first_is):
     """Fails if a claim is refuted, or confirmed, because its measure cannot see what the claim is about."""
     nothing = Difference(tuple(range(6)), (0.0, 0.0), (0.0,) * 6, Estimate(0.0, math.nan, math.nan), "A's border is 0")
     comparison = better(first_is=first_is, metric="border", of="cat", second_of="dog")
-    p = (rule.p_for(comparison, nothing), rule.p_against(comparison, nothing))
-    decision = Decision(Claim("C", "w", (comparison,)), (nothing,), True, 6, p)
+    claim = Claim("C", "w", (comparison,))
+    decision = Decision(claim, (nothing,), True, 6, rule._p(claim, (nothing,)))
     assert decision.verdict == UNDECIDED
     assert verdicts._sentence(decision) == "A's border is 0, so it cannot test the claim."
 
