@@ -19,7 +19,7 @@ SHOWN = ["candidate", "question", "like", "n", "epochs", "valid_acc", "log likel
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--epochs", type=int, metavar="N", help="at most N epochs: for a trial, whose ranking means nothing"
+        "--epochs", type=int, metavar="N", help="at most N epochs, for a trial; shortened runs are not ranked"
     )
     options.add(parser, "--jobs", "--data", "--runs", "--wide", "--json")
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 HELP = "decide which of the original's claims hold"
 NOTE = (
-    "The original's claims need several seeds of each row. Your runs of a row count if you have all of these seeds; "
-    "otherwise, the published ones count."
+    "The original's claims are decided with fixed seeds (experiments/claims.toml). Your runs of a row count if you "
+    "have all of them; otherwise, the published ones count."
 )
 EXAMPLES = """
 findings                                  one line per claim

@@ -61,7 +61,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     if earlier := len(everything) - len(own):
         terminal.note(
             console,
-            f"Not shown, because their rows or models have changed since, or they are copies: {earlier} of your runs.",
+            f"Not shown: {earlier} of your runs, because their rows or models have changed since, or because they are "
+            "copies.",
         )
     if left_out := len(found) - len(shown):
         terminal.note(console, f"Candidate runs not shown: {left_out}. To list them: runs --wide")

@@ -19,11 +19,11 @@ LAST = 10  # epochs: the patience
 NOTE = """\
 Means over seeds.
 
-C6: was Model2's early stop an accident of a noisy validation loss? *variation* is how much the validation loss
-fluctuates from epoch to epoch: around its running median over five epochs, after the first five (nats). *kept* is the
-validation accuracy (percent) that the runs kept, *stopped early* the one that they would have kept if they had been
-stopped after as many epochs as the original's Model2. Compare Model2 with Model2_keras_norm, whose moving statistics
-follow ten times as slowly (momentum 0.99 instead of 0.9).
+C6: did the original's Model2 stop early only because its validation loss was noisy? *variation* is how much the
+validation loss fluctuates from epoch to epoch: around its running median over five epochs, after the first five (nats).
+*kept* is the validation accuracy (percent) that the runs kept, *stopped early* the one that they would have kept if
+they had been stopped after as many epochs as the original's Model2. Compare Model2 with Model2_keras_norm, whose moving
+statistics follow ten times as slowly (momentum 0.99 instead of 0.9).
 
 C11a, C11b: do more convolutions and parameters overfit? See the trainable *parameters*, the *multiply-adds* for one
 image, and the *gap* between training and validation accuracy at the kept epoch (points; augmentation and dropout lower
@@ -72,10 +72,10 @@ def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
         return ""
     model2, m6 = of[LIKE], of["M6"]
     text = (
-        f"C6: {LIKE} was trained for {model2['epochs']:.0f} epochs here (n = {model2['n']}), in the original for "
-        f"{STOP}. Had training stopped then, {LIKE} would have kept {model2['stopped early']:.2f} % on the validation "
-        f"images instead of {model2['kept']:.2f}, M6 {m6['stopped early']:.2f} instead of {m6['kept']:.2f}. {LIKE}'s "
-        f"validation loss fluctuates by {model2['variation']:.3f} nats from epoch to epoch, and M6's by "
+        f"C6: {LIKE} was trained for {model2['epochs']:.0f} epochs here (n = {model2['n']}) and for {STOP} in the "
+        f"original. After {STOP} epochs, {LIKE}'s validation accuracy would have been {model2['stopped early']:.2f} % "
+        f"instead of {model2['kept']:.2f} %, and M6's {m6['stopped early']:.2f} % instead of {m6['kept']:.2f} %. "
+        f"{LIKE}'s validation loss fluctuates by {model2['variation']:.3f} nats from epoch to epoch, and M6's by "
         f"{m6['variation']:.3f}"
     )
     if slow := of.get(f"{LIKE}_keras_norm"):

@@ -68,7 +68,9 @@ def conclusion(table: "pd.DataFrame") -> str:
     if len(known):
         fits = int(((known["original"] - known["difference"]).abs() <= known["one more pair"]).sum())
         interval = "the 95 % prediction interval for one more pair of runs here"
-        text += f" Of the original's {len(known)} differences, {fits} lie in {interval}."
+        all_fit = f"All {fits} of the original's differences"
+        some = f"Of the original's {len(known)} differences, {fits}"
+        text += f" {all_fit if fits == len(known) > 1 else some} lie in {interval}."
     return text
 
 
@@ -78,7 +80,10 @@ def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
     def listed(effect: str) -> str:
         lines = table[table["effect"] == effect]
         values = zip(lines["change"], lines["difference"], lines["high"], lines["original"], strict=True)
-        return "; ".join(f"{words} {by:+z.1f} ± {high - by:.1f} ({theirs:+z.1f})" for words, by, high, theirs in values)
+        text = "; ".join(
+            f"{words}: {by:+z.1f} ± {high - by:.1f} ({theirs:+z.1f})" for words, by, high, theirs in values
+        )
+        return text.replace("-", "−")
 
     judged = set(table.loc[table["effect"] != UNKNOWN, "change"])
     trained = {r.name for r in records}

@@ -42,14 +42,15 @@ if TYPE_CHECKING:
 
 TITLE = "Open choices: what did the original most likely do?"
 NOTE = (
-    "Figures: means over seeds, as the original's table would have given them by the most probable reading. Weight: "
-    "the probability of a candidate, assuming that one of them is right and that all were equally likely at first "
-    "(kerascifar/findings/choices.py). The last two columns repeat it with half and twice the *floor*, the spread "
-    "assumed for differences that do not come from seeds. No test figures are used."
+    "Figures: means over seeds, computed as the original's table most probably shows them (see *How to read the "
+    "original's tables*). Weight: the probability of a candidate, assuming that one of them is right and that all were "
+    "equally likely at first (kerascifar/findings/choices.py). The last two columns repeat it with half and twice the "
+    "*floor*, the spread assumed for differences that do not come from seeds. No test figures are used."
 )
 READINGS_NOTE = (
-    "The probability that the original's table shows the kept or the last epoch's figures, and that EarlyStopping "
-    "watched the loss or the accuracy, by the runs of each question. All four were equally likely at first."
+    "How probable each reading of the original's tables is, given the runs of each question: whether they show the "
+    "kept or the last epoch's figures, and whether EarlyStopping watched the loss or the accuracy. All four readings "
+    "were equally likely at first."
 )
 PATIENCE = 10  # epochs, as in the original
 DEGREES = 40  # of freedom of SPREAD and CORRELATION

@@ -43,7 +43,8 @@ class Comparison:
             f"{row} ({of})" if of else row
             for row, of in ((self.first, self.of), (self.second, self.second_of or self.of))
         )
-        return f"{first} {self.first_is} than {second}, {self.metric}"
+        relation = "different from" if self.first_is == "other" else f"{self.first_is} than"
+        return f"{first} {relation} {second}, {self.metric}"
 
 
 @dataclass(frozen=True)

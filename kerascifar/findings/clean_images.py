@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascifar.common.paths import EXPERIMENTS
+from kerascifar.common.terminal import listed
 from kerascifar.runs.records import Record, by_row
 
 if TYPE_CHECKING:
@@ -61,5 +62,5 @@ def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
     for reason in REASONS:
         changed = table.loc[table["rank, Test_acc"] != table[f"rank, without {reason}"], "row"].tolist()
         change = "change" if len(changed) > 1 else "changes"
-        sentences.append(f"Without {reason} images {', '.join(changed) or 'no row'} {change} rank")
+        sentences.append(f"Without {reason} images, {listed(changed) or 'no row'} {change} rank")
     return ". ".join(sentences) + "."

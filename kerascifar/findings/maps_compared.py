@@ -23,17 +23,18 @@ NOTE = (
     "of the table of means; ↑: higher is better, ↓: lower. Differences are paired: the same models and images. *best*: "
     "the best map, if the interval of its difference to the second best excludes zero. *beat the spot*: the maps that "
     "are better than a spot in the middle of every image, by the same rule. *no better than noise*: those that are not "
-    "better than a random map. The baselines depend on no model, so the sanity checks do not apply to them; coherency "
-    "is perfect for both, and the spot's pointing, complexity and sparseness are constants. Only road, deletion, "
-    "insertion, background, and drop, increase and gain compare faithfulness. *n*: the fewest and the most seeds of a "
-    "kind; the table of means gives it for each. One seed says nothing about others. Compare likeness with what is "
-    "expected by chance, not between kinds; a kind that hardly changes with random weights must not be trusted, "
-    "however often it is best. Intervals are not adjusted for the number of comparisons."
+    "better than a random map. The baselines depend on no model, so likeness, smooth likeness, other class and "
+    "sensitivity do not apply to them; coherency is perfect for both, and the spot's pointing, complexity and "
+    "sparseness are constants. Only road, deletion, insertion, background, and drop, increase and gain compare "
+    "faithfulness. *n*: the fewest and the most seeds of a kind; the table of means gives it for each. One seed says "
+    "nothing about others. Compare likeness with what is expected by chance, not between kinds; a kind that hardly "
+    "changes with random weights must not be trusted, however often it is best. Intervals are not adjusted for the "
+    "number of comparisons."
 )
 AGREE_NOTE = (
     "Spearman's rank correlation between two measures over the kinds of map, the baselines included, with each measure "
-    "turned so that higher is better: the mean over the models on which at least four kinds were measured. 1: both "
-    "rank the maps alike; 0: one says nothing about the other. On most models only four kinds were measured, two of "
+    "turned so that higher is better: the mean over the runs on which at least four kinds were measured. 1: both "
+    "rank the maps alike; 0: one says nothing about the other. On most runs only four kinds were measured, two of "
     "them baselines, so a correlation rests on few points, which are not independent. ADCC and ARCC contain other "
     "measures of this table."
 )
@@ -80,13 +81,15 @@ def summary(records: Sequence[Record], compared: "pd.DataFrame") -> str:
     sentences = []
     rows = {record.name: record.row for record in faithfulness.counted(records)}
     for name, group in compared.groupby("row", sort=False):
-        of_row = group[group["measure"].str.split().str[0].isin(faithfulness.FAITHFUL)]
+        names = group["measure"].str.split().str[0]
+        of_row = group[names.isin(faithfulness.FAITHFUL)]
         if not len(of_row) or "centred" not in of_row or of_row["centred"].isna().all():
             continue
         beats = of_row["beat the spot"].str.split(", ").explode()
         counts = beats[beats != ""].value_counts()
         shown = ", ".join(f"{title} on {count}" for title, count in counts.items()) or "none"
-        sentences.append(f"Methods that beat the spot for {name}, by {len(of_row)} measures of faithfulness: {shown}.")
+        main = f"the main measures of faithfulness ({listed(names[of_row.index].tolist())})"
+        sentences.append(f"Methods that beat the spot for {name} on some of {main}: {shown}.")
         best = of_row.loc[of_row["best"] != "", "best"].value_counts()
         if len(best):
             shown = ", ".join(f"{IN_WORDS.get(title, title)} on {count}" for title, count in best.items())
@@ -140,9 +143,9 @@ def conclusion(records: Sequence[Record], correlations: "pd.DataFrame") -> str:
     most, least = max(pairs, key=pairs.__getitem__), min(pairs, key=pairs.__getitem__)
     agreeing, opposed = (sum(way * value > limit for value in pairs.values()) for way, limit in ((1, 0.7), (-1, 0.0)))
     text = (
-        f"Of {len(pairs)} pairs of measures, {agreeing} rank the maps alike (above 0.7) and {opposed} in opposite "
-        f"order (below 0). The pair that agrees most is {most[0]} and {most[1]} ({pairs[most]:.2f}); the one that "
-        f"agrees least is {least[0]} and {least[1]} ({pairs[least]:.2f})."
+        f"Of {len(pairs)} pairs of measures, {agreeing} rank the maps alike (correlation above 0.7), and {opposed} "
+        f"have a negative correlation. The pair that agrees most is {most[0]} and {most[1]} ({pairs[most]:.2f}); the "
+        f"one that agrees least is {least[0]} and {least[1]} ({pairs[least]:.2f})."
     )
     return text.replace("(-", "(−").replace("road", "ROAD")
 

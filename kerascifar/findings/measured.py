@@ -22,9 +22,9 @@ NOTE = (
     f"{listed([name for name, measure in measuring.MEASURES.items() if measure.better > 0])}; lower for "
     f"{listed([name for name, measure in measuring.MEASURES.items() if measure.better < 0])}. Chance is 0 for road, 25 "
     "for pointing, and *by chance* for likeness. Compare border between maps of one row, not between rows: the last "
-    "convolutions of M6 and Model4 have no cells at the image's edges, and border is always 0 for M6. n: the models "
-    "measured; kinds of map with another n were measured on a different set of models. docs/focus-measures.md explains "
-    "each measure."
+    "convolutions of M6 and Model4 have no cells at the image's edges, so for M6 it is always 0 with methods that use "
+    "this layer (all but Saliency and SmoothGrad). n: the number of runs measured; kinds of map with a different n "
+    "were measured on a different set of runs. docs/focus-measures.md explains each measure."
 )
 
 

@@ -11,7 +11,7 @@ probability of a difference at least as extreme as the observed one if the state
 |---|---|---|
 | first is higher | d ≤ 0; set to 1 if the mean is below the margin | d ≥ margin |
 | first is not higher | d ≥ margin | d ≤ 0; set to 1 if the mean is below the margin |
-| first is other | d = 0, two-sided; set to 1 if the mean is within the margin | d ≥ margin or d ≤ −margin, the larger |
+| first is `other` | d = 0, two-sided; 1 if the mean is within ± margin | the larger p of d ≥ margin and d ≤ −margin |
 
 A claim holds only if all its comparisons hold: its p is the largest p for them. It fails if one comparison fails: the p
 against it is the smallest p against its k comparisons, times k. If one comparison is enough for a claim (`decided_by =
@@ -19,7 +19,7 @@ against it is the smallest p against its k comparisons, times k. If one comparis
 about training. While a claim is pending, its p counts as 1 there. The verdicts:
 
 - *supported*: the p for the claim is at most 0.025, so that the 95 % intervals are clear of zero (or of the margin);
-  for *other*, whose p is two-sided, the 97.5 % intervals.
+  for `other`, whose p is two-sided, the 97.5 % intervals.
 - *confirmed*: supported, and the p adjusted by Holm's method is at most 0.05.
 - *contradicted* and *refuted*: like *supported* and *confirmed*, with the p against the claim.
 - *no clear difference*: the claim says that there is a difference, but the 95 % interval of each comparison lies within

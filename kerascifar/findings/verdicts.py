@@ -142,7 +142,7 @@ def by_claim(table: "pd.DataFrame") -> "pd.DataFrame":
     def text(line: dict[str, Any]) -> str:
         comparison = line["comparison"]
         digits = METRICS[line["metric"]].digits
-        reported = "" if math.isnan(line["reported"]) else f"; reported {line['reported']:+z.{digits}f}"
+        reported = "" if math.isnan(line["reported"]) else f"; original {line['reported']:+z.{digits}f}"
         if not line["n"]:
             return f"{comparison}: not yet trained and measured with the planned seeds{reported}"
         if math.isnan(line["difference"]):

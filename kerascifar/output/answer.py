@@ -42,8 +42,10 @@ def _effort(published: Sequence[records.Record], runs: Sequence[records.Record])
     parts = [f"{len(runs)} runs of these rows"]
     parts += [f"{others} of rows that we added"] * bool(others)
     parts += [f"{candidates} to choose settings that the original leaves open"] * bool(candidates)
-    whole = f"{terminal.listed(parts)} took {hours:.0f} hours"
-    return f"*The original trained each of its thirteen rows once. Here, {whole}.*\n"
+    return (
+        f"*The original trained each of its thirteen rows once. Here, training took {hours:.0f} hours, added over "
+        f"runs: {terminal.listed(parts)}.*\n"
+    )
 
 
 def _next(found: analyses.Findings) -> str:
@@ -69,7 +71,7 @@ def _agreement(result: analyses.Result | None) -> str:
     if not len(accuracy):
         return f"**There are too few runs to compare {unknown} with the original.**"
     low, high = f"{accuracy['95 % ±'].min():.1f}", f"{accuracy['95 % ±'].max():.1f}"
-    width = f"± {low} points" if low == high else f"± {low} to {high} points, by row"
+    width = f"± {low} points" if low == high else f"± {low} to {high} points, depending on the row"
     outside = accuracy[accuracy["agrees"] == agreement.DIFFERS]
     judged = f"{len(accuracy) - len(outside)} of the {len(accuracy)}" if len(outside) else f"all {len(accuracy)}"
     rows = zip(outside["row"], outside["difference"], strict=True)
@@ -78,9 +80,9 @@ def _agreement(result: analyses.Result | None) -> str:
         f"**In {judged} rows judged so far, the original's test accuracy fits ours:** it lies in the 95 % prediction "
         f"interval for one more run ({width}). "
         + (f"Different: {differing}. " if differing else "")
-        + f"Of the original's {len(other)} training accuracies and numbers of epochs, "
-        f"{(other['agrees'] == agreement.DIFFERS).sum()} do not fit; by chance alone, about {0.05 * len(other):.0f} "
-        "would not. Settings that the original leaves open were "
+        + f"Of the original's {len(other)} other figures (training accuracies and numbers of epochs), "
+        f"{(other['agrees'] == agreement.DIFFERS).sum()} do not fit; chance alone would explain about "
+        f"{0.05 * len(other):.0f}. Some of the settings that the original leaves open were "
         "[chosen](docs/second-study.md) to match its training and validation figures, so some agreement is expected."
         + (f" Not judged yet: {unknown}." if unknown else "")
     )
@@ -161,10 +163,12 @@ def _focus(published: Sequence[records.Record], centred: analyses.Result | None)
         better, worse = map(len, faithfulness.compared_with_spot(line))
         runs = f"{line['n']} run{'s' * (line['n'] > 1)}{' of the first study' * (line['row'] in outdated)}"
         answer = "yes" if not worse and better else "mostly" if better > worse else "no"
-        of = f"better on {better} of {len(faithfulness.FAITHFUL)} measures, worse on {worse}"
+        of = f"better on {better}, worse on {worse}"
         answers.append(f"For {line['row']}, {answer}: {of} ({runs}).")
+    measures = f"{len(faithfulness.FAITHFUL)} [measures](docs/focus-measures.md)"
     return (
-        "**Is a Grad-CAM map more faithful than a spot in the middle of every image, which knows nothing about the "
-        f"model? {' '.join(answers)}** The spot is hard to beat, because the subjects are in the middle. Where the "
-        "spot is better, these measures give no reason to trust the map ([when to trust one](docs/gradcam.md))."
+        "**Does a Grad-CAM map show what the prediction depends on better than a spot in the middle of every image, "
+        f"which ignores the model?** Judged by {measures}: **{' '.join(answers)}** The spot is hard to beat, because "
+        "the subjects are in the middle. Where the spot is better, these measures give no reason to trust the map "
+        "([when to trust one](docs/gradcam.md))."
     )

@@ -38,7 +38,7 @@ LOOKS = {
 SHORT = {  # of comparisons, in charts
     " not higher than ": " ≤ ",
     " higher than ": " > ",
-    " other than ": " ≠ ",
+    " different from ": " ≠ ",
     r"^(\S+) \((.+)\) (.) (\S+) \(\2\)$": r"\2: \1 \3 \4",  # the same class in two rows
     r"^(\S+) \((.+)\) (.) \1 \((.+)\)$": r"\1: \2 \3 \4",  # two classes in the same row
 }

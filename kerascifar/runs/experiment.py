@@ -91,8 +91,8 @@ def train_runs(
     if other_code := [r.label for r in finished if r.environment.get("source") != made_with["source"]]:
         labels = ", ".join(other_code)
         say(
-            "Trained with these settings, but before a change in kerascifar/images or kerascifar/training; to train "
-            f"them again, move their folders away: {labels}."
+            "These runs have the present settings, but were trained before a change in kerascifar/images or "
+            f"kerascifar/training: {labels}. To train them again, move their folders away."
         )
     if program:
         say("Your program's code is in no commit, so the record keeps a copy of it. This run cannot be published.")

@@ -48,8 +48,8 @@ def refused(row: Row) -> Iterator[None]:
         if isinstance(error, Warning):
             problem = (
                 f"a library warns ({type(error).__name__}: {problem[:300]}). This program turns warnings into errors."
-                "\nCall it within warnings.catch_warnings() and warnings.simplefilter('default'), or start it without "
-                "-W error."
+                "\nStart the training within warnings.catch_warnings() and warnings.simplefilter('default'), or "
+                "start the program without -W error."
             )
         elif not isinstance(error, UserError):
             cause = problem.rpartition("Exception encountered: ")[2]  # Keras puts whole configurations before it
@@ -78,8 +78,8 @@ def check_copy(model: keras.Model, dataset: cifar10.Dataset) -> None:
     if lost := _lost(model, copy):
         more = f" and {len(lost) - NAMED} more" * (len(lost) > NAMED)
         raise UserError(
-            f'a copy of model "{model.name}" does not keep what is frozen in: {", ".join(lost[:NAMED])}{more}.\nPass a '
-            "function that builds the model, loads these weights and freezes them; it is called for each seed."
+            f'a copy of model "{model.name}" does not preserve the frozen state of: {", ".join(lost[:NAMED])}{more}.\n'
+            "Pass a function that builds the model, loads these weights and freezes them; it is called for each seed."
         )
     copy.set_weights(model.get_weights())
     first, second = (np.asarray(network(images, training=False), "float32") for network in (model, copy))
@@ -95,8 +95,8 @@ def check_model(row: Row, build: Builder, dataset: cifar10.Dataset) -> None:
     first, second = (fit.fresh(row, 0, build) for _ in range(2))
     if "float" not in (dtype := keras.backend.standardize_dtype(first.inputs[0].dtype)):
         raise UserError(
-            f'model "{first.name}" takes {dtype}, to which pixels between 0 and 1 would be rounded down.\nExpected an '
-            "input of floats in 0..1: leave out its dtype, and any layer that divides by 255."
+            f'model "{first.name}" takes {dtype}, so pixels between 0 and 1 would be rounded down to whole '
+            "numbers.\nExpected an input of floats in 0..1: leave out its dtype, and any layer that divides by 255."
         )
     if {id(variable) for variable in first.trainable_variables} & {id(v) for v in second.trainable_variables}:
         raise UserError(

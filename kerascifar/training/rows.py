@@ -49,7 +49,10 @@ OPTIMIZER_OPTIONS: dict[str, dict[str, _Range]] = {
     "rmsprop": {"rho": _DECAY, "momentum": _DECAY, "epsilon": _AMOUNT, "centered": _FLAG} | _ANY,
     "sgd": {"momentum": _DECAY, "nesterov": _FLAG} | _ANY,
 }
-_SHARE, _DEGREES = _numbers("a share, from 0 up to 1", 0, below=1), _numbers("degrees, from 0 to 180", 0, at_most=180)
+_SHARE, _DEGREES = (
+    _numbers("a share, at least 0 and less than 1", 0, below=1),
+    _numbers("degrees, from 0 to 180", 0, at_most=180),
+)
 # How the learning rate changes with the steps: Keras's CosineDecay.
 SCHEDULE: dict[str, _Range] = {
     "decay": _Range('"cosine"', lambda value: value == "cosine"),

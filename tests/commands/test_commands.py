@@ -201,7 +201,7 @@ def test_runs_takes_a_seed_and_says_what_it_leaves_out(tmp_path, capsys):
     assert main(["runs", "Mine-seed1", "--wide", "--runs", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "Mine-seed1" in printed and "Mine-seed0" not in printed
-    assert "have changed since, or they are copies: 1 of your runs" in " ".join(printed.split())
+    assert "Not shown: 1 of your runs, because their rows or models have changed since" in " ".join(printed.split())
 
 
 def test_a_comparison_is_shown_even_if_it_cannot_be_saved(tmp_path, capsys):

@@ -34,8 +34,8 @@ def test_a_row_is_compared_at_the_epoch_where_the_reports_model2_stopped(monkeyp
     assert line["gap"] == pytest.approx(0) and table.loc["Model2", "gap"] == pytest.approx(30)
     assert table.loc["Model2", "parameters"] == 42_506  # the original's figure
     told = causes.summary([], found)
-    assert "Model2 was trained for 3 epochs here (n = 1), in the original for 3." in told
-    assert "kept 50.00 % on the validation images instead of 50.00, M6 65.00 instead of 80.00" in told
+    assert "Model2 was trained for 3 epochs here (n = 1) and for 3 in the original." in told
+    assert "would have been 50.00 % instead of 50.00 %, and M6's 65.00 % instead of 80.00 %." in told
     assert "M6 has 163,690 trainable parameters, the models with more convolutions 42,506 to 42,506." in told
     assert "momentum" not in told and causes.summary([], causes.table([six])) == ""
 

@@ -28,7 +28,7 @@ def test_a_change_is_the_row_with_it_minus_the_row_without_it():
         "1 of 1 changes clearly move test accuracy in the same direction as in the original. Of the original's "
         "1 differences, 0 lie in the 95 % prediction interval for one more pair of runs here. In points ± half the "
         "width of the 95 % interval, "
-        f"with the original's difference in brackets: augmentation {line['difference']:+.1f} ± "
+        f"with the original's difference in brackets: augmentation: {line['difference']:+.1f} ± "
         f"{line['high'] - line['difference']:.1f} (+2.8). Not judged yet, for lack of runs: a batch size of 512 "
         "instead of 256; a learning rate of 0.001 instead of 0.01."
     )
@@ -37,8 +37,8 @@ def test_a_change_is_the_row_with_it_minus_the_row_without_it():
 @pytest.mark.parametrize(
     ("shares", "effect", "heading"),
     [
-        ((0.70, 0.60), "the opposite", "Clearly in the opposite direction: augmentation -"),
-        ((0.70, 0.70), "not clear", "Not clear: augmentation +0.0 ± "),
+        ((0.70, 0.60), "the opposite", "Clearly in the opposite direction: augmentation: −"),
+        ((0.70, 0.70), "not clear", "Not clear: augmentation: +0.0 ± "),
     ],
 )
 def test_a_change_without_the_originals_effect_says_so(shares, effect, heading):

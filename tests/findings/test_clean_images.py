@@ -30,7 +30,7 @@ def test_a_row_that_only_knows_the_duplicates_falls_back_without_them():
     assert table["without near-duplicate"].tolist() == pytest.approx([100 * (1 - 100 / 9714), 100.0])
     assert table["rank, without near-duplicate"].tolist() == [2, 1]
     remark = clean_images.summary([], table.reset_index())
-    assert remark == "Without near-duplicate images A changes rank. Without disputed images no row changes rank."
+    assert remark == "Without near-duplicate images, A changes rank. Without disputed images, no row changes rank."
 
 
 def test_nothing_to_show_without_runs():

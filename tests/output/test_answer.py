@@ -46,8 +46,8 @@ def test_a_row_agrees_if_the_originals_figure_could_be_one_more_run():
     first = bullets(*m1, *m5)[0]
     assert first.startswith(
         "**In 1 of the 2 rows judged so far, the original's test accuracy fits ours:** it lies in the 95 % prediction "
-        "interval for one more run (± 5.0 points). Different: M5 (+10.3 points). Of the original's 4 training "
-        "accuracies and numbers of epochs, 3 do not fit; by chance alone, about 0 would not."
+        "interval for one more run (± 5.0 points). Different: M5 (+10.3 points). Of the original's 4 other "
+        "figures (training accuracies and numbers of epochs), 3 do not fit; chance alone would explain about 0."
     )
     assert bullets(*m1, *m5[:1])[0].startswith("**In all 1 rows") and bullets(*m1, *m5[:1])[0].endswith(
         " Not judged yet: M5."
@@ -101,6 +101,6 @@ def test_the_effort_counts_each_run_once():
     (candidate,) = [dataclasses.replace(run, experiment="choices") for run in of_row("M2", (0.6,))]
     hours = [dataclasses.replace(run, seconds=[3600.0]) for run in (*m1, *added, candidate)]
     assert bullets(*hours)[-1] == (
-        "*The original trained each of its thirteen rows once. Here, 2 runs of these rows, 1 of rows that we added and "
-        "1 to choose settings that the original leaves open took 4 hours.*"
+        "*The original trained each of its thirteen rows once. Here, training took 4 hours, added over runs: 2 runs of "
+        "these rows, 1 of rows that we added and 1 to choose settings that the original leaves open.*"
     )

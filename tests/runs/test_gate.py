@@ -198,24 +198,24 @@ REFUSED = {
     "a layer that works outside a graph": (lambda: network(StepByStep()), "cannot be converted to a|symbolic"),
     "whole numbers": (
         lambda: keras.Sequential([keras.Input((32, 32, 3), dtype="uint8"), layers.Rescaling(1 / 255), network()]),
-        "takes uint8, to which pixels between 0 and 1 would be rounded",
+        "takes uint8, so pixels between 0 and 1 would be rounded down to whole",
     ),
     "nothing to train": (lambda: frozen(whole=True), "no weights to train"),
-    "a copy without pretrained weights": (frozen(), "does not keep what is frozen in: conv2d.*\nPass a function"),
-    "a copy that trains what is frozen": (frozen_kernel(), "does not keep what is frozen in: conv2d"),
-    "a copy without its statistics": (adapted(), "does not keep what is frozen in: adapted"),
+    "a copy without pretrained weights": (frozen(), "does not preserve the frozen state of: conv2d.*\nPass a function"),
+    "a copy that trains what is frozen": (frozen_kernel(), "does not preserve the frozen state of: conv2d"),
+    "a copy without its statistics": (adapted(), "does not preserve the frozen state of: adapted"),
     "a copy of a wrapper without frozen weights": (
         two_directions(),
-        "does not keep what is frozen in: forward_gru/gru_cell",
+        "does not preserve the frozen state of: forward_gru/gru_cell",
     ),
     "a copy of a user's wrapper without frozen weights": (
         in_a_wrapper(layers.Dense(4, trainable=False)),
-        "frozen in: dense",
+        "frozen state of: dense",
     ),
-    "a copy of wrapped statistics": (in_a_wrapper(normalizing()), "frozen in: normalization"),
+    "a copy of wrapped statistics": (in_a_wrapper(normalizing()), "frozen state of: normalization"),
     "a copy without what LoRA adapts": (
         network(head=layers.Dense(10, lora_rank=2, name="adapted")),
-        "frozen in: adapted",
+        "frozen state of: adapted",
     ),
     "outputs in a dictionary": (
         lambda: functional(lambda seen: {"logits": layers.Dense(10)(seen)}),

@@ -87,7 +87,10 @@ ROW = '[[row]]\nname = "A"\nmodel = "model1"\n'
         (ROW + 'schedule = "cosine"\n', "schedule must be a table"),
         (ROW + "schedule = { warmup = 0.1 }\n", 'schedule: decay is missing\\. Expected decay = "cosine"'),
         (ROW + 'schedule = { decay = "linear" }\n', "schedule: decay must be \"cosine\", not 'linear'"),
-        (ROW + 'schedule = { decay = "cosine", warmup = 5 }\n', "warmup must be a share, from 0 up to 1, not 5"),
+        (
+            ROW + 'schedule = { decay = "cosine", warmup = 5 }\n',
+            "warmup must be a share, at least 0 and less than 1, not 5",
+        ),
         (ROW + 'schedule = { decay = "cosine", warm = 0 }\n', 'Did you mean "warmup"'),
         ('[[row]]\nname = "A"\nmodel = "model9"\n', 'model "model9" is not known'),
         ('[[row]]\nname = "../A"\nmodel = "model1"\n', "name must be 1 to 40 letters"),
