@@ -139,7 +139,8 @@ def train(
         runs: the folder for all runs.
         console: where to show progress; standard output by default.
         callbacks: Keras callbacks. Each seed starts with the attributes that they have at this call. When a run
-            resumes, their attributes that are numbers, or lists or tables of these, are as they were.
+            resumes, their attributes that are numbers, or lists or tables of these with texts as keys, are as they
+            were.
     Returns:
         One record per seed.
     Raises:

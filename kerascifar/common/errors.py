@@ -51,6 +51,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+def first_line(error: object) -> str:
+    """The first line of an exception's text, or of any other; the name of its class if the text is empty."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def _from_os(error: OSError) -> str:
     """Explains a failed file operation in one paragraph."""
     denied = "You may not read or write there. Change its permissions or choose another place (--runs, --out)."
@@ -180,7 +185,7 @@ def _explained(error: Exception) -> tuple[int, str]:
         found, where = "", f"is in {file.name}"
     except OSError:
         pass
-    reason = (str(error).strip() or "no message").splitlines()[0][:300]
+    reason = first_line(error)[:300] if str(error).strip() else "no message"
     return UNEXPECTED, (
         f"{found}Unexpected error: {type(error).__name__}: {reason}\nThis is a bug in kerascifar, not your mistake; "
         f"finished results are unchanged. Its traceback {where}.\nPlease report it, with that traceback and "

@@ -9,15 +9,41 @@ import os
 import shutil
 import tempfile
 import time
+import tokenize
 import uuid
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import filelock
+import numpy as np
 
 TEMPORARY = ".unfinished-"  # prefix of every file that is not complete yet
+# Raised by `read_arrays` for a damaged file: by zipfile, zlib, and NumPy's parser of headers.
+DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    SyntaxError,
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+)
 A_DAY = 86_400.0  # seconds after which an unfinished file counts as abandoned
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file, by name.
+
+    Raises:
+        One of `DAMAGED`: the file is missing or damaged.
+    """
+    with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
 
 
 @contextmanager

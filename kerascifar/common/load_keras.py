@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from kerascifar.common.errors import UserError
+from kerascifar.common.errors import UserError, first_line
 
 _CHATTER = re.compile(
     r"I\d{4} |WARNING: All log messages before absl::InitializeLog|To enable the following instructions"
@@ -81,9 +81,8 @@ def _load(backend: str) -> None:
         with _quiet():
             import keras
     except Exception as error:  # of many kinds: a package that is missing, a keras.json with wrong values
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"Keras cannot be loaded on {backend}: {reason}\nThe backends are tensorflow, jax and torch "
+            f"Keras cannot be loaded on {backend}: {first_line(error)}\nThe backends are tensorflow, jax and torch "
             "(KERAS_BACKEND). Keras's own configuration file, ~/.keras/keras.json, may be wrong: move it away.\n"
             "If a package is missing or broken: make setup."
         ) from None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kerascifar.common.errors import UserError
+from kerascifar.common.load_keras import load_keras
 from kerascifar.images.drawn import MARKER
 from kerascifar.images.official import BINARY, PYTHON, VERSIONS, Version
 
@@ -61,7 +62,7 @@ def locate(path: Path) -> Source:
 
 def keras_home() -> Path:
     """The folder in which Keras keeps what it downloads."""
-    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
+    return Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras"))
 
 
 def keras_copies() -> list[Path]:
@@ -82,6 +83,7 @@ def download(say: Callable[[str], None]) -> Path:
     # Offline, this fails at once, before TensorFlow is loaded. It also detects a server that does not answer.
     urllib.request.urlopen(PYTHON.url, timeout=_TIMEOUT_S).close()
     say(f"Downloading CIFAR-10 (170 MB) from {PYTHON.url} to Keras's cache, {keras_home()}.")
+    load_keras()
     import keras
 
     before = socket.getdefaulttimeout()

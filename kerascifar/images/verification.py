@@ -101,7 +101,7 @@ def _read_marker(path: Path) -> tuple[dict[str, int], dict[str, str]]:
     try:
         marker = json.loads(path.read_text(encoding="utf-8"))
         return {batch: int(marker["rows"][batch]) for batch in BATCHES}, {b: str(marker["sha256"][b]) for b in BATCHES}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise refused(
             f"{path}: the marker of drawn images is damaged ({error}).",
             "Expected the file that `make demo` writes.",

@@ -8,6 +8,7 @@ workers may train the same run; both write the same result, and neither removes 
 Ray Tune is not used; docs/cluster.md says why. Keras is imported in functions only: `connect` must run before.
 """
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -176,8 +177,9 @@ def _train_all(work: "one_run.Work", *, cpus: float, gpus: float, storage: Stora
                 _collect(work.folder, run, storage, is_locked)
             except (ray.exceptions.RayError, OSError) as error:  # OSError: from the storage
                 cause = getattr(error, "cause", None) or error
-                failed.append(f"{run.label}: {str(cause).strip().splitlines()[-1]}")
-                say(f"{run.label} failed: {cause}")
+                problem = str(cause).strip() or type(cause).__name__
+                failed.append(f"{run.label}: {problem.splitlines()[-1]}")
+                say(f"{run.label} failed: {problem}")
             total, open_costs = sum(map(cost, work.runs)), sorted(map(cost, pending.values()))
             in_progress = sum(open_costs[-max(slots, 1) :])  # half done, on average
             done = total - sum(open_costs) + in_progress / 2
@@ -274,13 +276,13 @@ def _train_one(packed: bytes, run: Run, dataset: "cifar10.Dataset") -> list[str]
     from kerascifar.training import device
 
     work, needs_gpu, storage, stderr = ray.cloudpickle.loads(packed)
-    here = device.prepare(work.deterministic)
-    if needs_gpu and here.is_cpu:
+    found = device.prepare(work.deterministic)
+    if needs_gpu and found.is_cpu:
         raise UserError(
-            f"Keras sees no GPU on this node ({here.name}): install GPU support there, or use --gpus-per-run 0."
+            f"Keras sees no GPU on this node ({found.name}): install GPU support there, or use --gpus-per-run 0."
         )
-    experiment.check_precision(run, here)
-    made_with = environment.describe(here.name, work.deterministic)
+    experiment.check_precision(run, found)
+    made_with = environment.describe(found.name, work.deterministic)
     for key in records.DECISIVE:
         if made_with[key] != work.made_with[key]:
             raise UserError(f"{key} differs on this node: {made_with[key]}; the command has {work.made_with[key]}.")
@@ -313,7 +315,12 @@ def _train_in_storage(work: "one_run.Work", run: Run, storage: Storage) -> None:
         folder = Path(temporary) / run.id
         storage.pull(folder)
         callbacks = [*work.callbacks(run, work.dataset), keras.callbacks.LambdaCallback(on_epoch_begin=copy)]
-        experiment.here(dataclasses.replace(work, folder=folder.parent, callbacks=lambda *_: callbacks))
+        try:
+            experiment.here(dataclasses.replace(work, folder=folder.parent, callbacks=lambda *_: callbacks))
+        except UserError as error:  # the temporary folder, which it may name, is about to be removed
+            with contextlib.suppress(OSError):
+                storage.push(folder)
+            raise UserError(str(error).replace(str(folder), f"the storage's folder {folder.name}")) from None
         for is_last in (False, False, True):  # a moment's failure must not cost hours of training
             try:
                 return storage.push(folder)

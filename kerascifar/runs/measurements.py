@@ -1,12 +1,11 @@
 """Reads a run's measurements, which `kerascifar.focus.measuring` writes to `focus.npz` beside the record."""
 
-import zipfile
-import zlib
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from kerascifar.common import files
 from kerascifar.common.errors import UserError
 from kerascifar.runs.records import Record
 
@@ -30,7 +29,7 @@ def read(record: Record) -> dict[str, np.ndarray]:
         measured, values = _read(path, path.stat().st_mtime_ns)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except files.DAMAGED as error:
         raise UserError(f"{path} is damaged ({error}). Move it away and measure again.") from None
     if measured != identity(record):
         raise UserError(f"{path} belongs to another run or another version. Move it away and measure again.")
@@ -40,8 +39,7 @@ def read(record: Record) -> dict[str, np.ndarray]:
 @lru_cache(maxsize=64)
 def _read(path: Path, changed: int) -> tuple[str, dict[str, np.ndarray]]:
     """Reads the file and caches the result, as every comparison needs it; `changed` is its modification time."""
-    with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-        values = {name: file[name] for name in file.files}
+    values = files.read_arrays(path)
     return str(values.pop("of")), values
 
 

@@ -132,7 +132,7 @@ def _record(
         per_class={name: dict(zip(dataset.class_names, e.per_class, strict=True)) for name, e in splits.items()},
         environment={
             **work.made_with,
-            "uncommitted": worst([environment["uncommitted"] for environment in trained.environments]),
+            "uncommitted": worst([made["uncommitted"] for made in (*trained.environments, work.made_with)]),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "earlier": [e for e in trained.environments if e != work.made_with],
         },

@@ -155,7 +155,8 @@ def _globals(code: CodeType) -> dict[str, tuple[str, ...]]:
     found = {step.argval: code.co_names for step in dis.get_instructions(code) if step.opname == "LOAD_GLOBAL"}
     for value in code.co_consts:
         if isinstance(value, CodeType):
-            found |= _globals(value)
+            for name, attributes in _globals(value).items():
+                found[name] = (*found.get(name, ()), *attributes)
     return found
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
 import numpy as np
 
 from kerascifar.common import errors, files
-from kerascifar.common.errors import UserError
+from kerascifar.common.errors import UserError, first_line
 from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.images import cifar10
 from kerascifar.training import models
@@ -171,9 +171,8 @@ class Record(Run):
         if self.is_candidate and not path.exists():
             raise UserError(f"{self.label} is a candidate. Candidates are published without predictions.")
         try:
-            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-                return _Arrays({name: file[name] for name in file.files}, path)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            return _Arrays(files.read_arrays(path), path)
+        except files.DAMAGED as error:
             raise UserError(f"{path} is missing or damaged ({error}). {AGAIN}") from None
 
     def accuracy(self, split: str = "test") -> float:
@@ -379,9 +378,8 @@ def load_model(record: Record) -> "keras.Model":
     try:
         network = keras.models.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, OSError, AttributeError, zipfile.BadZipFile, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         todo = own_code if re.search("locate class|locate function|ambda|safe_mode", str(error)) else AGAIN
-        raise UserError(f"{path} cannot be loaded: {reason}\n{todo}") from None
+        raise UserError(f"{path} cannot be loaded: {first_line(error)}\n{todo}") from None
     try:
         models.check_shapes(network)
     except UserError as problem:

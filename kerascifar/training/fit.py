@@ -152,7 +152,7 @@ def _finite(history: Mapping[str, Sequence[float]]) -> bool:
 
 
 def _state(callback: keras.callbacks.Callback) -> dict[str, Any]:
-    """The callback's attributes that are numbers, or lists or tables of these.
+    """The callback's attributes that are numbers, or lists or tables of these, with texts as keys.
 
     Not texts, as those that name a place may differ where the training resumes; nor the arguments of Keras's own
     callbacks, as ReduceLROnPlateau turns the sign of one in its first epoch.
@@ -164,9 +164,18 @@ def _state(callback: keras.callbacks.Callback) -> dict[str, Any]:
         value = vars(callback)[name]
         with contextlib.suppress(TypeError, ValueError, AttributeError):
             plain = json.loads(json.dumps(value, default=lambda number: number.item()))
-            if plain == value and not isinstance(value, str):
+            if _is_equal(plain, value) and not isinstance(value, str):
                 state[name] = plain
     return state
+
+
+def _is_equal(plain: Any, value: Any) -> bool:
+    """Whether a value is the same after JSON has kept it; NaN equals itself."""
+    if isinstance(plain, list) and isinstance(value, list):
+        return len(plain) == len(value) and all(map(_is_equal, plain, value))
+    if isinstance(plain, dict) and isinstance(value, dict):
+        return plain.keys() == value.keys() and all(_is_equal(plain[key], value[key]) for key in plain)
+    return bool(plain == value or (plain != plain and value != value))
 
 
 class _EpochStart(keras.callbacks.Callback):

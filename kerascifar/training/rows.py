@@ -304,7 +304,8 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [*map(_plain, value)] if isinstance(value, list) else (*map(_plain, value),)
-    if type(value).__module__ == "numpy":  # which is not imported here, so that mistakes are reported at once
+    # NumPy is not imported here, so that mistakes are reported at once.
+    if type(value).__module__ == "numpy" and hasattr(value, "dtype"):
         if value.ndim:
             return [*map(_plain, value)]
         return float(str(value)) if value.dtype.kind == "f" else value.item()

@@ -396,6 +396,18 @@ def test_files_in_the_working_folder_are_no_modules(process, tmp_path):
     assert json.loads(result.stdout)[0]["model"] == "model4"
 
 
+def test_a_package_that_imports_kerascifar_keeps_its_folder(tmp_path):
+    """Fails if `python -m theirs.train` no longer finds modules of the working folder."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "__init__.py").write_text("import kerascifar")
+    (tmp_path / "theirs" / "train.py").write_text("import helpers")
+    (tmp_path / "helpers.py").write_text("print('found')")
+    words = [sys.executable, "-m", "theirs.train"]
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.stdout == "found\n", result.stderr
+
+
 @pytest.mark.slow
 def test_without_tensorflow_focus_maps_are_explained_or_left_out(trained, shapes, tmp_path):
     """With another backend of Keras. Fails if a command gets as far as tf-keras-vis, which ends in a traceback."""

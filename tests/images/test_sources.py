@@ -2,6 +2,9 @@
 
 import hashlib
 import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +64,22 @@ def test_a_download_is_verified_and_kept_where_keras_looks(no_data, tmp_path, mo
     assert "its download failed (Incomplete or corrupted file" in refusal(None)
     monkeypatch.setattr(sources, "PYTHON", served._replace(sha256=hashlib.sha256(b"content").hexdigest()))
     assert sources.download(print) == no_data / "cifar-10-batches-py-target_archive"
+
+
+def test_a_download_loads_keras_with_the_settings_of_the_package(tmp_path):
+    """Fails if it imports Keras with the user's keras.json, which may name another backend."""
+    home, served = tmp_path / "keras", tmp_path / "served"
+    home.mkdir()
+    (home / "keras.json").write_text('{"backend": "numpy", "floatx": "float16"}')
+    served.write_bytes(b"content")
+    code = (
+        "from kerascifar.images import sources\n"
+        f"digest = {hashlib.sha256(b'content').hexdigest()!r}\n"
+        f"sources.PYTHON = sources.PYTHON._replace(url={served.as_uri()!r}, sha256=digest)\n"
+        "sources.download(print)\n"
+        "import keras; print(keras.backend.backend(), keras.config.floatx())"
+    )
+    words = [sys.executable, "-c", code]
+    environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    done = subprocess.run(words, env=environment | {"KERAS_HOME": str(home)}, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1:] == ["tensorflow float32"], done.stderr

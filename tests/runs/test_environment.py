@@ -127,6 +127,29 @@ def test_a_run_is_as_uncommitted_as_the_worst_of_its_parts(shapes, tmp_path, mon
     assert [part["uncommitted"] for part in record.environment["earlier"]] == [False]
 
 
+def test_code_that_only_writes_the_record_counts_too(shapes, tmp_path, monkeypatch):
+    """All epochs with committed code, then a kill before the record, and an edit."""
+    dataset, console = cifar10.load(shapes), Console(quiet=True)
+    described = environment.describe("CPU, 1 cores")
+    runs = [Run("x", Row("A", "model1", epochs=1, batch_size=400), 0)]
+
+    write = records.write
+
+    def killed(record, *rest):
+        if record.folder.parent == tmp_path:  # not in the trial before the first epoch
+            raise KeyboardInterrupt
+        write(record, *rest)
+
+    for uncommitted in (False, True):
+        monkeypatch.setattr(environment, "describe", lambda *_, u=uncommitted: {**described, "uncommitted": u})
+        with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+            if not uncommitted:
+                patch.setattr(records, "write", killed)
+            experiment.train_runs(runs, dataset, tmp_path, console)
+    (record,) = records.list_records(tmp_path)
+    assert record.environment["uncommitted"] is True
+
+
 @pytest.mark.parametrize("parts, whole", [([None, True], True), ([False, False], False), ([False, True], True)])
 def test_the_worst_of_several_answers_counts(parts, whole):
     assert one_run.worst(parts) is whole

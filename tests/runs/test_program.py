@@ -1,6 +1,7 @@
 """A run's own code: each change that Python can see is another text; the rest is the same text."""
 
 import functools
+import types
 
 import keras
 import pytest
@@ -111,3 +112,14 @@ def test_code_without_a_file_is_told_apart():
         exec(f"def build():\n    return {number}", space)
         made.append(program.source(space["build"]))
     assert made[0] == made[2] != made[1] and "build" in made[0]
+
+
+def test_all_attributes_of_a_module_count_wherever_a_function_reads_them():
+    """Fails if an inner function's attributes hide those that the function around it reads."""
+    module = types.ModuleType("helpers")
+    exec("def outer():\n    return 1\ndef inner():\n    return 2\n", vars(module))
+    space = {"__name__": "__main__", "helpers": module}
+    exec("def build():\n    def inner():\n        return helpers.inner()\n    return helpers.outer() + inner()", space)
+    before = program.source(space["build"])
+    module.outer = lambda: 3
+    assert program.source(space["build"]) != before

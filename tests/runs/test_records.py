@@ -1,5 +1,6 @@
 """What is kept of a run, and what a reader says of a damaged or hostile record."""
 
+import contextlib
 import copy
 import dataclasses
 import json
@@ -9,10 +10,12 @@ import subprocess
 import sys
 
 import factories
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kerascifar.common import files
 from kerascifar.common.errors import UserError
 from kerascifar.images import cifar10
 from kerascifar.output import tables
@@ -210,6 +213,24 @@ def test_predictions_that_lack_an_array_are_reported(tmp_path):
     made = factories.run(tmp_path / "run", predictions={"test_label": factories.PREDICTIONS["test_label"]})
     with pytest.raises(UserError, match=r"predictions.npz is damaged: it has no test_predicted. Move the folder away"):
         records.read(made.folder).right()
+
+
+def test_damaged_predictions_are_reported_wherever_the_damage_is(tmp_path):
+    """Fails if only some of the exceptions that zip files raise are known, such as not those of zlib."""
+    path = tmp_path / "predictions.npz"
+    np.savez_compressed(path, a=np.arange(500), b=np.zeros(3))
+    content = path.read_bytes()
+    for place in range(0, len(content), 3):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        with contextlib.suppress(*files.DAMAGED):
+            files.read_arrays(path)
+    made = factories.run(tmp_path / "run")
+    path = made.folder / "predictions.npz"
+    np.savez_compressed(path, test_label=np.arange(500))
+    content = path.read_bytes()
+    path.write_bytes(content[:100] + b"\xff" * 20 + content[120:])
+    with pytest.raises(UserError, match="predictions.npz is missing or damaged"):
+        _ = records.read(made.folder).predictions
 
 
 def test_a_damaged_missing_or_wrong_model_is_reported(tmp_path):

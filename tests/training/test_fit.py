@@ -397,3 +397,19 @@ def test_the_precision_of_later_models_stays_as_it_was():
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
     finally:
         keras.config.set_dtype_policy(before)
+
+
+INHERITED = vars(keras.callbacks.Callback()).keys()  # of an instance
+
+
+class Own(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.best, self.losses, self.by_name = float("nan"), [0.5, float("nan")], {"a": [1, float("nan")]}
+        self.by_number, self.pair, self.text = {0: 0.5}, (1, 2), "a"
+
+
+def test_attributes_that_json_keeps_are_kept_and_no_others():
+    """Fails if NaN, which does not equal itself, is lost; or if a tuple or a number as a key comes back as another."""
+    state = {name: repr(value) for name, value in fit._state(Own()).items() if name in vars(Own()).keys() - INHERITED}
+    assert state == {"best": "nan", "losses": "[0.5, nan]", "by_name": "{'a': [1, nan]}"}

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from factories import ROOT
 from hypothesis import HealthCheck, given, settings
@@ -162,6 +163,11 @@ def test_a_mutated_experiment_is_refused_or_means_what_it_says(tmp_path, changes
             assert getattr(row, key) == value
         json.dumps(dataclasses.asdict(row), allow_nan=False)
     assert all(run.id for run in experiment.runs())
+
+
+def test_an_option_that_is_a_function_of_numpy_is_refused():
+    with pytest.raises(UserError, match="must hold numbers, texts"):
+        rows.Row("A", "my_model", model_options={"activation": np.tanh})
 
 
 def test_a_model_of_a_program_has_a_name_that_tables_can_show():
