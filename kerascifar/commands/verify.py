@@ -53,9 +53,9 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     )
     if not trained:
         raise UserError("Another process is training this run. Repeat the command when it has finished.")
-    same, lines = verify.compare(theirs, trained[0], spread)
+    reproduced, lines = verify.compare(theirs, trained[0], spread)
     print("\n".join(lines))
-    return 0 if same else 1
+    return 1 if reproduced is False else 0
 
 
 def _use_threads_of(record: records.Record) -> None:

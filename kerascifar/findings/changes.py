@@ -62,6 +62,8 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
 def conclusion(table: "pd.DataFrame") -> str:
     """How many changes have the original's effect, and how many of its differences fit: one or two sentences."""
     judged = table[table["effect"] != UNKNOWN]
+    if not len(judged):
+        return ""
     count = f"{(judged['effect'] == SAME).sum()} of {len(judged)} changes clearly move test accuracy"
     text = f"{count} in the same direction as in the original."
     known = judged[judged["one more pair"].notna()]
@@ -94,4 +96,5 @@ def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
         "Not clear": listed(UNCLEAR),
         "Not judged yet, for lack of runs": "; ".join(waiting),
     }
-    return " ".join([conclusion(table), *(f"{heading}: {text}." for heading, text in parts.items() if text)])
+    sentences = [conclusion(table), *(f"{heading}: {text}." for heading, text in parts.items() if text)]
+    return " ".join(filter(None, sentences))

@@ -295,11 +295,17 @@ def without_repeats(runs: Sequence[Run]) -> list[Run]:
 
 
 def best_quarter(question: Question, recorded: Iterable[Record]) -> list[str]:
-    """The candidates to train with the further seeds; empty until all have been trained with the first."""
-    first = [record for record in recorded if record.seed == question.seeds[0]]
+    """The candidates to train with the further seeds; empty until all have been trained with the first.
+
+    A candidate that diverged has been trained, but is not ranked.
+    """
+    first = [r for r in recorded if r.experiment == records.CHOICES and r.seed == question.seeds[0] and not r.shortened]
+    trained = {_key(record.row) for record in first}
+    if not all(_key(row) in trained for rows in question.rows.values() for row in rows):
+        return []
     table = score(question, first)
     ranked = list(dict.fromkeys(table["candidate"])) if len(table) else []
-    return ranked[: math.ceil(len(ranked) / 4)] if len(ranked) == len(question.rows) else []
+    return ranked[: math.ceil(len(question.rows) / 4)]
 
 
 def table(recorded: Iterable[Record], questions: "Sequence[Question] | None" = None) -> "pd.DataFrame":

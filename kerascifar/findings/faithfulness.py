@@ -22,9 +22,10 @@ BY_CLASS = (
     "M6 against Model4: Grad-CAM's maps of the test images that both predict correctly, in percent. *pointing*: the "
     "share of a mosaic's evidence in the quarter that shows the image (few mosaics are themselves predicted as that "
     "image's class). *background*: the share of images still predicted correctly after the half with the least "
-    "evidence is replaced by another image's. 95 % interval and p: Student's t over seeds and images, or over images "
-    "alone with one seed; p by Holm's method over the ten classes. *by a spot*: the same difference with the centred "
-    "spot in place of the maps. The part of a difference that the spot shows too is not due to where the models look."
+    "evidence is replaced by another image's. 95 % interval: Student's t over seeds and images, or over images alone "
+    "with one seed; p, which takes several seeds, by Holm's method over the ten classes. *by a spot*: the same "
+    "difference with the centred spot in place of the maps. The part of a difference that the spot shows too is not "
+    "due to where the models look."
 )
 AGAINST_CENTRED = (
     "Each kind of map minus a spot in the middle of every image, which knows nothing about the model, on the same test "

@@ -153,8 +153,10 @@ class Decision:
         Only if the verdict is not pending: then all comparisons have differences.
         """
         pairs = [(c, d) for c, d in zip(self.claim.comparisons, self.differences, strict=True) if d is not None]
-        p = [(p_for if self.toward else p_against)(c, d) for c, d in pairs]
-        return pairs[int(np.argmin(p) if one_decides(self.claim, self.toward) else np.argmax(p))]
+        # Below the margin, p for a comparison is 1; then p against it says which of several is the weaker one.
+        sides = (p_for, p_against) if self.toward else (p_against, p_for)
+        p = [(sides[0](c, d), -sides[1](c, d)) for c, d in pairs]
+        return pairs[p.index((min if one_decides(self.claim, self.toward) else max)(p))]
 
 
 def decide(records: Sequence[Record], declared: Claims) -> list[Decision]:

@@ -122,8 +122,10 @@ def _image_terms(sample: np.ndarray) -> tuple[tuple[float, float], tuple[float, 
     return (images, m - 1.0), (float(np.nansum(residual**2)) / degrees / (n * m), degrees)
 
 
-def prediction_interval(values: Sequence[float]) -> float:
-    """Half-width of the 95 % prediction interval for one more normally distributed value; NaN for fewer than three.
+def prediction_interval(values: Sequence[float], level: float = LEVEL) -> float:
+    """Half-width of the prediction interval for one more normally distributed value; NaN for fewer than three values.
+
+    With the default `level`, the 95 % interval.
 
     Its centre is the mean; the half-width is t · sd · √(1 + 1/n), Student's t with n − 1 degrees of freedom.
     """
@@ -132,7 +134,7 @@ def prediction_interval(values: Sequence[float]) -> float:
     n = len(values)
     if n < 3:  # with two, t is 12.7, and two equal values would make it 0
         return math.nan
-    return float(stats.t.ppf(1 - LEVEL / 2, n - 1) * np.std(values, ddof=1) * math.sqrt(1 + 1 / n))
+    return float(stats.t.ppf(1 - level / 2, n - 1) * np.std(values, ddof=1) * math.sqrt(1 + 1 / n))
 
 
 def over_seeds(curves: Sequence[Sequence[float | None]]) -> tuple[np.ndarray, np.ndarray]:

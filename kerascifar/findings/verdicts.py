@@ -50,12 +50,13 @@ def _lines(decision: Decision) -> Iterable[dict[str, Any]]:
             "unit": METRICS[comparison.metric].unit,
             "reported": _reported(comparison),
             "note": claim.note,
-            "n": 0,
+            "n": len(d.seeds) if d else 0,
+            **dict.fromkeys(("first", "second", "difference", "low", "high", "p for", "p against"), math.nan),
+            "by seed": "",
         }
-        if d is not None:
+        if d and decision.verdict != rule.PENDING:  # interim differences must not tempt anyone to stop early
             low, high = d.estimate.interval
             line |= {
-                "n": len(d.seeds),
                 "first": d.levels[0],
                 "second": d.levels[1],
                 "difference": d.estimate.mean,
@@ -74,7 +75,7 @@ def _reported(comparison: Comparison) -> float:
 
 def _sentence(decision: Decision) -> str:
     """What the comparison on which the verdict rests shows, in plain words."""
-    if decision.verdict == rule.PENDING:  # without the differences so far: they must not tempt anyone to stop early
+    if decision.verdict == rule.PENDING:
         there = min(len(d.seeds) if d else 0 for d in decision.differences)
         if not there:
             return "Some of its rows have not yet been trained and measured with all planned seeds."
@@ -145,6 +146,8 @@ def by_claim(table: "pd.DataFrame") -> "pd.DataFrame":
         reported = "" if math.isnan(line["reported"]) else f"; original {line['reported']:+z.{digits}f}"
         if not line["n"]:
             return f"{comparison}: not yet trained and measured with the planned seeds{reported}"
+        if line["verdict"] == rule.PENDING:
+            return f"{comparison}: n = {line['n']} so far{reported}"
         if math.isnan(line["difference"]):
             return f"{comparison}: at least one run has no value{reported}"
         interval = "" if math.isnan(line["low"]) else f" ({line['low']:+z.{digits}f} … {line['high']:+z.{digits}f})"

@@ -1,4 +1,4 @@
-"""Is a published run that was trained again bit-identical, or as near to the published runs as one more seed?"""
+"""Is a published run that was trained again bit-identical, or as close to the published runs as one more seed?"""
 
 import json
 import math
@@ -7,18 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from kerascifar.findings.statistics import prediction_interval
+from kerascifar.findings.statistics import LEVEL, prediction_interval
 from kerascifar.runs import records
 
+FEWEST = 3  # published runs from which one more can be predicted
 NOT_COMPARED = {"finished", "earlier", "uncommitted"}  # do not affect the result
 COMPARED = (("validation", "accuracy"), ("validation", "loss"), ("test", "accuracy"), ("test", "loss"))
 
 
-def compare(theirs: records.Record, mine: records.Record, spread: Sequence[records.Record]) -> tuple[bool, list[str]]:
-    """Whether the run is reproduced, and why.
+def compare(
+    theirs: records.Record, mine: records.Record, spread: Sequence[records.Record]
+) -> tuple[bool | None, list[str]]:
+    """Whether the run is reproduced, and why; None if too few runs are published to judge it.
 
-    It is if it is bit-identical, or if each figure lies in the 95 % prediction interval of the published runs of its
-    row, or in their range if there are fewer than three.
+    It is if it is bit-identical, or if each figure lies in the prediction interval of the published runs of its row.
+    The intervals are so wide that one more seed would lie in all of them with a probability of at least 95 %.
     """
     common = set.intersection(*(set(record.results) for record in (theirs, mine, *spread)))  # candidates lack "test"
 
@@ -38,21 +41,24 @@ def compare(theirs: records.Record, mine: records.Record, spread: Sequence[recor
     if mine.basis != theirs.basis:
         lines.append("  the images or the model's layers differ")
     reproduced = True
-    for split, measure in [pair for pair in COMPARED if pair[0] in common]:
+    compared = [pair for pair in COMPARED if pair[0] in common]
+    for split, measure in compared:
         values = [record.results[split][measure] for record in spread]
         value = mine.results[split][measure]
-        half, mean = prediction_interval(values), float(np.mean(values))
+        half, mean = prediction_interval(values, LEVEL / len(compared)), float(np.mean(values))
         if math.isnan(half):
-            low, high = min(values), max(values)
-            what = f"the range of the {len(values)} published {'seeds' if len(values) > 1 else 'seed'}"
-        else:
-            low, high = mean - half, mean + half
-            what = f"the 95 % prediction interval of the {len(values)} published seeds"
-        is_within = low <= value <= high
+            lines.append(f"  {split} {measure} {value:.4f}; published: {', '.join(f'{v:.4f}' for v in values)}")
+            continue
+        is_within = abs(value - mean) <= half
         reproduced = reproduced and is_within
         where = "within" if is_within else "outside"
-        lines.append(f"  {split} {measure} {value:.4f}: {where} {low:.4f} … {high:.4f}, {what}")
-    return reproduced, lines
+        lines.append(f"  {split} {measure} {value:.4f}: {where} {mean - half:.4f} … {mean + half:.4f}")
+    if len(spread) < FEWEST:
+        return None, [
+            *lines,
+            f"Not judged: that takes at least {FEWEST} published runs of the row; it has {len(spread)}.",
+        ]
+    return reproduced, [*lines, f"One more seed would lie within all {len(compared)} limits in at least 95 % of cases."]
 
 
 def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:

@@ -73,11 +73,13 @@ def _agreement(result: analyses.Result | None) -> str:
     low, high = f"{accuracy['95 % ±'].min():.1f}", f"{accuracy['95 % ±'].max():.1f}"
     width = f"± {low} points" if low == high else f"± {low} to {high} points, depending on the row"
     outside = accuracy[accuracy["agrees"] == agreement.DIFFERS]
-    judged = f"{len(accuracy) - len(outside)} of the {len(accuracy)}" if len(outside) else f"all {len(accuracy)}"
+    every = f"all {len(accuracy)}" if len(accuracy) > 1 else "the only"
+    judged = f"{len(accuracy) - len(outside)} of the {len(accuracy)}" if len(outside) else every
+    rows_judged = f"row{'s' * (len(accuracy) > 1)}{' judged so far' if unknown else ''}"
     rows = zip(outside["row"], outside["difference"], strict=True)
     differing = ", ".join(f"{row} ({difference:+.1f} points)" for row, difference in rows)
     return (
-        f"**In {judged} rows judged so far, the original's test accuracy fits ours:** it lies in the 95 % prediction "
+        f"**In {judged} {rows_judged}, the original's test accuracy fits ours:** it lies in the 95 % prediction "
         f"interval for one more run ({width}). "
         + (f"Different: {differing}. " if differing else "")
         + f"Of the original's {len(other)} other figures (training accuracies and numbers of epochs), "
@@ -94,17 +96,22 @@ def _best(runs: Sequence[records.Record]) -> str:
     here = table[table["source"] == "published"].sort_values("Valid_acc", ascending=False, kind="stable")
     best, *others = here.to_dict("records")
     theirs = max(original.rows().values(), key=lambda line: float(line["valid_acc"]))
-    name = theirs["row"]
+    name, outdated = theirs["row"], original.outdated(runs)
+    beside = [line for place, line in enumerate(others) if not place or line["row"] == name]
+    differ = {line["row"]: _differ(runs, best["row"], line["row"]) for line in beside}
+
+    def listed(judgement: bool | None) -> str:
+        return terminal.listed([with_accuracy(line) for line in beside if differ[line["row"]] is judgement])
 
     def with_accuracy(line: Mapping[Hashable, Any]) -> str:
         spread = "" if math.isnan(line["Test_acc sd"]) else f" ± {line['Test_acc sd']:.2f}"
-        return f"{line['row']} (test accuracy {line['Test_acc']:.2f}{spread} %, n = {line['n']:.0f})"
+        study = ", first study" * (line["row"] in outdated)
+        return f"{line['row']} (test accuracy {line['Test_acc']:.2f}{spread} %, n = {line['n']:.0f}{study})"
 
-    beside = [line for place, line in enumerate(others) if not place or line["row"] == name]
-    differ = {line["row"]: _differ(runs, best["row"], line["row"]) for line in beside}
-    few = None in differ.values()
-    if few:
+    if not differ or None in differ.values() or name not in {best["row"], *differ}:
         text = "**Which model is best is still open.**"
+    elif False in differ.values():
+        text = "**No model is clearly the best.**"
     elif best["row"] == name:
         text = f"**{name} is the best model, as in the original.**"
     else:
@@ -112,13 +119,10 @@ def _best(runs: Sequence[records.Record]) -> str:
     where = ", as in the original" if best["row"] == name else f"; in the original, {name}"
     text += f" {with_accuracy(best)} has the highest validation accuracy{where} "
     text += f"(test accuracy {float(theirs['test_acc']):.2f} %)."
-    if near := [with_accuracy(line) for line in beside if not differ[line["row"]]]:
-        text += f" {'There are too few runs to tell it apart' if few else 'It cannot be told apart'} from "
-        text += f"{terminal.listed(near)}."
-    if clear := [with_accuracy(line) for line in beside if differ[line["row"]]]:
-        text += f" Clearly different: {terminal.listed(clear)}."
-    text += " After ±: the standard deviation over n runs."
-    return text + " These runs are from the first study." * (best["row"] in original.outdated(runs))
+    text += f" It cannot be told apart from {near}." if (near := listed(False)) else ""
+    text += f" Too few runs with the same seeds to tell it apart from {few}." if (few := listed(None)) else ""
+    text += f" Clearly different: {clear}." if (clear := listed(True)) else ""
+    return text + " After ±: the standard deviation over n runs."
 
 
 def _differ(runs: Sequence[records.Record], first: str, second: str) -> bool | None:

@@ -109,7 +109,6 @@ def claims(verdict_lines: "pd.DataFrame", drawn: Charts) -> list[dict[str, Any]]
         lines["label"] = lines["label"].str.replace(long, short, regex=True)
     words = lines["metric"].map({name: metric.words for name, metric in METRICS.items()})
     lines["title"] = words + (", " + lines["unit"]).mask(lines["unit"] == "epochs", "")  # their metrics count epochs
-    lines = lines.reindex(columns=[*lines.columns, *{"difference", "low", "high"}.difference(lines.columns)])
     # Differences in one unit share an axis, so that claims can be compared.
     of_maps = lines["metric"].isin(metrics.OF_MAPS)
     axis = lines["unit"] + of_maps.map({True: " of evidence", False: ""})

@@ -54,7 +54,7 @@ def test_one_pair_judges_nothing():
     (line,) = changes.table(made).to_dict("records")
     assert line["effect"] == "unknown" and math.isnan(line["low"])
     text = changes.summary(made, changes.table(made))
-    assert text.startswith("0 of 0 changes") and "Not judged yet, for lack of runs: augmentation; " in text
+    assert text.startswith("Not judged yet, for lack of runs: augmentation; ")
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,9 @@ def test_the_best_quarter_is_trained_again_when_all_have_been_trained_once():
     assert choices.best_quarter(asked, found[1:]) == []
     # A further seed doesn't change who gets one.
     assert choices.best_quarter(asked, [*found, run(asked, "a", 0, seed=101)]) == ["b", "d"]
+    # Fails if one that diverged counts as not trained: the search would never go on.
+    diverged = run(asked, "a", 4, stop="loss not finite")
+    assert choices.best_quarter(asked, [diverged, *found[1:]]) == ["b", "d"]
 
 
 def test_shortened_and_diverged_runs_are_not_scored():

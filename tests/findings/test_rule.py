@@ -79,6 +79,19 @@ def test_the_verdicts(first_is, mean, error, holm, verdict):
     assert dataclasses.replace(decision, adjusted=(holm, holm)).verdict == verdict
 
 
+@pytest.mark.parametrize(("decided_by", "told"), [("all", "D"), ("any", "B")])
+def test_below_the_margin_the_weakest_comparison_is_the_one_further_away(decided_by, told):
+    """A leads B by 0.4 points and trails D by 0.3. Below the margin of 0.5, both p for the claim are 1.
+
+    Fails if the first of them counts as the weakest, or as the clearest.
+    """
+    claim = Claim("C", "w", (better("A", "B"), better("A", "D")), decided_by=decided_by)
+    for order in (1, -1):
+        turned = dataclasses.replace(claim, comparisons=claim.comparisons[::order])
+        decision = decided(turned, *[difference([mean] * 6, 0.5) for mean in (0.4, -0.3)[::order]])
+        assert decision.verdict == UNDECIDED and decision.telling[0].second == told
+
+
 def test_a_pending_claim_changes_no_other_verdict():
     """Fails if Holm's method uses the interim p of a claim that lacks seeds: the other's p would not be doubled."""
     found = trained({"A": 0.75, "B": 0.70, "C": 0.60})

@@ -53,6 +53,7 @@ def test_no_verdict_before_all_declared_seeds_are_trained():
     early, late = (judge(trained(shares, range(10, end)), claim, seeds=seeds).loc["X"] for end in (13, 14))
     assert early["verdict"] == PENDING
     assert early["sentence"] == "3 of the 4 seeds that a verdict needs have been trained and measured."
+    assert early["comparisons"] == "A higher than B, test_accuracy: n = 3 so far"  # without the difference so far
     assert late["verdict"] == CONFIRMED and late["seeds"] == "4"
     assert judge(trained(shares, range(2)), claim).loc["X", "verdict"] == PENDING  # fewer than three
     assert "all planned seeds" in judge([], claim).loc["X", "sentence"]

@@ -32,36 +32,43 @@ def test_a_loss_that_is_not_a_number_is_bit_identical_to_itself():
 
 def test_another_last_bit_is_not_identical_but_within_the_spread():
     """Fails if only the accuracies are compared."""
-    spread = [run(), run(0.72, 0.71, seed=1)]
-    same, lines = verify.compare(run(), run(0.71, 0.70, last=0.5000000001), spread)
-    assert same and lines[0] == "M1 seed 0: not bit-identical."
-    assert "  validation accuracy 0.7100: within 0.7000 … 0.7200, the range of the 2 published seeds" in lines
+    spread = [run(), run(0.72, 0.71, seed=1), run(0.71, 0.71, seed=2)]
+    reproduced, lines = verify.compare(run(), run(0.71, 0.70, last=0.5000000001), spread)
+    assert reproduced and lines[0] == "M1 seed 0: not bit-identical."
+
+
+def test_two_published_seeds_do_not_judge_a_third():
+    """Fails if they are the limits: of three equal runs, the third lies between the others in a third of all cases."""
+    reproduced, lines = verify.compare(run(), run(0.9, last=0.4), [run(), run(0.72, 0.71, seed=1)])
+    assert reproduced is None and "  validation accuracy 0.9000; published: 0.7000, 0.7200" in lines
+    assert lines[-1] == "Not judged: that takes at least 3 published runs of the row; it has 2."
 
 
 def test_a_run_may_be_a_little_outside_the_range_of_three_seeds():
-    """By hand: 70, 71 and 72 % have sd 1, so one more lies in 71 ± 4.303 · 1 · √(4/3) = 71 ± 4.97.
+    """By hand: 70, 71 and 72 % have sd 1, so one more lies in 71 ± 8.860 · 1 · √(4/3) = 71 ± 10.23.
+
+    8.860 is Student's t with two degrees of freedom for 98.75 %: four figures share the 5 %.
 
     Fails if the lowest and highest seed are the limits: of four equal runs, one is the lowest or highest in half of all
     cases.
     """
     spread = [run(0.70, 0.70), run(0.71, 0.71, seed=1), run(0.72, 0.72, seed=2)]
-    same, lines = verify.compare(spread[0], run(0.74, 0.67, last=0.4), spread)
-    assert same
-    assert (
-        "  test accuracy 0.6700: within 0.6603 … 0.7597, the 95 % prediction interval of the 3 published seeds" in lines
-    )
-    assert not verify.compare(spread[0], run(0.77, 0.67, last=0.4), spread)[0]
+    reproduced, lines = verify.compare(spread[0], run(0.74, 0.67, last=0.4), spread)
+    assert reproduced and "  test accuracy 0.6700: within 0.6077 … 0.8123" in lines
+    assert lines[-1] == "One more seed would lie within all 4 limits in at least 95 % of cases."
+    assert verify.compare(spread[0], run(0.82, 0.67, last=0.4), spread)[0] is False
 
 
 def test_outside_the_spread_is_not_reproduced_and_what_differs_is_named():
     theirs = run(environment={"commit": "a", "processor": "x"})
     here = {"commit": "b", "processor": "x", "instructions": "AVX2"}
-    same, lines = verify.compare(theirs, run(0.6, environment=here, basis="z"), [theirs])
-    assert not same
+    spread = [theirs, run(seed=1), run(seed=2)]
+    reproduced, lines = verify.compare(theirs, run(0.6, environment=here, basis="z"), spread)
+    assert reproduced is False
     assert "  instructions: published not recorded; here AVX2" in lines
     assert "  commit: published a; here b" in lines and not any("processor" in line for line in lines)
     assert "  the images or the model's layers differ" in lines
-    assert "  validation accuracy 0.6000: outside 0.7000 … 0.7000, the range of the 1 published seed" in lines
+    assert "  validation accuracy 0.6000: outside 0.7000 … 0.7000" in lines
 
 
 def test_each_version_and_variable_that_differs_is_named():
