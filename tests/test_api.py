@@ -15,7 +15,7 @@ from rich.console import Console
 
 from kerascifar import api
 from kerascifar.findings import compare
-from kerascifar.runs import environment, experiment, publish, records
+from kerascifar.runs import environment, progress, publish, records
 from kerascifar.training import rows
 
 ROW = api.Row("Mine", "mine", epochs=2, batch_size=100)
@@ -327,8 +327,14 @@ def test_a_named_model_and_mistakes(dataset, tmp_path):
 def test_the_time_left_counts_the_epochs_before_an_interruption():
     """Four epochs were trained before; the fifth of six took 2 s."""
     run = rows.Run("own", rows.Row("Mine", "model1", epochs=6), 0)
-    clock = experiment.Clock({run.id: 1.0}, [run])
+    clock = progress.Clock({run.id: 1.0}, [run])
     assert clock.left(run, [2.0], epoch=5, wait=0) == (2.0, 2.0)
+
+
+def test_a_run_that_never_stops_early_needs_all_its_epochs():
+    """Fails if 60 epochs are guessed for it as for other rows."""
+    run = rows.Run("own", rows.Row("Mine", "model1", epochs=90, patience=1000), 0)
+    assert progress.Clock({run.id: 1.0}, [run]).left(run, [2.0], epoch=1, wait=0) == (178.0, 178.0)
 
 
 IMAGES, LABELS = np.zeros((1, 32, 32, 3), "float32"), np.array([0])

@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerascifar.common import files, terminal
+from kerascifar.common import terminal
 from kerascifar.common.errors import UserError
 from kerascifar.runs import records
+from kerascifar.runs.progress import Clock
 from kerascifar.runs.storage import Storage
 from kerascifar.training.rows import Run
 
@@ -149,10 +150,8 @@ def _train_all(work: "one_run.Work", *, cpus: float, gpus: float, storage: Stora
     """The executor: trains all runs, and returns the labels of those that another process is training."""
     import ray
 
-    from kerascifar.runs import experiment
-
     say = functools.partial(terminal.say, work.console)
-    cost, began = experiment.Clock(work.costs, work.runs).expected, time.monotonic()
+    cost, began = Clock(work.costs, work.runs).expected, time.monotonic()
     slots = _slots(say, cpus, gpus)
     submit = _submitter(work, cpus=cpus, gpus=gpus, storage=storage)
     pending: dict[Any, Run] = {}
@@ -253,10 +252,10 @@ def _variables(cpus: float, gpus: float) -> dict[str, str]:
 
 def _collect(folder: Path, run: Run, storage: Storage | None, is_locked: bool) -> None:
     """Copies the run from the storage, and waits for its record: a network file system may show it a moment later."""
-    from kerascifar.runs import experiment
+    from kerascifar.runs import one_run
 
     if storage:
-        with files.locked(folder / experiment.LOCKS / f"{run.id}.lock"):
+        with one_run.lock(folder, run):  # so that no process removes the temporary files of this
             storage.pull(folder / run.id)
     end = time.monotonic() + 10
     while not is_locked and not records.finished(folder / run.id):

@@ -11,25 +11,21 @@ import json
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import keras
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from kerascifar.common import files, terminal
 from kerascifar.common.errors import UserError
 from kerascifar.images import cifar10
-from kerascifar.runs import environment, gate, one_run, original, records
+from kerascifar.runs import environment, gate, one_run, records
 from kerascifar.runs.one_run import Builder, Callbacks, Work
+from kerascifar.runs.progress import Clock, RunProgress
 from kerascifar.training import checkpoint, fit, models
 from kerascifar.training.device import Device, prepare
 from kerascifar.training.rows import Run
-
-# A row's number of epochs is unknown before it has been trained: the original's is the guess, or this.
-GUESSED_EPOCHS = 60
-LOCKS = ".locks"  # folder of lock files, beside the runs' folders
 
 Say = Callable[[str], None]
 Executor = Callable[[Work], list[str]]  # trains the runs, and returns the labels of those that another process trains
@@ -77,32 +73,30 @@ def train_runs(
     if program:
         made_with["uncommitted"] = True
     examined = [_examine(run, dataset, None if execute else device, build=build, program=program) for run in runs]
-    runs = [run for run, _, _ in examined]
+    runs = [each.run for each in examined]
     files.make_folder(folder)
-    waiting = [run for run in runs if not records.finished(folder / run.id)]
+    waiting = [each for each in examined if not records.finished(folder / each.run.id)]
     # A damaged record is reported now, not after hours of training the others.
-    finished = [records.read(folder / run.id) for run in runs if run not in waiting]
+    finished = [records.read(folder / run.id) for run in runs if records.finished(folder / run.id)]
     for record in finished:
         _clean(record.folder)
-    say = functools.partial(terminal.say, console)
-    _announce(
-        runs, waiting, dataset=dataset, folder=folder, device="chosen by Ray" if execute else device.name, say=say
+    work = Work(
+        runs=[each.run for each in waiting],
+        costs={each.run.id: each.cost for each in examined},
+        dataset=dataset,
+        folder=folder,
+        console=console,
+        deterministic=deterministic,
+        build=build,
+        callbacks=callbacks,
+        made_with=made_with,
     )
-    if other_code := [r.label for r in finished if r.environment.get("source") != made_with["source"]]:
-        labels = ", ".join(other_code)
-        say(
-            "These runs have the present settings, but were trained before a change in kerascifar/images or "
-            f"kerascifar/training: {labels}. To train them again, move their folders away."
-        )
-    if program:
-        say("Your program's code is in no commit, so the record keeps a copy of it. This run cannot be published.")
-    if "git" in made_with:
-        say(f"Git cannot name the commit ({made_with['git']}), so this run cannot be published.")
-    costs = {run.id: cost for run, cost, _ in examined}
-    work = Work(waiting, costs, dataset, folder, console, deterministic, build, callbacks, made_with)
+    say = functools.partial(terminal.say, console)
+    _announce(runs, finished, work, device="chosen by Ray" if execute else device.name, say=say)
     files.remove_unfinished(folder, older=files.A_DAY)  # by a gate that was killed
     try:
-        _try_out([(run, parts) for run, _, parts in examined if run in waiting], work, ornaments)
+        for line in gate.try_out([(each.run, each.kinds) for each in waiting], work, ornaments):
+            say(line)
         elsewhere = (execute or here)(work)
     except KeyboardInterrupt:
         how = f"repeat the command:\n  {shlex.join(command)}" if command else "run your program again."
@@ -120,7 +114,7 @@ def here(work: Work) -> list[str]:
     while left and len(left) < before:  # again as long as it helps: another process may have been stopped meanwhile
         before = len(left)
         for run in list(left):
-            with files.locked(work.folder / LOCKS / f"{run.id}.lock") as mine:
+            with one_run.lock(work.folder, run) as mine:
                 if not mine:
                     continue
                 left.remove(run)
@@ -147,13 +141,16 @@ def check_precision(run: Run, device: Device) -> None:
         )
 
 
+class Examined(NamedTuple):
+    run: Run  # with its basis
+    cost: float  # multiply-adds per image
+    kinds: frozenset[str]  # see `gate.kinds`
+
+
 def _examine(
     run: Run, dataset: cifar10.Dataset, device: Device | None, *, build: Builder, program: str | None
-) -> tuple[Run, float, frozenset[str]]:
-    """The run with its basis, its multiply-adds per image, and its model's `gate.parts`.
-
-    Done for all runs before the first is trained, so that a model that cannot be trained is reported at once.
-    """
+) -> Examined:
+    """Done for all runs before the first is trained, so that a model that cannot be trained is reported at once."""
     row = run.row
     with gate.refused(row):
         if device is not None:
@@ -161,124 +158,43 @@ def _examine(
         network = fit.fresh(row, 0 if program else run.seed, build)
         models.check_form(network)
         fit.compiled(network, row)
-        parts = [dataset.fingerprint, network.get_config()]
+        decisive = [dataset.fingerprint, network.get_config()]
         if program:  # the initial weights are those of seed 0, so that all seeds have the same basis
             weights = hashlib.sha256(b"".join(np.ascontiguousarray(w).tobytes() for w in network.get_weights()))
-            parts += [program, weights.hexdigest()]
-        basis = json.dumps(parts, sort_keys=True)
-    cost = max(float(models.multiply_adds(network)), 1.0)
-    return dataclasses.replace(run, basis=hashlib.sha256(basis.encode()).hexdigest()), cost, gate.parts(network)
+            decisive += [program, weights.hexdigest()]
+        basis = json.dumps(decisive, sort_keys=True)
+    run = dataclasses.replace(run, basis=hashlib.sha256(basis.encode()).hexdigest())
+    return Examined(run, max(float(models.multiply_adds(network)), 1.0), gate.kinds(network))
 
 
-def _try_out(waiting: Sequence[tuple[Run, frozenset[str]]], work: Work, ornaments: gate.Ornaments | None) -> None:
-    """Tries the models before the first epoch, except for what another model has already shown."""
-    checked: set[Any] = set()
-    rehearsed: list[tuple[Any, frozenset[str]]] = []
-    for run, parts in sorted(waiting, key=lambda pair: -len(pair[1])):
-        row, lines = run.row, []
-        options = row.optimizer_options, row.schedule, row.mixes
-        how = row.precision, row.optimizer, json.dumps(options, sort_keys=True)
-        known = [other for other, of_other in rehearsed if parts <= of_other]
-        with gate.refused(row):
-            if (row.model, row.precision, parts) not in checked:
-                checked.add((row.model, row.precision, parts))
-                gate.check_model(row, work.build, work.dataset)
-            if how not in known:
-                rehearsed.append((how, parts))
-                lines = gate.rehearse(run, work, None if known else ornaments)
-        for line in lines:
-            terminal.say(work.console, line)
-
-
-def _announce(
-    runs: Sequence[Run], waiting: Sequence[Run], *, dataset: cifar10.Dataset, folder: Path, device: str, say: Say
-) -> None:
+def _announce(runs: Sequence[Run], finished: Sequence[records.Record], work: Work, *, device: str, say: Say) -> None:
     names, seeds = dict.fromkeys(r.row.name for r in runs), dict.fromkeys(str(r.seed) for r in runs)
     limit = ", shortened with --epochs" if any(r.shortened for r in runs) else ""
+    dataset, made_with = work.dataset, work.made_with
     if dataset.is_synthetic:
         say("SYNTHETIC DATA: nothing below is a result on CIFAR-10.")
     say(f"{runs[0].experiment}: rows {', '.join(names)}; seeds {', '.join(seeds)}{limit}")
     say(f"data: {dataset.name}, {len(dataset.labels):,} images for training and validation ({dataset.source})")
     say(f"device: {device} (Keras {keras.__version__} on {keras.backend.backend()})")
-    say(f"runs: {folder}; {len(runs) - len(waiting)} of {len(runs)} finished already")
-
-
-class Clock:
-    """Time left: from the seconds per epoch so far, scaled by each model's multiply-adds, and guessed epochs."""
-
-    def __init__(self, costs: dict[str, float], waiting: Sequence[Run]) -> None:
-        self.costs, self.waiting, self.total = costs, list(waiting), len(waiting)
-        self.guess = {
-            run.id: min(int(original.rows().get(run.row.name, {}).get("epochs", GUESSED_EPOCHS)), run.row.epochs)
-            for run in waiting
-        }
-
-    def expected(self, run: Run) -> float:
-        """Multiply-adds per training image until the guessed end: how long a run takes compared with others."""
-        return self.guess[run.id] * self.costs[run.id]
-
-    def left(self, run: Run, seconds: Sequence[float], epoch: int, wait: int) -> tuple[float, float]:
-        """Seconds left for this run and for all.
-
-        Args:
-            seconds: of the epochs since the run was started or resumed.
-            epoch: the number of the last one, from 1.
-            wait: epochs since the best one.
-        """
-        steady = seconds[1:] or seconds  # the first epoch includes the compilation
-        per_epoch = sum(steady) / len(steady)
-        rate = per_epoch / self.costs[run.id]  # seconds per epoch and multiply-add
-        least = min(run.row.patience - wait, run.row.epochs - epoch)
-        epochs = max(self.guess[run.id] - epoch, least, 0)
-        others = sum(self.expected(other) * rate for other in self.waiting if other is not run)
-        return epochs * per_epoch, epochs * per_epoch + others
-
-
-class _Progress:
-    """A run's progress: a bar in a terminal, a line per epoch elsewhere."""
-
-    def __init__(self, run: Run, clock: Clock, console: Console) -> None:
-        self.run, self.clock, self.console = run, clock, console
-        self.seconds: list[float] = []
-        several = f" ({clock.total - len(clock.waiting) + 1}/{clock.total})" if clock.total > 1 else ""
-        self.title = run.label + several
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=10),
-            TextColumn("{task.fields[text]}"),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
+    say(f"runs: {work.folder}; {len(finished)} of {len(runs)} finished already")
+    if other_code := [r.label for r in finished if r.environment.get("source") != made_with["source"]]:
+        say(
+            "These runs have the present settings, but were trained before a change in kerascifar/images or "
+            f"kerascifar/training: {', '.join(other_code)}. To train them again, move their folders away."
         )
-        self.task = self.bar.add_task(self.title, total=clock.guess[run.id], text="first epoch")
-
-    def epoch(self, values: dict[str, float], epoch: int, seconds: float, wait: int) -> None:
-        self.seconds.append(seconds)
-        run_left, all_left = self.clock.left(self.run, self.seconds, epoch, wait)
-        left = f"about {terminal.duration(run_left)} left"
-        if self.clock.total > 1:
-            left += f" for this run, {terminal.duration(all_left)} for all runs"
-        on_validation = f"validation {values['val_loss']:.3f} {100 * values['val_accuracy']:.2f} %"
-        if self.console.is_terminal:
-            total = max(self.clock.guess[self.run.id], epoch)
-            self.bar.update(self.task, completed=epoch, total=total, text=f"epoch {epoch}: {on_validation} | {left}")
-        else:
-            on_training = f"loss {values['loss']:.3f} accuracy {100 * values['accuracy']:.2f} %"
-            text = f"{self.title} epoch {epoch}: {on_training} | {on_validation} | {seconds:.1f} s; {left}"
-            terminal.say(self.console, text)
-
-    def message(self, text: str) -> None:
-        terminal.say(self.console, f"{self.run.label}: {text}")
+    if made_with.get("program", {}).get("source"):
+        say("Your program's code is in no commit, so the record keeps a copy of it. This run cannot be published.")
+    if "git" in made_with:
+        say(f"Git cannot name the commit ({made_with['git']}), so this run cannot be published.")
 
 
 def _train(run: Run, work: Work, clock: Clock) -> None:
     """Trains one run to its end, with its progress."""
-    progress = _Progress(run, clock, work.console)
+    progress = RunProgress(run, clock, work.console)
     split = cifar10.split(work.dataset.labels)
     with progress.bar:
         record = one_run.train_run(run, work, split, tell=progress.epoch, say=progress.message)
-    accuracies = (f"{split} {figures['accuracy']:.2%}" for split, figures in record.results.items() if split != "train")
+    accuracies = [f"{split} {record.accuracy(split):.2f} %" for split in record.results if split != "train"]
     progress.message(
-        f"{record.stop} after epoch {record.epochs_trained}, kept epoch {record.epoch_kept}; "
-        + ", ".join(accuracies).replace("%", " %")
+        f"{record.stop} after epoch {record.epochs_trained}, kept epoch {record.epoch_kept}; {', '.join(accuracies)}"
     )

@@ -28,12 +28,44 @@ NAMED = 5  # layers in a message
 Ornaments = Callable[[keras.Model, Path], Iterable[str]]  # see `rehearse`
 
 
-def parts(network: keras.Model) -> frozenset[str]:
-    """What makes a difference here: of a chain of layers their kinds and options, without names and sizes."""
+def kinds(network: keras.Model) -> frozenset[str]:
+    """The kinds and options of a chain's layers, without names and sizes; for another model, its whole configuration.
+
+    If a model passes the gate, so does one whose kinds it has.
+    """
     if not isinstance(network, keras.Sequential):
         return frozenset([json.dumps(network.get_config())])
     texts = (json.dumps([type(layer).__name__, layer.get_config()], default=repr) for layer in network.layers)
     return frozenset(re.sub(r'"name": "[^"]*"|\d[\d.e-]*', "", text) for text in texts)
+
+
+def try_out(waiting: Iterable[tuple[Run, frozenset[str]]], work: Work, ornaments: Ornaments | None) -> list[str]:
+    """Tries the models before the first epoch, except for what another model has already shown.
+
+    Args:
+        waiting: the runs, with the `kinds` of their models' layers.
+        ornaments: see `rehearse`.
+    Returns:
+        The ornaments' lines.
+    Raises:
+        UserError: a run would not end with a result, or with a wrong one.
+    """
+    checked: set[tuple[str, str, frozenset[str]]] = set()
+    rehearsed: list[tuple[tuple[str, ...], frozenset[str]]] = []
+    lines: list[str] = []
+    for run, of_run in sorted(waiting, key=lambda pair: -len(pair[1])):
+        row = run.row
+        options = json.dumps((row.optimizer_options, row.schedule, row.mixes), sort_keys=True)
+        how = (row.precision, row.optimizer, options)
+        known = [other for other, of_other in rehearsed if of_run <= of_other]
+        with refused(row):
+            if (row.model, row.precision, of_run) not in checked:
+                checked.add((row.model, row.precision, of_run))
+                check_model(row, work.build, work.dataset)
+            if how not in known:
+                rehearsed.append((how, of_run))
+                lines += rehearse(run, work, None if known else ornaments)
+    return lines
 
 
 @contextlib.contextmanager
@@ -44,26 +76,29 @@ def refused(row: Row) -> Iterator[None]:
     except OSError:  # of the folder of the runs
         raise
     except Exception as error:
-        problem = str(error)
-        if isinstance(error, Warning):
-            problem = (
-                f"a library warns ({type(error).__name__}: {problem[:300]}). This program turns warnings into errors."
-                "\nStart the training within warnings.catch_warnings() and warnings.simplefilter('default'), or "
-                "start the program without -W error."
-            )
-        elif not isinstance(error, UserError):
-            cause = problem.rpartition("Exception encountered: ")[2]  # Keras puts whole configurations before it
-            cause = re.sub(r"\x1b\[\d+m|(?s:Arguments received by .*)", "", cause)  # and colours and tensors around it
-            problem = " ".join(f"{type(error).__name__}: {cause}".split())[:500]
-            problem = (
-                f"a trial, from building the model to loading it from a file, failed ({problem}).\nExpected a model "
-                "that Keras can build, train and save, and load without executing code from the file. A layer of your "
-                "own needs a get_config and the decorator @keras.saving.register_keras_serializable(); a Lambda cannot "
-                "be loaded."
-            )
-        raise UserError(f'Row "{row.name}": {problem}\nNothing was trained and no file was changed.') from (
+        raise UserError(f'Row "{row.name}": {_problem(error)}\nNothing was trained and no file was changed.') from (
             None if isinstance(error, UserError) else error
         )
+
+
+def _problem(error: Exception) -> str:
+    """What is wrong with a model that raised this, and what to do."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, Warning):
+        return (
+            f"a library warns ({type(error).__name__}: {str(error)[:300]}). This program turns warnings into errors.\n"
+            "Start the training within warnings.catch_warnings() and warnings.simplefilter('default'), or start the "
+            "program without -W error."
+        )
+    cause = str(error).rpartition("Exception encountered: ")[2]  # Keras puts whole configurations before it
+    cause = re.sub(r"\x1b\[\d+m|(?s:Arguments received by .*)", "", cause)  # and colours and tensors around it
+    cause = " ".join(f"{type(error).__name__}: {cause}".split())[:500]
+    return (
+        f"a trial, from building the model to loading it from a file, failed ({cause}).\nExpected a model that Keras "
+        "can build, train and save, and load without executing code from the file. A layer of your own needs a "
+        "get_config and the decorator @keras.saving.register_keras_serializable(); a Lambda cannot be loaded."
+    )
 
 
 def check_copy(model: keras.Model, dataset: cifar10.Dataset) -> None:

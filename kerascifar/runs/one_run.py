@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ LOST = (
     "Look for a layer whose get_config lacks an argument, which holds state that Keras does not know, or which "
     "gives different results each time."
 )
+LOCKS = ".locks"  # a folder beside the runs' folders
 TRAIN_FIGURES = ("loss", "accuracy", "penalised_loss")
 
 
@@ -39,6 +41,11 @@ class Work:
     build: Builder
     callbacks: Callbacks
     made_with: dict[str, Any]  # see `environment.describe`
+
+
+def lock(folder: Path, run: Run) -> AbstractContextManager[bool]:
+    """Locks a run among those in `folder`; yields whether it could, or another process has locked it."""
+    return files.locked(folder / LOCKS / f"{run.id}.lock")
 
 
 def train_run(

@@ -23,7 +23,7 @@ import soak_cluster
 from kerascifar.__main__ import main
 from kerascifar.commands import training
 from kerascifar.common import machine
-from kerascifar.runs import cluster, experiment, records
+from kerascifar.runs import cluster, one_run, records
 
 HOLDER = """
 import sys
@@ -73,7 +73,7 @@ def test_killing_workers_nodes_and_commands_changes_no_result(local):
 
 def test_a_run_that_is_locked_for_a_while_is_tried_again(local, folder, running):
     name = next(path.name for path in (local[0] / "local").glob("soak-B-*"))
-    lock = folder / "runs" / experiment.LOCKS / f"{name}.lock"
+    lock = folder / "runs" / one_run.LOCKS / f"{name}.lock"
     lock.parent.mkdir(parents=True)
     pipe, said = subprocess.PIPE, io.StringIO()
     with subprocess.Popen([sys.executable, "-c", HOLDER, str(lock)], stdin=pipe, stdout=pipe, text=True) as holder:

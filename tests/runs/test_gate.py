@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from kerascifar import api
-from kerascifar.runs import experiment, gate, records
+from kerascifar.runs import experiment, gate, one_run, progress, records
 from kerascifar.training import fit, models
 from kerascifar.training.rows import Row, Run
 
@@ -249,7 +249,7 @@ def test_a_model_that_would_not_end_in_a_result_is_refused(dataset, tmp_path, mo
     with pytest.raises(api.UserError, match=answer) as refused:
         api.train(model, ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     assert 2 <= len(str(refused.value).splitlines()) <= 4
-    assert not [path for path in tmp_path.iterdir() if path.name != experiment.LOCKS]
+    assert not [path for path in tmp_path.iterdir() if path.name != one_run.LOCKS]
 
 
 @pytest.mark.slow
@@ -324,7 +324,7 @@ def test_a_function_may_freeze_a_part(dataset, tmp_path, monkeypatch, make, part
 
     row = dataclasses.replace(ROW, epochs=2)
     with monkeypatch.context() as patch:
-        patch.setattr(experiment._Progress, "epoch", stopped)
+        patch.setattr(progress.RunProgress, "epoch", stopped)
         with pytest.raises(KeyboardInterrupt):
             api.train(build, row, dataset, [0], runs=tmp_path, console=Console(quiet=True))
     assert list(tmp_path.glob("own-*/checkpoint-000001.bin"))
