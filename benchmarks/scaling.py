@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kerascifar.output import tables
-from kerascifar.runs import records
+from kerascifar.runs import grouping, records
 
 OPTIONS: dict[str, tuple[int | float | None, str]] = {
     "seconds-of-a-run": (None, "mean; default: of the published runs, on the machine that their records name"),
@@ -45,7 +45,7 @@ def simulate(seconds: Sequence[float], workers: int, starts: float, ready: Seque
 
 def measured() -> list[float]:
     """Seconds that the published runs of the two experiments took."""
-    found = records.current(records.list_records(records.PUBLISHED))
+    found = grouping.current(records.list_records(records.PUBLISHED))
     return [sum(run.seconds) for run in found if run.experiment in ("experiment1", "experiment2")]
 
 

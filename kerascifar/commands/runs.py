@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kerascifar.commands import options
 from kerascifar.common import errors, terminal
-from kerascifar.runs import records, selection
+from kerascifar.runs import grouping, records, selection
 from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.output import tables
 
     everything = [] if arguments.published else records.list_records(arguments.runs)
-    own, published = records.current(everything), selection.pools(arguments.runs, published_only=True)[0]
+    own, published = grouping.current(everything), selection.pools(arguments.runs, published_only=True)[0]
     found = [*own, *published]
     for row in arguments.rows:
         if not any(selection.is_meant(run, *selection.parse(row)) for run in found):
@@ -104,7 +104,7 @@ def _by_row(found: "Sequence[Record]") -> "pd.DataFrame":
 
     lines: list[dict[str, str]] = []
     for whose in dict.fromkeys(map(selection.whose, found)):
-        for name, runs in records.by_name([r for r in found if selection.whose(r) == whose]).items():
+        for name, runs in grouping.by_name([r for r in found if selection.whose(r) == whose]).items():
             lines.append(
                 {
                     "row": name,

@@ -11,7 +11,7 @@ from kerascifar.common.errors import UserError
 from kerascifar.common.load_keras import load_keras
 from kerascifar.images import cifar10
 from kerascifar.images.cifar10 import Dataset
-from kerascifar.runs import cluster, records
+from kerascifar.runs import cluster, grouping, records
 from kerascifar.runs.records import Record
 from kerascifar.training.rows import Run
 
@@ -96,7 +96,7 @@ def train_and_show(runs: Sequence[Run], arguments: argparse.Namespace, command: 
     from kerascifar.output import report, tables
 
     name = own[0].experiment
-    known = [] if dataset.is_synthetic else records.current(records.list_records(records.PUBLISHED))
+    known = [] if dataset.is_synthetic else grouping.current(records.list_records(records.PUBLISHED))
     published = [r for r in known if r.experiment == name]
     table, title = tables.results(own, published), f"{name} on {dataset.name}"
     if arguments.json:
@@ -112,9 +112,9 @@ def train_and_show(runs: Sequence[Run], arguments: argparse.Namespace, command: 
     everything = [r for r in everything if r.is_synthetic == own[0].is_synthetic]
     names, groups = {r.name for r in own}, {r.group for r in own}
     of_rows = [r for r in everything if r.group in groups]
-    others = records.current(r for r in everything if r.name not in names)
+    others = grouping.current(r for r in everything if r.name not in names)
     written = report.write(
-        records.in_order([*of_rows, *others]),
+        grouping.in_order([*of_rows, *others]),
         published,
         arguments.runs / "report",
         lambda text: console.print(text, markup=False),
@@ -133,7 +133,7 @@ def _show_candidates(trained: Sequence[Record], arguments: argparse.Namespace, c
     from kerascifar.findings import search
     from kerascifar.output import tables
 
-    everything = records.current(records.list_records(arguments.runs))
+    everything = grouping.current(records.list_records(arguments.runs))
     table = search.table([r for r in everything if r.is_synthetic == trained[0].is_synthetic])
     path = arguments.runs / "report" / "search-ranked"
     if arguments.json:

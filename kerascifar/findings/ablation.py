@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from kerascifar.findings import sensitivity
 from kerascifar.findings.statistics import mean_and_sd
-from kerascifar.runs.records import BEST, Record, by_row
+from kerascifar.runs.grouping import by_row
+from kerascifar.runs.records import BEST, Record
 
 if TYPE_CHECKING:
     import pandas as pd

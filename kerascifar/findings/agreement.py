@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from kerascifar.findings.statistics import mean_and_sd, prediction_interval
 from kerascifar.runs import original, rows_in_words
-from kerascifar.runs.records import Record, by_row
+from kerascifar.runs.grouping import by_row
+from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
     import pandas as pd

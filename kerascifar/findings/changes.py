@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from kerascifar.findings import metrics, statistics
 from kerascifar.runs import original
-from kerascifar.runs.records import ORIGINALS, Record, by_name
+from kerascifar.runs.grouping import by_name
+from kerascifar.runs.records import ORIGINALS, Record
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,8 @@ import numpy as np
 
 from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.common.terminal import listed
-from kerascifar.runs.records import Record, by_row
+from kerascifar.runs.grouping import by_row
+from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
     import pandas as pd

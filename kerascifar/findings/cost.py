@@ -7,7 +7,9 @@ import numpy as np
 
 from kerascifar.findings import ablation, metrics
 from kerascifar.findings.statistics import mean_and_sd
-from kerascifar.runs.records import BEST, Record, by_row, machines
+from kerascifar.runs import model_size
+from kerascifar.runs.grouping import by_row, machines
+from kerascifar.runs.records import BEST, Record
 from kerascifar.training import models
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
         lines.append(
             {
                 "row": name,
-                **models.size(runs[0].row.model, runs[0].row.model_options),
+                **model_size.size(runs[0].row.model, runs[0].row.model_options),
                 "epochs": runs[0].row.epochs,
                 "minutes": float(np.mean([r.duration / 60 for r in runs])),
                 "trained on": machines(runs),

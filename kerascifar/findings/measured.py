@@ -9,7 +9,7 @@ import numpy as np
 
 from kerascifar.common.terminal import listed
 from kerascifar.focus import measures, measuring, methods, placement
-from kerascifar.runs import measurements, records
+from kerascifar.runs import grouping, measurements
 from kerascifar.runs.records import Record
 from kerascifar.training import models
 from kerascifar.training.rows import Row
@@ -36,7 +36,7 @@ def table(trained: Sequence[Record]) -> "pd.DataFrame":
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    for (_, name), of_row in records.by_row(trained).items():
+    for (_, name), of_row in grouping.by_row(trained).items():
         runs = [measurements.read(record) for record in of_row]
         kinds = [kind for kind in measuring.KINDS if any(f"{kind}/road" in run for run in runs)]
         count = min((len(run[f"{kind}/road"]) for run in runs for kind in kinds if f"{kind}/road" in run), default=0)

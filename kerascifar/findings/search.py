@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascifar.findings.statistics import mean_and_sd
-from kerascifar.runs import rows_in_words
-from kerascifar.runs.records import SEARCH, Record, by_row
-from kerascifar.training import models
+from kerascifar.runs import model_size, rows_in_words
+from kerascifar.runs.grouping import by_row
+from kerascifar.runs.records import SEARCH, Record
 from kerascifar.training.rows import Row
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
             {
                 "row": row.name,
                 "what differs": rows_in_words.differing(row, like),
-                **models.size(row.model, row.model_options),
+                **model_size.size(row.model, row.model_options),
                 "epochs": row.epochs,
                 "n": len(runs),
                 "minutes": float(np.mean([r.duration / 60 for r in runs])),

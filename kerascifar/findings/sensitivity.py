@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from kerascifar.findings import metrics
 from kerascifar.runs import rows_in_words
-from kerascifar.runs.records import ORIGINALS, Record, by_row
+from kerascifar.runs.grouping import by_row
+from kerascifar.runs.records import ORIGINALS, Record
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -69,7 +69,7 @@ def explain(
     Raises:
         UserError: an image is to be explained for the class in `against`.
     """
-    models.check_shapes(model)
+    models.check_form(model)
     scaled = cifar10.scale(images)
     shares = probabilities(model, scaled)
     predicted = shares.argmax(axis=1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from kerascifar.findings import ablation
 from kerascifar.focus import methods
 from kerascifar.output import report, tables
-from kerascifar.runs import measurements, original, records, selection
+from kerascifar.runs import grouping, measurements, original, selection
 from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def confusions(shown: Sequence[Record]) -> list[tuple[str, "pd.DataFrame"]]:
     import pandas as pd
 
     matrices = []
-    for runs in records.explained(shown):
+    for runs in grouping.explained(shown):
         names = runs[0].dataset["class_names"]
         table = pd.DataFrame(tables.confusion(runs).round(1), index=names, columns=names)
         matrices.append((runs[0].name, table.rename_axis("label \\ predicted").reset_index()))
@@ -54,7 +54,7 @@ def _measure(run: Record) -> str:
 def commands(shown: Sequence[Record]) -> list[tuple[str, str]]:
     """For each row, the command that trains it; then the commands that measure, judge and draw."""
     commands, outdated = [], original.outdated(shown)  # the files have other settings now than the latter's
-    for name, runs in records.by_name(shown).items():
+    for name, runs in grouping.by_name(shown).items():
         first = runs[0]
         if first.experiment not in report.TITLES or first.name in outdated:
             continue

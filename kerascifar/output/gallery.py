@@ -12,7 +12,7 @@ from kerascifar.common import terminal
 from kerascifar.common.errors import UserError
 from kerascifar.focus import methods, pictures
 from kerascifar.images import cifar10
-from kerascifar.runs import records
+from kerascifar.runs import grouping, records
 
 if TYPE_CHECKING:
     import keras
@@ -33,7 +33,7 @@ def gallery(shown: Sequence[records.Record], dataset: cifar10.Dataset) -> dict[s
     """
     usable = [r for r in shown if records.has_weights(r) and r.dataset["train"] == dataset.fingerprint["train"]]
     networks: dict[str, keras.Model] = {}
-    for run, *_ in records.explained(usable):
+    for run, *_ in grouping.explained(usable):
         try:
             networks[run.label] = records.load_model(run)
         except UserError as problem:  # one damaged model must not hide the rest of the page

@@ -25,7 +25,7 @@ from kerascifar.findings import (
 )
 from kerascifar.images import cifar10
 from kerascifar.output import appendix, charts, gallery, report, sections, tables
-from kerascifar.runs import original, records
+from kerascifar.runs import grouping, original
 from kerascifar.runs.records import Record
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
     verdict_lines = verdicts.table([*published] or [*own], declared)
     found = {result.name: result for result in analyses.results(pool)}
     maps = gallery.gallery(shown, dataset) if dataset is not None else None
-    curves = {name: charts.summarized(runs) for name, runs in records.by_name(shown).items()}
+    curves = {name: charts.summarized(runs) for name, runs in grouping.by_name(shown).items()}
     documents = {
         name: path.read_text(encoding="utf-8").partition("\n")[2]
         for name in DOCUMENTS

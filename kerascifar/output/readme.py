@@ -12,7 +12,7 @@ from kerascifar.common import drawing, files, terminal
 from kerascifar.common.paths import CHECKOUT
 from kerascifar.findings import analyses, claims, rule, verdicts
 from kerascifar.output import answer, report, tables
-from kerascifar.runs import original, records
+from kerascifar.runs import grouping, original, records
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +46,7 @@ def subset(published: Sequence[records.Record]) -> str:
     if not original.outdated(r for runs in line.values() for r in runs):
         minutes = sum(np.mean([r.duration for r in runs]) for runs in line.values()) / 60
         accuracies = [np.mean([r.accuracy() for r in runs]) for runs in line.values()]
-        where = records.machines(line[SUBSET[0]])
+        where = grouping.machines(line[SUBSET[0]])
         expected = f", in about {minutes:.0f} minutes ({where}). Expect a test accuracy of about "
         expected += " and ".join(f"{a:.0f} % for {name}" for name, a in zip(SUBSET, accuracies, strict=True))
     return (
@@ -61,9 +61,9 @@ def times(published: Sequence[records.Record]) -> str:
     parts = []
     for experiment, title in report.TITLES.items():
         runs = [r for r in published if r.experiment == experiment]
-        of_rows = [[r.duration for r in of_row] for of_row in records.by_row(runs).values()]
+        of_rows = [[r.duration for r in of_row] for of_row in grouping.by_row(runs).values()]
         hours = sum(map(np.mean, of_rows)) / 3600
-        parts += [f"{title} took {hours:.1f} hours ({records.machines(runs)})"] if runs else []
+        parts += [f"{title} took {hours:.1f} hours ({grouping.machines(runs)})"] if runs else []
     return f"With one seed, {' and '.join(parts)}.\n" if parts else ""
 
 
@@ -147,11 +147,11 @@ def write(published: Sequence[records.Record], focus: Callable[[records.Record],
     """Writes tables, figures and the generated parts of pages; returns the paths written.
 
     Args:
-        published: records, as returned by `records.current`.
+        published: records, as returned by `grouping.current`.
         focus: draws a run's focus maps for the ten classes.
     """
     written = report.write_figures(report.shown([], published), RESULTS)
-    for runs in records.explained(r for r in published if records.has_weights(r)):
+    for runs in grouping.explained(r for r in published if records.has_weights(r)):
         first = min(runs, key=lambda run: run.seed)
         path = RESULTS / f"focus-{first.name}.png"
         drawing.save(partial(focus, first), path)

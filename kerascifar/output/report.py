@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from kerascifar.common import drawing, files, terminal
 from kerascifar.findings import ablation, sensitivity
 from kerascifar.output import figures, tables
-from kerascifar.runs import records
+from kerascifar.runs import grouping, records
 from kerascifar.training import models
 
 if TYPE_CHECKING:
@@ -59,13 +59,13 @@ def write_figures(shown: Sequence[records.Record], out: Path, say: Callable[[str
     for folder in (out, out / "curves", out / "architecture"):
         files.remove_unfinished(folder, older=files.A_DAY)
     main = main_rows(shown)
-    rows = records.by_row(shown)
+    rows = grouping.by_row(shown)
     drawings: list[tuple[Path, Callable[[], Figure]]] = []
     for (experiment, name), runs in rows.items():
         drawings.append((out / "curves" / f"{experiment}-{name}.png", partial(figures.training_statistics, *runs)))
     if len(rows) > 1:
         drawings.append((out / "accuracy.png", partial(figures.beside_original, main)))
-    explained = records.explained(shown)
+    explained = grouping.explained(shown)
     drawings += [(out / f"confusion-{runs[0].name}.png", partial(figures.confusion, runs)) for runs in explained]
     if explained:
         drawings.append((out / "classes.png", partial(figures.per_class, explained)))

@@ -21,7 +21,7 @@ from kerascifar.findings import (
 from kerascifar.findings.faithfulness import FAITHFUL
 from kerascifar.findings.metrics import METRICS
 from kerascifar.output import charts
-from kerascifar.runs import records, rows_in_words
+from kerascifar.runs import grouping, model_size, records, rows_in_words
 from kerascifar.runs.records import Record
 from kerascifar.training import models
 
@@ -155,7 +155,7 @@ def _comparisons(group: "pd.DataFrame") -> "pd.DataFrame":
 
 def lengths(main: Sequence[Record]) -> str:
     """The conclusion of the curves: how long the rows train that have no fixed schedule."""
-    rows = records.by_name([r for r in main if not r.row.schedule] or main)
+    rows = grouping.by_name([r for r in main if not r.row.schedule] or main)
     epochs = {name: np.median([r.epochs_trained for r in runs]) for name, runs in rows.items()}
     shortest, longest = min(epochs, key=lambda name: epochs[name]), max(epochs, key=lambda name: epochs[name])
     if epochs[shortest] == epochs[longest]:
@@ -264,7 +264,7 @@ def architectures(shown: Sequence[Record]) -> dict[str, Any]:
             {
                 "name": name,
                 "rows": ", ".join(rows) if len(rows) < 4 else f"{next(iter(rows))} … {list(rows)[-1]}",
-                "parameters": models.parameters(network)[0],
+                "parameters": model_size.parameters(network)[0],
                 "blocks": blocks[:-1],
                 "dense": blocks[-1],
             }

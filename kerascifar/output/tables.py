@@ -11,7 +11,7 @@ import numpy as np
 
 from kerascifar.common import files
 from kerascifar.findings.statistics import mean_and_sd
-from kerascifar.runs import original, records, rows_in_words
+from kerascifar.runs import grouping, original, records, rows_in_words
 from kerascifar.training.rows import Row
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def results(own: Sequence[records.Record], published: Sequence[records.Record]) 
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    owns, others = records.by_row(own), records.by_row(published)
+    owns, others = grouping.by_row(own), grouping.by_row(published)
     for experiment, name in owns or others:
         own_runs, published_runs = owns.get((experiment, name), []), others.get((experiment, name), [])
         first = (own_runs or published_runs)[0]
@@ -194,7 +194,7 @@ def narrow(own: Sequence[records.Record], published: Sequence[records.Record]) -
     import pandas as pd
 
     lines, base = [], dict[str, Row]()
-    for (experiment, name), runs in records.by_row(own or published).items():
+    for (experiment, name), runs in grouping.by_row(own or published).items():
         line = _narrow(name, runs, base.setdefault(experiment, runs[0].row))
         if line["original"] and not any(run.shortened for run in runs):
             line["difference"] = f"{np.mean([r.accuracy() for r in runs]) - float(line['original']):+z.2f}"

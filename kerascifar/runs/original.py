@@ -7,10 +7,8 @@ from typing import Any
 
 from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.runs.records import ORIGINALS, Record
-from kerascifar.training.rows import Row
+from kerascifar.training.rows import OPTIMIZERS, Row
 from kerascifar.training.rows import read as read_experiment
-
-OPTIMIZER_NAMES = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "sgd": "SGD"}
 
 
 @cache
@@ -60,7 +58,7 @@ def figures(record: Record) -> dict[str, float]:
 
 def settings_of(row: Row) -> list[Any]:
     """A row's settings in the original's words and order, as `settings` gives the original's."""
-    return [row.augment, "ce", OPTIMIZER_NAMES[row.optimizer], row.batch_size, float(row.learning_rate)]
+    return [row.augment, "ce", OPTIMIZERS[row.optimizer], row.batch_size, float(row.learning_rate)]
 
 
 def settings(row: dict[str, str]) -> list[Any]:
@@ -68,7 +66,7 @@ def settings(row: dict[str, str]) -> list[Any]:
     return [
         row["aug"] == "True",
         row["loss"],
-        OPTIMIZER_NAMES[row["optimizer"].lower()],
+        OPTIMIZERS[row["optimizer"].lower()],
         int(row["batch_size"]),
         float(row["lr"]),
     ]

@@ -12,8 +12,6 @@ import math
 import re
 import sys
 import zipfile
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +42,8 @@ OWN = "own"  # the experiment of all runs that a program trains
 RECORD, HISTORY, PREDICTIONS, MODEL = "record.json", "history.csv", "predictions.npz", "model.keras"
 # The keys of an environment that affect the result: all parts of a published run must share their values.
 DECISIVE = ("source", "versions", "backend")
+LIMIT, NOT_FINITE = "epoch limit", "loss not finite"
+STOPS = ("early stopping", LIMIT, "stopped by a callback", NOT_FINITE)  # what ended the training
 AGAIN = "Move the folder away and train that run again."
 LARGEST = 4 * 2**20  # bytes; larger records are rejected. A real one has about 10 kB
 
@@ -133,7 +133,7 @@ class Record(Run):
     @property
     def reached_limit(self) -> bool:
         """Whether the row's number of epochs ended the training before EarlyStopping could. A schedule ends there."""
-        return self.stop == "epoch limit" and not self.row.schedule
+        return self.stop == LIMIT and not self.row.schedule
 
     @property
     def group(self) -> str:
@@ -283,10 +283,6 @@ def read(folder: Path) -> Record:
     return record
 
 
-NOT_FINITE = "loss not finite"
-STOPS = ("early stopping", "epoch limit", "stopped by a callback", NOT_FINITE)
-
-
 def _number(what: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
     if type(value) not in (int, float) or not low <= value <= high:
         raise ValueError(f"{what} is not a number from {low} to {high}")
@@ -304,7 +300,7 @@ def _check_text(what: str, value: Any) -> None:
 
 
 def _check(record: Record) -> None:
-    """Checks each value that readers use; `read` turns an exception into a message."""
+    """Checks each value that readers use, and turns null into NaN; `read` turns an exception into a message."""
     for split in ["train", "validation"] + ["test"] * (not record.is_candidate):
         values = record.results[split]
         values["loss"] = _measure(f"results.{split}.loss", values["loss"], math.inf)
@@ -381,58 +377,7 @@ def load_model(record: Record) -> "keras.Model":
         todo = own_code if re.search("locate class|locate function|ambda|safe_mode", str(error)) else AGAIN
         raise UserError(f"{path} cannot be loaded: {first_line(error)}\n{todo}") from None
     try:
-        models.check_shapes(network)
+        models.check_form(network)
     except UserError as problem:
         raise UserError(f"{path}: {problem}\n{AGAIN}") from None
     return network
-
-
-def current(all_records: Iterable[Record]) -> list[Record]:
-    """Selects the runs for tables and figures: for each experiment and row, one configuration and one run per seed.
-
-    The configuration is that of the run that finished last; full runs take precedence over shortened ones. Runs on
-    synthetic data are selected only if there are no others, so that a table never mixes the two.
-    """
-    pool = list(all_records)
-    pool = [r for r in pool if not r.is_synthetic] or pool
-    order = sorted(pool, key=lambda r: (not r.shortened, str(r.environment.get("finished", ""))))
-    group = {(r.experiment, r.name): r.group for r in order}  # the last one of each row wins
-    chosen = {(r.group, r.seed): r for r in order if r.group == group[r.experiment, r.name]}
-    return in_order(chosen.values())
-
-
-def in_order(unsorted: Iterable[Record]) -> list[Record]:
-    """Sorts records by experiment, candidates last, row in natural order, and seed."""
-    return sorted(unsorted, key=lambda r: (r.is_candidate, r.experiment, _natural(r.name), r.seed))
-
-
-def machines(runs: Iterable[Record]) -> str:
-    """What these runs were computed on: `1 core, AMD EPYC; 2 cores, AMD EPYC`."""
-    return "; ".join(dict.fromkeys(run.machine for run in runs))
-
-
-def by_row(unsorted: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
-    """The runs of each row, by experiment and name, in the order of their first runs."""
-    rows: dict[tuple[str, str], list[Record]] = {}
-    for record in unsorted:
-        rows.setdefault((record.experiment, record.name), []).append(record)
-    return rows
-
-
-def explained(unsorted: Iterable[Record]) -> list[list[Record]]:
-    """The runs of each of the `EXPLAINED` rows that has any."""
-    rows = by_row(unsorted)
-    return [rows[key] for key in EXPLAINED if key in rows]
-
-
-def by_name(unsorted: Iterable[Record]) -> dict[str, list[Record]]:
-    """The runs of each row by its name, or by `experiment/name` where several experiments have a row of this name."""
-    rows = by_row(unsorted)
-    counts = Counter(name for _, name in rows)
-    return {name if counts[name] == 1 else f"{experiment}/{name}": runs for (experiment, name), runs in rows.items()}
-
-
-def _natural(name: str) -> tuple[str, float]:
-    """A sort key that puts M2 before M10."""
-    head = name.rstrip("0123456789")
-    return head, float(name[len(head) :] or math.inf)

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 
-from kerascifar.runs import original
+from kerascifar.runs import model_size
 from kerascifar.training import models
-from kerascifar.training.rows import Row
+from kerascifar.training.rows import OPTIMIZERS, Row
 
 TRAINING_ONLY = {"BatchNormalization": "BatchNorm", "Dropout": "Dropout"}  # layers, and their short names
 
@@ -20,14 +20,14 @@ def described(row: Row) -> str:
     """
     import keras
 
-    network = models.built(row.model, row.model_options) if row.model in models.BUILDERS else None
+    network = model_size.built(row.model, row.model_options) if row.model in models.BUILDERS else None
     kinds = [type(layer).__name__ for layer in network.layers] if isinstance(network, keras.Sequential) else []
     counts = [f"{kinds.count(kind)} {short}" for kind, short in TRAINING_ONLY.items() if kind in kinds]
     if "BatchNormalization" in kinds:
         after = [kinds[:place].count("Conv2D") for place, kind in enumerate(kinds) if kind == "BatchNormalization"]
         whole = len(after) > 2 and after == [*range(after[0], after[-1] + 1)]
         counts[0] += f" (conv {f'{after[0]}–{after[-1]}' if whole else ', '.join(map(str, after))})"
-    words = f"{original.OPTIMIZER_NAMES[row.optimizer]} {row.learning_rate:g}, batch {row.batch_size}"
+    words = f"{OPTIMIZERS[row.optimizer]} {row.learning_rate:g}, batch {row.batch_size}"
     return ", ".join(counts) or words + ", augmented" * row.augment
 
 
@@ -35,7 +35,7 @@ def differing(row: Row, base: Row) -> str:
     """The values in which a row differs from `base`, in a few words; for `base` itself, its main settings and model."""
     words = {
         "model": _about(row.model),
-        "optimizer": original.OPTIMIZER_NAMES[row.optimizer],
+        "optimizer": OPTIMIZERS[row.optimizer],
         "learning_rate": f"lr {row.learning_rate:g}",
         "batch_size": f"batch {row.batch_size}",
         "augment": "augmented" if row.augment else "not augmented",

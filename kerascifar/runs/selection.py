@@ -14,7 +14,7 @@ from types import MappingProxyType
 from kerascifar.common import errors
 from kerascifar.common.errors import UserError
 from kerascifar.images import cifar10
-from kerascifar.runs import original, records
+from kerascifar.runs import grouping, original, records
 from kerascifar.runs.records import Record
 
 
@@ -31,7 +31,7 @@ def pools(
 ) -> list[list[Record]]:
     """Your current runs, then the published ones: the first pool that has what a name means is used."""
     folders = [records.PUBLISHED] if published_only else [runs, records.PUBLISHED]
-    return [records.current(filter(usable, records.list_records(folder))) for folder in folders]
+    return [grouping.current(filter(usable, records.list_records(folder))) for folder in folders]
 
 
 def parse(name: str) -> tuple[str, int | None]:
@@ -77,7 +77,7 @@ def find(name: str, runs: Path, published_only: bool = False) -> list[Record]:
         if found := [r for r in pool if is_meant(r, row, seed)]:
             check_unambiguous(row, found)
             return found
-    everything = records.in_order(r for pool in searched for r in pool)
+    everything = grouping.in_order(r for pool in searched for r in pool)
     known = [short_name(r) for r in everything if r.name == row] or [r.name for r in everything if not r.is_candidate]
     where = "the published runs" if published_only else f"{runs} or among the published runs"
     raise UserError(
@@ -108,11 +108,11 @@ def of_every_row(
     chosen: dict[tuple[str, str], list[Record]] = {}
     incomplete: dict[tuple[str, str], list[Record]] = {}
     for pool in pools(runs, published_only, usable):
-        for row, group in records.by_row(pool).items():
+        for row, group in grouping.by_row(pool).items():
             is_complete = {*needed.get(row[0], ())} <= {r.seed for r in group} or is_published(group[0])
             (chosen if is_complete else incomplete).setdefault(row, group)
     chosen = incomplete | chosen
-    return records.in_order(r for group in chosen.values() for r in group)
+    return grouping.in_order(r for group in chosen.values() for r in group)
 
 
 def described(chosen: Iterable[Record]) -> str:
@@ -163,8 +163,8 @@ def to_explain(
         if fitting := [r for r in pool if is_meant(r, row, seed) and records.has_weights(r)]:
             if row is not None:
                 check_unambiguous(row, fitting)
-            rows = records.by_row(pool)
-            groups = [rows[key] for key in records.by_row(fitting)]
+            rows = grouping.by_row(pool)
+            groups = [rows[key] for key in grouping.by_row(fitting)]
             best = min(groups, key=lambda group: (group[0].shortened, -accuracy(group), group[0].label))
             record = next(r for r in fitting if r in best)  # a pool is sorted by seed
             whose = "the published runs" if is_published(record) else "your runs"

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from kerascifar.images import cifar10
+from kerascifar.images.official import CLASSES
 from kerascifar.training.augmentation import BatchAugmenter
-from kerascifar.training.models import CLASSES
 
 # Each use of randomness draws from its own stream of the run's seed.
 ORDER, AUGMENTATION, DROPOUT = range(3)

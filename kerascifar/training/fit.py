@@ -20,16 +20,9 @@ import numpy as np
 
 from kerascifar.training import checkpoint, device
 from kerascifar.training.batches import DROPOUT, Batches, random_stream
-from kerascifar.training.rows import Row
+from kerascifar.training.rows import OPTIMIZERS, Row
 
 VALIDATION_BATCH = 500  # divides 10,000, so that no smaller last batch needs a second graph
-OPTIMIZERS = {
-    "adam": keras.optimizers.Adam,
-    "adamw": keras.optimizers.AdamW,
-    "rmsprop": keras.optimizers.RMSprop,
-    "sgd": keras.optimizers.SGD,
-}
-
 UNPENALISED = "crossentropy"  # name of the metric that is the loss without penalties
 LOSSES = ("loss", "val_loss", "penalised_loss", "val_penalised_loss")
 
@@ -110,7 +103,7 @@ def compiled(network: keras.Model, row: Row, steps: int = 1, eager: bool = False
     if network.losses:  # Keras adds these penalties to its loss: the loss without them becomes a metric
         metrics.append(getattr(keras.metrics, crossentropy)(from_logits=True, name=UNPENALISED))
     rate, options = _learning_rate(row, steps), row.optimizer_options
-    optimizer = OPTIMIZERS[row.optimizer](rate, use_ema=_averages(row), **options)
+    optimizer = getattr(keras.optimizers, OPTIMIZERS[row.optimizer])(rate, use_ema=_averages(row), **options)
     if optimizer.weight_decay is not None:
         optimizer.exclude_from_weight_decay([v for v in network.trainable_variables if "kernel" not in v.name])
     network.compile(

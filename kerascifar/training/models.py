@@ -6,14 +6,13 @@ row's `model_options`. The layers follow the original's tables. Each open choice
 library, differs from Keras.
 """
 
-import functools
 import inspect
-import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kerascifar.common.errors import UserError, suggest
+from kerascifar.images.official import CLASSES
 
 if TYPE_CHECKING:
     import keras
@@ -32,7 +31,6 @@ if not TYPE_CHECKING:
     keras = _KerasOnFirstUse()
 
 INPUT_SHAPE = (32, 32, 3)
-CLASSES = 10
 EXPECTED_LOGITS = "Expected logits, from which the loss and the focus maps are computed: leave out the last activation."
 BUILDERS: dict[str, Callable[..., "keras.Model"]] = {}
 ModelBuilder = TypeVar("ModelBuilder", bound=Callable[..., "keras.Model"])
@@ -75,8 +73,8 @@ def adapt(
     Args:
         network: untrained.
         initialization: "keras" keeps Keras's own (for most layers, uniform Glorot kernels and zero biases); "pytorch"
-            draws the kernel and bias of each convolution and dense layer uniformly from ±1/√(inputs of a unit), like
-            `torch.nn.modules.conv._ConvNd.reset_parameters`.
+            draws the kernel and bias of each Conv2D, DepthwiseConv2D and Dense layer uniformly from
+            ±1/√(inputs of a unit), like `torch.nn.modules.conv._ConvNd.reset_parameters`.
         momentum: for each BatchNormalization layer, the fraction of a moving statistic that a step keeps. PyTorch
             states the other fraction: its default of 0.1 is 0.9 here.
         epsilon: for each BatchNormalization layer, the number added to the variance. PyTorch's default is 1e-5.
@@ -350,16 +348,6 @@ def residual(
     return keras.Model(images, logits, name="residual")
 
 
-def check_shapes(network: "keras.Model") -> None:
-    """Raises a `UserError` unless the model takes 32×32 RGB images and returns ten logits."""
-    shapes = getattr(network, "input_shape", None), getattr(network, "output_shape", None)
-    if shapes != ((None, *INPUT_SHAPE), (None, CLASSES)):
-        raise UserError(
-            f'Model "{network.name}" takes {shapes[0]} and returns {shapes[1]}.\n'
-            f"Expected {(None, *INPUT_SHAPE)} and {(None, CLASSES)}: 32×32 RGB images in, ten logits out."
-        )
-
-
 def check_form(model: "keras.Model") -> None:
     """Raises a `UserError` unless the model takes 32×32 RGB images and returns ten logits, one array each."""
     if not hasattr(model, "outputs"):
@@ -375,51 +363,8 @@ def check_form(model: "keras.Model") -> None:
             f"{' in a dictionary' * in_a_dictionary}.\nExpected one array of images in, and one of ten logits out. "
             "Choose the output: keras.Model(model.inputs, model.outputs[0])."
         )
-    check_shapes(model)
-
-
-def built(name: str, options: Mapping[str, Any]) -> "keras.Model":
-    """An untrained model with these options, to look at; each one is built only once per process."""
-    return _built(name, json.dumps(options, sort_keys=True))
-
-
-@functools.cache
-def _built(name: str, options: str) -> "keras.Model":
-    return build(name, **json.loads(options))
-
-
-def parameters(network: "keras.Model") -> tuple[int, int]:
-    """Trainable and total parameters; only the total counts BatchNormalization's moving statistics."""
-    return sum(math.prod(w.shape) for w in network.trainable_weights), network.count_params()
-
-
-def size(name: str, options: Mapping[str, Any]) -> dict[str, int | None]:
-    """The trainable parameters and multiply-adds of a model with these options, as columns; None for an unknown one."""
-    network = built(name, options) if name in BUILDERS else None
-    return {
-        "parameters": parameters(network)[0] if network else None,
-        "multiply-adds": multiply_adds(network) if network else None,
-    }
-
-
-def nodes(network: "keras.Model") -> list[Any]:
-    """Keras's nodes of a model's graph, from its inputs on: each use of a layer, the `operation`, with its tensors."""
-    graph = getattr(network, "_functional", None) or network  # a Sequential model keeps its graph there
-    by_depth = getattr(graph, "_nodes_by_depth", {})
-    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
-
-
-def multiply_adds(network: "keras.Model") -> int:
-    """Multiply-adds for one image in convolutions and dense layers; those in other layers are negligible.
-
-    A layer that the model uses twice counts twice, and layers inside another one count too.
-    """
-    kinds = keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.SeparableConv2D | keras.layers.Dense
-    total = 0
-    for node in nodes(network):
-        if isinstance(node.operation, keras.Model):
-            total += multiply_adds(node.operation)
-        elif isinstance(node.operation, kinds):
-            kernels = [w.shape for w in node.operation.weights if w.name.endswith("kernel")]
-            total += math.prod(node.outputs[0].shape[1:-1]) * sum(map(math.prod, kernels))
-    return total
+    if (model.input_shape, model.output_shape) != ((None, *INPUT_SHAPE), (None, CLASSES)):
+        raise UserError(
+            f'Model "{model.name}" takes {model.input_shape} and returns {model.output_shape}.\n'
+            f"Expected {(None, *INPUT_SHAPE)} and {(None, CLASSES)}: 32×32 RGB images in, ten logits out."
+        )

@@ -42,6 +42,7 @@ _FLAG = _Range("true or false", lambda value: isinstance(value, bool))
 _DECAY, _AMOUNT = _numbers("at least 0 and less than 1", 0, below=1), _numbers("a non-negative number", 0)
 _ANY = {"weight_decay": _AMOUNT, "global_clipnorm": _AMOUNT, "ema_momentum": _DECAY}
 _ADAM = {"beta_1": _DECAY, "beta_2": _DECAY, "epsilon": _AMOUNT, "amsgrad": _FLAG} | _ANY
+OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "sgd": "SGD"}  # the names of the Keras classes
 # The optimizer options that a row may set besides the learning rate: arguments of the Keras classes.
 OPTIMIZER_OPTIONS: dict[str, dict[str, _Range]] = {
     "adam": _ADAM,
@@ -322,11 +323,11 @@ def _check_keys(where: str, table: Mapping[str, Any], known: set[str]) -> None:
 
 
 _TABLE = _Range("a table, e.g. { key = 1 }", lambda value: isinstance(value, Mapping))
-_KINDS = {
-    "str": _Range("text", lambda value: isinstance(value, str)),
-    "bool": _FLAG,
-    "int": _Range("a whole number", lambda value: type(value) is int),
-    "float": _Range("a number", _is_number),
+_KINDS: dict[Any, _Range] = {
+    str: _Range("text", lambda value: isinstance(value, str)),
+    bool: _FLAG,
+    int: _Range("a whole number", lambda value: type(value) is int),
+    float: _Range("a number", _is_number),
 }
 
 
@@ -334,7 +335,7 @@ def _problems(row: Row) -> Iterable[str]:
     """Yields a sentence for each problem with the row's values; the first is shown."""
     for f in dataclasses.fields(row):
         value = getattr(row, f.name)
-        kind = _KINDS.get(str(getattr(f.type, "__name__", "")), _TABLE)
+        kind = _KINDS.get(f.type, _TABLE)
         if not kind.right(value):
             yield f"{f.name} must be {kind.expected}, not {value!r}."
     if not row.name or set(row.name) - NAME_CHARACTERS or len(row.name) > 40:

@@ -16,7 +16,7 @@ from kerascifar.findings import agreement, analyses, verdicts
 from kerascifar.focus import methods
 from kerascifar.images import cifar10
 from kerascifar.output import appendix, gallery, page, sections, tables
-from kerascifar.runs import records
+from kerascifar.runs import grouping, records
 from kerascifar.training import models, rows
 
 # Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
@@ -444,7 +444,7 @@ def test_rows_of_two_experiments_with_one_name_stay_apart():
         factories.record(experiment=name, row={"name": "M6"}, epochs_trained=n)
         for name, n in (("own", 9), ("experiment1", 5))
     ]
-    assert list(records.by_name(runs)) == ["own/M6", "experiment1/M6"]
+    assert list(grouping.by_name(runs)) == ["own/M6", "experiment1/M6"]
     assert sections.lengths(runs).startswith("own/M6 trains longest, for 9 epochs")
     once = [factories.record(row={"name": name}, epochs_trained=1) for name in ("M1", "M6")]
     assert sections.lengths(once) == "M1 and M6 train for 1 epoch."

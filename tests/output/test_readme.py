@@ -13,14 +13,14 @@ from kerascifar.common import drawing
 from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.findings import analyses
 from kerascifar.output import figures, readme
-from kerascifar.runs import original, records
+from kerascifar.runs import grouping, original, records
 from kerascifar.training.rows import read as read_experiment
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def published():
-    return records.current(records.list_records(records.PUBLISHED))
+    return grouping.current(records.list_records(records.PUBLISHED))
 
 
 def test_the_table_of_speeds_is_the_benchmarks():

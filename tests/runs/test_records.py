@@ -19,7 +19,7 @@ from kerascifar.common import files
 from kerascifar.common.errors import UserError
 from kerascifar.images import cifar10
 from kerascifar.output import tables
-from kerascifar.runs import records
+from kerascifar.runs import grouping, records
 from kerascifar.training import models
 from kerascifar.training.rows import Row
 
@@ -165,7 +165,7 @@ def check_reader(written, content):
         return None
     again = json.loads(content)
     assert (record.seed, record.stop, record.row) == (again["seed"], again["stop"], Row(**again["row"]))
-    assert records.current([record]) == [record]
+    assert grouping.current([record]) == [record]
     table = tables.results([record], [])
     shown = tables.readable(table).to_csv() + "".join(tables.notes([record], [record])) + record.heading
     assert "<script>" not in shown and "\x1b" not in shown
@@ -299,7 +299,7 @@ def test_a_full_run_comes_before_a_later_shortened_one(tmp_path):
     factories.run(tmp_path / "b", environment={"finished": "2026-01-02"}, shortened=True)
     factories.run(tmp_path / "c", seed=1, shortened=True)
     other = factories.run(tmp_path / "d", row={"name": "M2"}, shortened=True)
-    assert records.current(records.list_records(tmp_path)) == [full, other]
+    assert grouping.current(records.list_records(tmp_path)) == [full, other]
 
 
 def test_only_runs_of_one_configuration_stand_together(tmp_path):
@@ -307,7 +307,7 @@ def test_only_runs_of_one_configuration_stand_together(tmp_path):
     factories.run(tmp_path / "a", seed=1, row={"learning_rate": 0.1}, environment={"finished": "2026-01-01"})
     factories.run(tmp_path / "b", seed=2, basis="other layers", environment={"finished": "2026-01-02"})
     now = [factories.run(tmp_path / str(s), seed=s, environment={"finished": f"2026-01-0{3 + s}"}) for s in (0, 3)]
-    assert records.current(records.list_records(tmp_path)) == now
+    assert grouping.current(records.list_records(tmp_path)) == now
 
 
 def test_a_damaged_record_is_skipped_and_reported(tmp_path, capsys):
@@ -322,7 +322,7 @@ def test_a_damaged_record_is_skipped_and_reported(tmp_path, capsys):
 def test_rows_are_listed_as_people_count_and_candidates_last(tmp_path):
     runs = [factories.run(tmp_path / name, row={"name": name}) for name in ("M10", "M9", "M2")]
     runs.append(factories.run(tmp_path / "candidate", row={"name": "M1"}, experiment="choices"))
-    assert [r.name for r in records.current(runs)] == ["M2", "M9", "M10", "M1"]
+    assert [r.name for r in grouping.current(runs)] == ["M2", "M9", "M10", "M1"]
 
 
 def test_synthetic_runs_never_stand_beside_real_ones(tmp_path):
@@ -330,5 +330,5 @@ def test_synthetic_runs_never_stand_beside_real_ones(tmp_path):
     real = factories.run(tmp_path / "a", environment={"finished": "2026-01-01"})
     shapes = {"name": "synthetic shapes", "class_names": ["x"] * 10, "train": "0", "test": "0"}
     drawn = [factories.run(tmp_path / str(seed), dataset=shapes, seed=seed) for seed in (0, 1)]
-    assert records.current([real, *drawn]) == [real]
-    assert records.current(drawn) == drawn
+    assert grouping.current([real, *drawn]) == [real]
+    assert grouping.current(drawn) == drawn

@@ -4,9 +4,9 @@ import factories
 import pytest
 
 from kerascifar.common.errors import UserError
-from kerascifar.runs import records, selection
+from kerascifar.runs import grouping, records, selection
 
-PUBLISHED = records.current(records.list_records(records.PUBLISHED))
+PUBLISHED = grouping.current(records.list_records(records.PUBLISHED))
 SEEDS = {name: [r.seed for r in PUBLISHED if r.name == name] for name in ("M1", "M2")}
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kerascifar.common.errors import UserError
+from kerascifar.runs import model_size
 from kerascifar.training import models
 
 # The original's listings: type, output (height, width, channels), parameters. Its tool counts two parameters per
@@ -87,7 +88,7 @@ def test_layers_are_the_reports(name):
 )
 def test_parameters_are_the_reports(name, trainable, total):
     """Totals: Keras also counts two moving statistics per BatchNormalization channel."""
-    assert models.parameters(models.build(name)) == (trainable, total)
+    assert model_size.parameters(models.build(name)) == (trainable, total)
 
 
 def test_model5_is_model4_without_dropout():
@@ -105,30 +106,7 @@ def test_model1_has_three_of_each():
     kinds = [type(layer).__name__ for layer in network.layers]
     assert [kinds.count(kind) for kind in (C, P, L)] == [3, 3, 3]
     # 6·28, 16·55, 32·145; 512·120+120, 120·84+84, 84·10+10
-    assert models.parameters(network)[0] == 168 + 880 + 4640 + 61560 + 10164 + 850
-
-
-def test_multiply_adds_are_counted_per_position():
-    """By hand for model3: positions × (9 × channels in) × channels out, and the dense layer."""
-    expected = 1024 * (27 * 64 + 576 * 32 + 288 * 32) + 256 * 288 * 16 + 36 * 144 * 16 + 576 * 10
-    assert models.multiply_adds(models.build("model3")) == expected == 31_349_376
-
-
-def test_multiply_adds_of_shared_nested_and_divided_layers():
-    """By hand. Fails if a layer that is used twice, or one inside another model, counts once or not at all."""
-    import keras
-
-    layers = keras.layers
-    shared = layers.Conv2D(4, 3, padding="same")
-    inner = keras.Sequential([keras.Input((16, 16, 8)), layers.Conv2D(8, 3, groups=4, padding="same")])
-    images = keras.Input((32, 32, 3))
-    features = shared(shared(layers.Conv2D(4, 1)(images)))
-    features = inner(layers.SeparableConv2D(8, 3, strides=2, padding="same")(features))
-    features = layers.DepthwiseConv2D(3, strides=2, padding="same", depth_multiplier=2)(features)
-    network = keras.Model(images, layers.Dense(10)(layers.GlobalAveragePooling2D()(features)))
-    once = 32 * 32 * 3 * 4 + 2 * 32 * 32 * 9 * 4 * 4  # the second convolution twice
-    halved = 16 * 16 * (9 * 4 + 4 * 8) + 16 * 16 * 8 * 9 * (8 // 4)
-    assert models.multiply_adds(network) == once + halved + 8 * 8 * 9 * 8 * 2 + 16 * 10
+    assert model_size.parameters(network)[0] == 168 + 880 + 4640 + 61560 + 10164 + 850
 
 
 @pytest.mark.parametrize(
@@ -148,7 +126,7 @@ def test_multiply_adds_of_shared_nested_and_divided_layers():
 )
 def test_parameters_and_multiply_adds_of_residual(options, trainable, multiply_adds):
     network = models.build("residual", **options)
-    assert (models.parameters(network)[0], models.multiply_adds(network)) == (trainable, multiply_adds)
+    assert (model_size.parameters(network)[0], model_size.multiply_adds(network)) == (trainable, multiply_adds)
 
 
 def test_a_block_adds_to_its_input():
