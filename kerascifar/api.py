@@ -134,7 +134,7 @@ def train(
             0..1 and ends in ten logits. Before the first epoch, one step is tried on a few images, up to loading the
             saved model.
         row: how to train. Its `name` names the runs, and its `model` appears in tables.
-        dataset: as returned by `load`.
+        dataset: as returned by `load`, unchanged.
         seeds: one run per seed.
         runs: the folder for all runs.
         console: where to show progress; standard output by default.
@@ -154,6 +154,11 @@ def train(
         raise UserError(f'row is {row!r}.\nExpected a Row, such as Row("Mine", "my_model", epochs=5).')
     seeds = _checked(seeds)
     _check_dataset(dataset)
+    if not dataset.is_unchanged:
+        raise UserError(
+            "dataset has other images or labels than load() returned, but the same fingerprint.\nExpected the result "
+            "of load(), unchanged: a record names its images by their fingerprint."
+        )
     if not isinstance(runs, str | os.PathLike) or (os.path.exists(runs) and not os.path.isdir(runs)):
         raise UserError(f"runs is {runs!r}.\nExpected the path of a folder, such as 'runs'.")
     if not isinstance(console, rich.console.Console | None):

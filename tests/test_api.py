@@ -291,6 +291,22 @@ def test_evaluation_is_the_records(trained, dataset):
     assert found.accuracy == record.results["validation"]["accuracy"]
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda data: dataclasses.replace(data, images=data.images[:100], labels=data.labels[:100]),
+        lambda data: dataclasses.replace(data, images=data.images[:100]),
+        lambda data: dataclasses.replace(data, labels=(data.labels + 1) % 10),
+        lambda data: dataclasses.replace(data, images=data.images ^ 1),
+    ],
+)
+def test_other_images_under_the_same_fingerprint_are_refused(dataset, tmp_path, other):
+    """Fails if a record, and the runs folder, could name images that were not trained on."""
+    with pytest.raises(api.UserError, match="other images or labels than load"):
+        api.train("model1", ROW, other(dataset), runs=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_named_model_and_mistakes(dataset, tmp_path):
     with pytest.raises(api.UserError, match='Model "mode4" is not known'):
         api.train("mode4", ROW, dataset, [0], runs=tmp_path, console=Console(quiet=True))

@@ -111,7 +111,7 @@ def _beside(runs: "list[Record]", out: Path, console: "Console") -> list[str]:
     from kerascifar.output import tables
 
     load_keras_to_count()
-    results = analyses.results(runs, *(each.name for each in analyses.ANALYSES if each.details is not None))
+    results = analyses.Findings(runs).all(lambda analysis: analysis.details is not None)
     for result in results:
         with options.kept():
             tables.save(result.table, out / result.name, result.title, [result.text])

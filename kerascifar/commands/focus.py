@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
-    from kerascifar.findings import measured
+    from kerascifar.findings import focus_means
     from kerascifar.output import tables
 
     for method in arguments.methods:
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         _measure(with_weights, arguments)
     else:
         load_keras_to_count()
-    table = measured.table(selected)
+    table = focus_means.table(selected)
     if table.empty:
         raise UserError(
             "These published runs have not been measured.\n"
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     if len(counts := table["images"].unique()) == 1 and counts[0] < 10_000:
         terminal.note(console, f"Measured on {counts[0]:,} images only.")
     with options.kept():
-        tables.save(table, path, "Measurements of focus maps", [measured.NOTE, used])
+        tables.save(table, path, "Measurements of focus maps", [focus_means.NOTE, used])
         terminal.note(
             console,
             f"How to read the table: {path.with_suffix('.md')}. The measures are explained in docs/focus-measures.md.",
@@ -99,7 +99,7 @@ def _measure(runs: "list[Record]", arguments: argparse.Namespace) -> None:
     from kerascifar.focus import measuring
 
     dataset = cifar10.load(arguments.data)
-    if other := [r for r in runs if r.dataset["test"] != dataset.fingerprint["test"]]:
+    if other := [r for r in runs if r.fingerprint["test"] != dataset.fingerprint["test"]]:
         raise UserError(f"{other[0].folder} was tested on different images from those in {dataset.source}.")
     images, labels = cifar10.test_split(dataset)
     count = len(labels) if arguments.images is None else arguments.images
@@ -111,7 +111,7 @@ def _measure(runs: "list[Record]", arguments: argparse.Namespace) -> None:
     work = [kind for record in runs for kind in measuring.missing(record, kinds, count)]
     if arguments.published:
         publish.check_measuring(count, len(labels))
-    with terminal.counted(len(work) * len(list(measuring.parts(count)))) as tick:
+    with terminal.progress(len(work) * len(list(measuring.parts(count)))) as tick:
         for record in runs:
             try:
                 measuring.measure(record, scaled, labels, kinds, count=count, tick=tick)

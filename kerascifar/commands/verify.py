@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     spread = selection.find(theirs.name, arguments.runs, published_only=True)
     print(selection.described([theirs]), flush=True)
     dataset = cifar10.load(arguments.data)
-    if theirs.dataset != theirs.dataset | dataset.fingerprint:
+    if theirs.fingerprint != dataset.fingerprint:
         raise UserError(
             f"{theirs.label} was trained on different images from {dataset.name} in {dataset.source}.\n"
             "Use --data to give the images that it was trained on."

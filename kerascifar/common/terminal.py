@@ -90,7 +90,7 @@ def track(things: Sequence[T], what: str) -> Iterable[T]:
 
 
 @contextlib.contextmanager
-def counted(total: int) -> Iterator[Callable[[str], None]]:
+def progress(total: int) -> Iterator[Callable[[str], None]]:
     """Yields a function to call `total` times with a description of each finished part.
 
     It advances a progress bar in a terminal, and prints a line elsewhere.
@@ -99,13 +99,13 @@ def counted(total: int) -> Iterator[Callable[[str], None]]:
     columns = (SpinnerColumn(), *Progress.get_default_columns())
     in_a_log = not console.is_interactive
     # Rich estimates the remaining time from the last 30 seconds; one part may take longer.
-    with Progress(*columns, console=console, speed_estimate_period=math.inf, disable=in_a_log) as progress:
-        task = progress.add_task("", total=total)
+    with Progress(*columns, console=console, speed_estimate_period=math.inf, disable=in_a_log) as bar:
+        task = bar.add_task("", total=total)
 
         def tick(what: str) -> None:
-            progress.update(task, advance=1, description=what)
+            bar.update(task, advance=1, description=what)
             if in_a_log:
-                at = progress.tasks[0]
+                at = bar.tasks[0]
                 left = "" if at.time_remaining is None else f"; about {duration(at.time_remaining)} left"
                 print(f"{what}: {at.completed:.0f} of {total} parts{left}", file=sys.stderr, flush=True)
 

@@ -14,8 +14,8 @@ from kerascifar.findings import (
     clean_images,
     cost,
     faithfulness,
+    focus_means,
     maps_compared,
-    measured,
     search,
     sensitivity,
     verdicts,
@@ -91,7 +91,7 @@ ANALYSES = (
     Analysis("cost", "Accuracy and cost", cost.table, cost.NOTE, cost.summary),
     Analysis("ablation-steps", "From Model4 to Best", ablation.table, ablation.NOTE, ablation.summary),
     Analysis("search-ranked", "The search for Best", search.table, search.NOTE, search.summary),
-    Analysis("focus", "Where the models look, measured", measured.table, measured.NOTE),
+    Analysis("focus", "Where the models look, measured", focus_means.table, focus_means.NOTE),
     Analysis(
         "centred",
         "Compared with the centred spot",
@@ -103,9 +103,9 @@ ANALYSES = (
     Analysis(
         "measures-agree",
         "Do the measures agree?",
-        maps_compared.agreement,
+        maps_compared.rank_correlations,
         maps_compared.AGREE_NOTE,
-        maps_compared.conclusion,
+        maps_compared.rank_summary,
     ),
     Analysis(
         "classes",
@@ -136,18 +136,6 @@ ANALYSES = (
 )
 
 
-def results(records: Sequence[Record], *names: str) -> list[Result]:
-    """The analyses with these names, or all of them, that have something to show for these records."""
-    shown = []
-    for analysis in ANALYSES:
-        if (names and analysis.name not in names) or (analysis.of_one_study and original.outdated(records)):
-            continue
-        table = analysis.table(records)
-        if len(table):
-            shown.append(Result(analysis, table, analysis.summary(records, table)))
-    return shown
-
-
 class Findings:
     """What some records show: verdicts and analyses, each made only when it is first asked for.
 
@@ -167,16 +155,22 @@ class Findings:
     def get(self, name: str) -> Result | None:
         """The analysis with this name; None if it has nothing to show."""
         if name not in self._results:
-            self._results[name] = next(iter(results(self.records, name)), None)
+            (analysis,) = (each for each in ANALYSES if each.name == name)
+            self._results[name] = self._made(analysis)
         return self._results[name]
+
+    def _made(self, analysis: Analysis) -> Result | None:
+        if analysis.of_one_study and original.outdated(self.records):
+            return None
+        table = analysis.table(self.records)
+        return Result(analysis, table, analysis.summary(self.records, table)) if len(table) else None
 
     def summary(self, name: str) -> str:
         """What the analysis with this name shows; empty if it has nothing to show."""
         result = self.get(name)
         return result.summary if result else ""
 
-    @property
-    def in_results(self) -> list[Result]:
-        """Those whose tables `docs/results/` has."""
-        made = [self.get(analysis.name) for analysis in ANALYSES if analysis.in_results]
+    def all(self, wanted: Callable[[Analysis], bool] = lambda analysis: True) -> list[Result]:
+        """The wanted analyses that have something to show."""
+        made = [self.get(analysis.name) for analysis in ANALYSES if wanted(analysis)]
         return [result for result in made if result]

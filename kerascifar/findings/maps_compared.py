@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascifar.common.terminal import listed
-from kerascifar.findings import faithfulness, measured, statistics
+from kerascifar.findings import faithfulness, focus_means, statistics
 from kerascifar.findings.faithfulness import Values, values_of
 from kerascifar.focus import measuring, methods
 from kerascifar.runs.records import Record
@@ -95,14 +95,14 @@ def summary(records: Sequence[Record], compared: "pd.DataFrame") -> str:
             shown = ", ".join(f"{IN_WORDS.get(title, title)} on {count}" for title, count in best.items())
             sentences.append(f"Clearly the best: {shown}.")
         likeness = group[group["measure"].str.startswith("likeness ")].mean(numeric_only=True)
-        by_chance = {measuring.title(kind): measured.by_chance(rows[name], kind) for kind in methods.METHODS}
+        by_chance = {measuring.title(kind): focus_means.by_chance(rows[name], kind) for kind in methods.METHODS}
         if alike := [title for title, chance in by_chance.items() if likeness.get(title, 0.0) > chance]:
             resemble = "resemble those of random weights more than chance would explain"
             sentences.append(f"The maps of {listed(alike)} {resemble}.")
     return " ".join(sentences)
 
 
-def agreement(records: Sequence[Record]) -> "pd.DataFrame":
+def rank_correlations(records: Sequence[Record]) -> "pd.DataFrame":
     """How alike two measures rank the kinds of map: see `AGREE_NOTE`. Columns: measure, and one per measure."""
     import pandas as pd
 
@@ -127,7 +127,7 @@ def agreement(records: Sequence[Record]) -> "pd.DataFrame":
     return mean.rename_axis("measure").reset_index()
 
 
-def conclusion(records: Sequence[Record], correlations: "pd.DataFrame") -> str:
+def rank_summary(records: Sequence[Record], correlations: "pd.DataFrame") -> str:
     """Says which two measures agree most and least, and how many pairs do."""
     if not len(correlations):
         return ""

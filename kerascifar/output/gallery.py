@@ -31,7 +31,7 @@ def gallery(shown: Sequence[records.Record], dataset: cifar10.Dataset) -> dict[s
         `name`, `made` (how each method made its maps), `probabilities` (images × classes, in percent) and `maps`
         (methods × images). Pictures and maps are texts for an `img`; an empty map is an empty text.
     """
-    usable = [r for r in shown if records.has_weights(r) and r.dataset["train"] == dataset.fingerprint["train"]]
+    usable = [r for r in shown if records.has_weights(r) and r.fingerprint["train"] == dataset.fingerprint["train"]]
     networks: dict[str, keras.Model] = {}
     for run, *_ in grouping.explained(usable):
         try:

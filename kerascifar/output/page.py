@@ -57,7 +57,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
     known = rows[rows["agrees"] != agreement.UNKNOWN]
     declared = claims.read()
     verdict_lines = verdicts.table([*published] or [*own], declared)
-    found = {result.name: result for result in analyses.results(pool)}
+    found = analyses.Findings(pool)
     maps = gallery.gallery(shown, dataset) if dataset is not None else None
     curves = {name: charts.summarized(runs) for name, runs in grouping.by_name(shown).items()}
     documents = {
@@ -95,7 +95,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
             if experiment != sensitivity.EXPERIMENT  # which has its own table
         ],
         verdict_lines=verdict_lines,
-        analyses=list(found.values()),
+        analyses=found.all(),
         confusions=appendix.confusions(shown),
         documents=documents,
         terms=_terms(documents.get("glossary", "")),

@@ -103,7 +103,7 @@ def results(found: analyses.Findings) -> str:
         if experiment in report.TITLES:
             whole = tables.readable(table, whole=True)
             parts += [f"## {report.TITLES[experiment]}", tables.plain_markdown(whole), *notes]
-    for result in found.in_results:
+    for result in found.all(lambda analysis: analysis.in_results):
         parts += [f"## {result.title}", result.summary, tables.plain_markdown(result.table), result.note]
     drawn = [path for name in SHOWN for path in sorted(RESULTS.glob(name))]
     parts += ["## Figures"] if drawn else []
@@ -122,7 +122,7 @@ def write_tables(published: Sequence[records.Record]) -> list[Path]:
     """Writes the tables in `docs/results/` and the generated parts of README and docs; returns the paths written."""
     written = report.write_tables([], published, RESULTS)
     found = analyses.Findings(published)
-    for result in found.in_results:
+    for result in found.all(lambda analysis: analysis.in_results):
         tables.save(result.table, RESULTS / result.name, result.title, [result.text])
         written += [RESULTS / f"{result.name}.csv", RESULTS / f"{result.name}.md"]
     files.write_text(RESULTS / "README.md", results(found))

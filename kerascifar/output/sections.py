@@ -167,7 +167,7 @@ def lengths(main: Sequence[Record]) -> str:
     )
 
 
-def faithful(found: Mapping[str, analyses.Result], drawn: Charts) -> dict[str, Any] | None:
+def faithful(found: analyses.Findings, drawn: Charts) -> dict[str, Any] | None:
     """Charts of the kinds of map against the centred spot, one for each measure, and of how the measures agree."""
     result, compared, agreeing = (found.get(name) for name in ("centred", "maps-compared", "measures-agree"))
     if result is None or compared is None:
@@ -205,7 +205,7 @@ def _effects(table: "pd.DataFrame", label: "pd.Series", title: str) -> charts.Ch
     return charts.effects(table.rename(columns=names), label, title)
 
 
-def what_next(found: Mapping[str, analyses.Result], drawn: Charts) -> dict[str, Any] | None:
+def what_next(found: analyses.Findings, drawn: Charts) -> dict[str, Any] | None:
     """The answer to "what next?": what Experiment 3's models cost and reach, and how much each step contributes."""
     cost, steps, tried = (found.get(name) for name in ("cost", "ablation-steps", "search-ranked"))
     if cost is None:

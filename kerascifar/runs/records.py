@@ -22,7 +22,7 @@ import numpy as np
 from kerascifar.common import errors, files
 from kerascifar.common.errors import UserError, first_line
 from kerascifar.common.paths import EXPERIMENTS
-from kerascifar.images import cifar10
+from kerascifar.images.official import FINGERPRINT
 from kerascifar.training import models
 from kerascifar.training.rows import NAME_CHARACTERS, PLAIN_TEXT, Row, Run
 
@@ -109,7 +109,12 @@ class Record(Run):
     @property
     def is_synthetic(self) -> bool:
         """Whether it was trained on anything other than CIFAR-10, according to the fingerprints of the data."""
-        return (self.dataset["train"], self.dataset["test"]) != (cifar10.TRAIN_SHA256, cifar10.TEST_SHA256)
+        return self.fingerprint != FINGERPRINT
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """Of the images, as `Dataset.fingerprint`."""
+        return {split: self.dataset[split] for split in FINGERPRINT}
 
     @property
     def machine(self) -> str:

@@ -146,7 +146,7 @@ def to_explain(
     """
 
     def on_these_images(run: Record) -> bool:
-        return dataset is None or run.dataset == run.dataset | dataset.fingerprint
+        return dataset is None or run.fingerprint == dataset.fingerprint
 
     def usable(run: Record) -> bool:
         return on_these_images(run) and not run.diverged and not (row is None and run.is_candidate)
@@ -167,12 +167,8 @@ def to_explain(
             groups = [rows[key] for key in grouping.by_row(fitting)]
             best = min(groups, key=lambda group: (group[0].shortened, -accuracy(group), group[0].label))
             record = next(r for r in fitting if r in best)  # a pool is sorted by seed
-            whose = "the published runs" if is_published(record) else "your runs"
-            epochs = f"{record.epochs_trained} epoch{'s' * (record.epochs_trained > 1)}"
-            trial = f"; a shortened trial of {epochs}, not a result" * record.shortened
-            is_only = row or len(groups) == 1
-            what = "mean validation accuracy of the row" if is_only else "best mean validation accuracy of a row"
-            return record, f"{record.name}, seed {record.seed} of {whose} ({what}: {accuracy(best):.2f} %{trial})"
+            is_best = row is None and len(groups) > 1
+            return record, _reason(record, accuracy(best), is_best)
     folders = [records.PUBLISHED] if published_only else [runs, records.PUBLISHED]
     everything = [r for folder in folders for r in records.list_records(folder) if records.has_weights(r)]
     meant = [r for r in everything if is_meant(r, row, seed)]
@@ -184,6 +180,15 @@ def to_explain(
         )
     trained = [r for pool in searched for r in pool if records.has_weights(r)]
     raise _nothing_to_explain(trained, row, seed)
+
+
+def _reason(record: Record, accuracy: float, is_best: bool) -> str:
+    """Why a run was chosen: its row's mean validation accuracy, which may be the best of several rows."""
+    pool = "the published runs" if is_published(record) else "your runs"
+    what = "best mean validation accuracy of a row" if is_best else "mean validation accuracy of the row"
+    epochs = f"{record.epochs_trained} epoch{'s' * (record.epochs_trained > 1)}"
+    trial = f"; a shortened trial of {epochs}, not a result" * record.shortened
+    return f"{record.name}, seed {record.seed} of {pool} ({what}: {accuracy:.2f} %{trial})"
 
 
 def _nothing_to_explain(trained: Sequence[Record], row: str | None, seed: int | None) -> UserError:

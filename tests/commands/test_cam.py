@@ -152,7 +152,7 @@ def test_a_row_of_two_experiments_is_chosen_with_its_experiment(stored, choose):
 
 def test_a_diverged_row_is_not_said_to_be_of_other_images(stored, tmp_path):
     made = stored(record("M1", 0, stop=records.NOT_FINITE), record("M2", 0))
-    on_these = dataclasses.replace(drawn_dataset("0"), fingerprint={"train": made[0].dataset["train"]})
+    on_these = dataclasses.replace(drawn_dataset("0"), fingerprint=made[0].fingerprint)
     with pytest.raises(UserError, match="--row M1: no run with saved weights was found"):
         selection.to_explain(tmp_path / "runs", False, dataset=on_these, row="M1", seed=None)
 

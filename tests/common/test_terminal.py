@@ -43,7 +43,7 @@ def test_a_progress_bar_is_shown_only_in_a_terminal_and_on_standard_error(monkey
 def test_progress_is_printed_line_by_line_in_a_log(monkeypatch, capsys):
     for in_terminal in (False, True):
         in_a(monkeypatch, in_terminal)
-        with terminal.counted(2) as tick:
+        with terminal.progress(2) as tick:
             tick("M6 seed 0, gradcam")
             tick("M6 seed 0, random")
         printed = capsys.readouterr()
@@ -55,7 +55,7 @@ def test_progress_is_printed_line_by_line_in_a_log(monkeypatch, capsys):
 def test_a_terminal_that_cannot_move_a_bar_gets_the_lines(monkeypatch, capsys):
     in_a(monkeypatch, True)
     monkeypatch.setenv("TTY_INTERACTIVE", "0")
-    with terminal.counted(1) as tick:
+    with terminal.progress(1) as tick:
         tick("M6 seed 0, gradcam")
     assert "1 of 1 parts" in capsys.readouterr().err
 
@@ -66,7 +66,7 @@ def test_the_time_left_is_shown_however_long_a_part_takes(monkeypatch, capsys, m
     in_a(monkeypatch, False)
     clock = iter(range(0, 10**6, int(60 * minutes)))
     monkeypatch.setattr(terminal, "Console", partial(Console, get_time=lambda: float(next(clock))))
-    with terminal.counted(4) as tick:
+    with terminal.progress(4) as tick:
         for _ in range(3):
             tick("M6 seed 0, gradcam")
     assert "3 of 4 parts; about" in capsys.readouterr().err

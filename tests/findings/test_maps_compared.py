@@ -6,7 +6,7 @@ import factories
 import numpy as np
 import pytest
 
-from kerascifar.findings import maps_compared, measured
+from kerascifar.findings import focus_means, maps_compared
 
 LEVELS = {  # by kind: road, deletion (lower is better), pointing; the spot has 0.5 for all, noise has 0.3
     "gradcam": (0.6, 0.6, 0.5),
@@ -60,7 +60,7 @@ def test_maps_that_hardly_need_the_model_are_named(tmp_path):
     values = {f"{kind}/road": np.random.default_rng(0).random(400) for kind in ("gradcam", "saliency", "centred")}
     row = factories.record(row={"name": "M6", "model": "model4"}).row  # without cells at the edges: maps are alike
     run = dataclasses.replace(factories.answering("M6", 0), row=row)
-    likeness = measured.by_chance(run.row, "gradcam") - 0.01
+    likeness = focus_means.by_chance(run.row, "gradcam") - 0.01
     shown = {f"{kind}/likeness": np.full(400, likeness) for kind in ("gradcam", "saliency")}
     made = [factories.measured(tmp_path, run, values | shown)]
     text = maps_compared.summary(made, maps_compared.table(made))
@@ -79,11 +79,13 @@ def test_kinds_measured_on_other_models_are_not_paired(tmp_path):
 def test_measures_agree_as_far_as_they_rank_the_maps_alike(tmp_path):
     """By hand: road's and deletion's ranks of the five kinds, and what Spearman makes of them."""
     made = runs(tmp_path, seeds=[0])
-    square = maps_compared.agreement(made).set_index("measure")
+    square = maps_compared.rank_correlations(made).set_index("measure")
     assert (np.diag(square) == 1).all() and (square.to_numpy() == square.to_numpy().T).all()
     road, deletion = [4, 5, 3, 1, 2], [2, 5, 4, 1, 3]  # 5 is best; in LEVELS' order
     expected = 1 - 6 * sum((a - b) ** 2 for a, b in zip(road, deletion, strict=True)) / (5 * 24)
     assert square.loc["road", "deletion"] == pytest.approx(expected)
-    text = maps_compared.conclusion(made, square.reset_index())
+    text = maps_compared.rank_summary(made, square.reset_index())
     assert text.startswith("Of 3 pairs of measures") and f"({expected:.2f}); the one that agrees least" in text
-    assert maps_compared.agreement(runs(tmp_path, seeds=[0], levels={"gradcam": (1, 1, 1), "random": (0, 0, 0)})).empty
+    assert maps_compared.rank_correlations(
+        runs(tmp_path, seeds=[0], levels={"gradcam": (1, 1, 1), "random": (0, 0, 0)})
+    ).empty

@@ -181,7 +181,7 @@ def test_a_terms_meaning_is_plain_text_without_what_it_does_not_mean():
 
 
 def test_what_next_has_a_dot_for_each_network_and_each_step():
-    found = {result.name: result for result in analyses.results(factories.steps(), "cost", "ablation-steps")}
+    found = analyses.Findings(factories.steps())
     drawn = sections.Charts()
     shown = sections.what_next(found, drawn)
     assert list(drawn) == ["cost-minutes", "cost-parameters", "ablation-steps"]
@@ -189,7 +189,7 @@ def test_what_next_has_a_dot_for_each_network_and_each_step():
     steps = drawn["ablation-steps"]["data"]["values"]
     assert [value["label"] for value in steps] == ["Step1_batch\tbatch 128", "Step2_rate\tlr 0.01", "Best\taugmented"]
     assert shown["conclusion"].startswith("With 42,314 parameters, Best reaches 78.73")
-    assert sections.what_next({}, drawn) is None
+    assert sections.what_next(analyses.Findings([]), drawn) is None
 
 
 def test_without_images_the_page_says_how_to_get_the_gallery(runs, tmp_path):

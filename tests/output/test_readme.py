@@ -104,7 +104,7 @@ def test_rows_with_earlier_settings_are_named():
     assert "\n\nResults of M4 are still from the first study" in readme.rows([now, earlier])
     assert "first study" not in readme.rows([now])
     for runs, shown in (([now], True), ([now, earlier], False)):
-        assert bool(analyses.results(runs, "causes")) == shown
+        assert bool(analyses.Findings(runs).get("causes")) == shown
 
 
 def test_durations_say_how_many_cores_they_needed():

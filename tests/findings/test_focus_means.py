@@ -6,7 +6,7 @@ import factories
 import numpy as np
 import pytest
 
-from kerascifar.findings import measured
+from kerascifar.findings import focus_means
 
 
 def test_the_table_has_means_over_images_and_seeds_and_counts_empty_maps(tmp_path):
@@ -18,7 +18,7 @@ def test_the_table_has_means_over_images_and_seeds_and_counts_empty_maps(tmp_pat
         values = {f"gradcam/{name}": np.array(each) + more for name, each in gradcam.items()}
         values |= {f"centred/{name}": np.array(each) for name, each in centred.items()}
         runs.append(factories.measured(tmp_path, factories.answering("M1", seed), values))
-    table = measured.table(runs).set_index("map")
+    table = focus_means.table(runs).set_index("map")
     assert list(table.index) == ["Grad-CAM", "centred"]
     line = table.loc["Grad-CAM"]
     assert (line["row"], line["n"], line["images"]) == ("M1", 2, 2)
@@ -26,12 +26,12 @@ def test_the_table_has_means_over_images_and_seeds_and_counts_empty_maps(tmp_pat
     assert (line["empty"], line["empty on mosaics"]) == (50, 0)
     assert abs(line["by chance"]) < 0.05  # Model1's cells cover the image
     assert np.isnan(table.loc["centred", "by chance"]) and "deletion" not in table
-    assert measured.table([factories.record()]).empty
+    assert focus_means.table([factories.record()]).empty
 
 
 def test_maps_that_leave_the_edges_empty_are_alike_by_chance():
     """Model4's last convolution has no cells there; its pixels are everywhere."""
     row = factories.record(row={"model": "model4"}).row
-    assert measured.by_chance(row, "gradcam") == pytest.approx(0.70, abs=0.02)
-    assert abs(measured.by_chance(row, "saliency")) < 0.05
-    assert np.isnan(measured.by_chance(dataclasses.replace(row, model="gone"), "gradcam"))
+    assert focus_means.by_chance(row, "gradcam") == pytest.approx(0.70, abs=0.02)
+    assert abs(focus_means.by_chance(row, "saliency")) < 0.05
+    assert np.isnan(focus_means.by_chance(dataclasses.replace(row, model="gone"), "gradcam"))
