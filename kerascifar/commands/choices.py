@@ -7,7 +7,7 @@ from functools import partial
 
 from kerascifar.commands import options, training
 from kerascifar.common import terminal
-from kerascifar.findings import choices
+from kerascifar.findings import candidates, choices
 
 HELP = "train candidates for the original's open choices and rank them by likelihood"
 EXAMPLES = """
@@ -30,12 +30,12 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     train = partial(
         training.train_rows, arguments=arguments, command=command, connect=training.connect_jobs(arguments.jobs)
     )
-    questions, epochs = choices.read(), arguments.epochs
+    questions, epochs = candidates.read(), arguments.epochs
     first = [run for q in questions for run in q.runs(q.rows, q.seeds[:1], epochs)]
-    trained, *_ = train(choices.without_repeats(first))
+    trained, *_ = train(candidates.without_repeats(first))
     further = [run for q in questions for run in q.runs(choices.best_quarter(q, trained), q.seeds[1:], epochs)]
     if further:
-        trained += train(choices.without_repeats(further))[0]
+        trained += train(candidates.without_repeats(further))[0]
     table = choices.table(trained, questions)
     if table.empty:
         why = "Shortened runs are not ranked." if trained else "No candidate has finished training yet."

@@ -19,23 +19,16 @@ equally likely, and so are a question's candidates. A candidate's weight is its 
 of them is right.
 """
 
-import dataclasses
-import json
 import math
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerascifar.common.errors import UserError
-from kerascifar.common.paths import EXPERIMENTS
+from kerascifar.findings import candidates
+from kerascifar.findings.candidates import Question
 from kerascifar.runs import original, records
 from kerascifar.runs.records import Record
-from kerascifar.training.rows import Experiment, Row, Run
-from kerascifar.training.rows import read as read_experiment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,74 +68,6 @@ READINGS = {
     for monitor in ("val_loss", "val_accuracy")
     for epoch in ("kept", "last")
 }
-
-
-@dataclass(frozen=True)
-class Question:
-    """An open choice.
-
-    Attributes:
-        name: e.g. "model1".
-        like: the rows of the original after which candidates are modelled, and with which they are compared.
-        rows: each candidate's rows, in the order of `like`; named "<row>_<candidate>".
-        seeds: all candidates are trained with the first, the best quarter also with the others.
-    """
-
-    name: str
-    like: tuple[str, ...]
-    rows: Mapping[str, tuple[Row, ...]]
-    seeds: tuple[int, ...]
-
-    def runs(self, candidates: Iterable[str], seeds: Iterable[int], epochs: int | None = None) -> list[Run]:
-        """The runs, seed by seed; `epochs` shortens them, and a shortened run is not scored."""
-        rows = tuple(row for name in candidates for row in self.rows[name])
-        return Experiment(records.CHOICES, rows).runs(seeds=seeds, epochs=epochs) if rows else []
-
-
-def read(path: Path = EXPERIMENTS / "choices.toml") -> list[Question]:
-    """The questions of a file.
-
-    Raises:
-        UserError: wrong syntax, key or value; the message says where, and what was expected.
-    """
-    originals = {row.name: row for n in (1, 2) for row in read_experiment(EXPERIMENTS / f"experiment{n}.toml").rows}
-    try:
-        file = tomllib.loads(path.read_text(encoding="utf-8"))
-        defaults, seeds = file["defaults"], tuple(map(int, file["seeds"]))
-        questions = []
-        for block in file["question"]:
-            rows = {
-                candidate["name"]: tuple(_row(originals[name], defaults, block, candidate) for name in block["like"])
-                for candidate in block["candidates"]
-            }
-            questions.append(Question(block["name"], tuple(block["like"]), rows, seeds))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: {error}. Compare it with the comment at its top.") from None
-    return questions
-
-
-def _row(original: Row, defaults: Mapping[str, Any], question: Mapping[str, Any], candidate: Mapping[str, Any]) -> Row:
-    """The original's row with the changes of the defaults, the question and the candidate."""
-    changes = {
-        key: value
-        for table in (defaults, question, candidate)
-        for key, value in table.items()
-        if key not in ("name", "asks", "like", "candidates", "model_options", "optimizer_options")
-    }
-    # Experiment 2's models have no widths and Model1 has no dropout, so each row keeps its own model's options.
-    options = {} if "filters" in candidate.get("model_options", {}) else dict(original.model_options)
-    for table in (defaults, question, candidate):
-        options |= table.get("model_options", {})
-    optimizer = candidate.get("optimizer_options", defaults["optimizer_options"][original.optimizer])
-    return dataclasses.replace(
-        original,
-        name=f"{original.name}_{candidate['name']}",
-        model_options=options,
-        optimizer_options=optimizer,
-        **changes,
-    )
 
 
 def figures(history: Mapping[str, Sequence[float]], monitor: str, shown: str) -> np.ndarray:
@@ -203,63 +128,60 @@ def score(question: Question, recorded: Iterable[Record]) -> "pd.DataFrame":
     import pandas as pd
     from scipy import special
 
-    values_of = _values(question, recorded)
-    if not values_of:
+    figures_of = _figures(question, recorded)
+    if not figures_of:
         return pd.DataFrame()
-    likelihood = _likelihood(question, values_of)
-    by_candidate = special.logsumexp(likelihood, axis=1) - math.log(len(READINGS))
-    best = list(READINGS)[int(special.logsumexp(likelihood, axis=0).argmax())]
-    weights = {"weight": special.softmax(by_candidate)} | {
-        f"weight, floor × {factor:g}": special.softmax(
-            special.logsumexp(_likelihood(question, values_of, factor), axis=1)
-        )
-        for factor in FACTORS
-    }
+    likelihood = _likelihood(question, figures_of)
+    best = likelihood.columns[special.logsumexp(likelihood, axis=0).argmax()]
+    scores = likelihood.assign(**{"log likelihood": special.logsumexp(likelihood, axis=1) - math.log(len(READINGS))})
+    scores["weight"] = special.softmax(scores["log likelihood"])
+    for factor in FACTORS:
+        of_candidates = special.logsumexp(_likelihood(question, figures_of, factor), axis=1)
+        scores[f"weight, floor × {factor:g}"] = special.softmax(of_candidates)
+    scores = scores.sort_values("log likelihood", ascending=False, kind="stable")
     lines: list[dict[str, Any]] = []
-    for place in np.argsort(-by_candidate, kind="stable"):
-        name = list(values_of)[place]
-        for like, values in zip(question.like, values_of[name][best], strict=True):
+    for name in scores.index:
+        for like, values in zip(question.like, figures_of[name][best], strict=True):
             means = values.mean(axis=0)
             lines.append(
                 {"question": question.name, "candidate": name, "like": like, "n": len(values)}
                 | dict(zip(FIGURES, [math.exp(means[0]), *means[1:]], strict=True))
-                | dict(zip(READINGS, likelihood[place], strict=True))
-                | {"log likelihood": by_candidate[place]}
-                | {title: values[place] for title, values in weights.items()}
             )
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines).join(scores, on="candidate")
 
 
-def _values(question: Question, recorded: Iterable[Record]) -> dict[str, dict[str, list[np.ndarray]]]:
-    """For each candidate with a run for each of its rows: by reading, the `figures` of each row's runs."""
+def _figures(question: Question, recorded: Iterable[Record]) -> dict[str, dict[str, list[np.ndarray]]]:
+    """For each candidate with a run for each of its rows: by reading, the `figures` of each row's runs, (n, 5)."""
     by_row: dict[str, list[Record]] = {}
     for record in recorded:
         if record.experiment == records.CHOICES and not record.shortened and not record.diverged:
-            by_row.setdefault(_key(record.row), []).append(record)
-    values: dict[str, dict[str, list[np.ndarray]]] = {}
+            by_row.setdefault(candidates.key(record.row), []).append(record)
+    found: dict[str, dict[str, list[np.ndarray]]] = {}
     for name, rows in question.rows.items():
-        runs = [by_row.get(_key(row), []) for row in rows]
+        runs = [by_row.get(candidates.key(row), []) for row in rows]
         if all(runs):
-            values[name] = {
+            found[name] = {
                 reading: [np.array([figures(run.history, *how) for run in each]) for each in runs]
                 for reading, how in READINGS.items()
             }
-    return values
+    return found
 
 
 def _likelihood(
-    question: Question, values: Mapping[str, Mapping[str, Sequence[np.ndarray]]], factor: float = 1.0
-) -> np.ndarray:
-    """The log-likelihood of each candidate by each reading, float64 (candidates, 4)."""
+    question: Question, figures_of: Mapping[str, Mapping[str, Sequence[np.ndarray]]], factor: float = 1.0
+) -> "pd.DataFrame":
+    """The log-likelihood of all rows of a candidate together: a line per candidate, a column per reading."""
+    import pandas as pd
+
     reported = [original_figures(name) for name in question.like]
-    return np.array(
-        [
-            [
-                sum(log_likelihood(*pair, factor) for pair in zip(by_reading[reading], reported, strict=True))
-                for reading in READINGS
-            ]
-            for by_reading in values.values()
-        ]
+    return pd.DataFrame(
+        {
+            reading: {
+                name: sum(log_likelihood(*pair, factor) for pair in zip(by_reading[reading], reported, strict=True))
+                for name, by_reading in figures_of.items()
+            }
+            for reading in READINGS
+        }
     )
 
 
@@ -273,25 +195,11 @@ def readings(recorded: Iterable[Record], questions: "Sequence[Question] | None" 
 
     recorded = list(recorded)
     columns = {}
-    for question in read() if questions is None else questions:
-        if values := _values(question, recorded):
-            columns[question.name] = special.logsumexp(_likelihood(question, values), axis=0) - math.log(len(values))
-    if not columns:
-        return pd.DataFrame()
-    return pd.DataFrame({"reading": [*READINGS]} | {name: special.softmax(values) for name, values in columns.items()})
-
-
-def _key(row: Row) -> str:
-    """The row without its name, as questions may share a candidate under different names."""
-    return json.dumps(dataclasses.asdict(row) | {"name": ""}, sort_keys=True)
-
-
-def without_repeats(runs: Sequence[Run]) -> list[Run]:
-    """The runs without those that repeat an earlier one under another name."""
-    first: dict[tuple[str, int], Run] = {}
-    for run in runs:
-        first.setdefault((_key(run.row), run.seed), run)
-    return list(first.values())
+    for question in candidates.read() if questions is None else questions:
+        if figures_of := _figures(question, recorded):
+            of_readings = special.logsumexp(_likelihood(question, figures_of), axis=0) - math.log(len(figures_of))
+            columns[question.name] = special.softmax(of_readings)
+    return pd.DataFrame({"reading": [*READINGS]} | columns) if columns else pd.DataFrame()
 
 
 def best_quarter(question: Question, recorded: Iterable[Record]) -> list[str]:
@@ -300,8 +208,8 @@ def best_quarter(question: Question, recorded: Iterable[Record]) -> list[str]:
     A candidate that diverged has been trained, but is not ranked.
     """
     first = [r for r in recorded if r.experiment == records.CHOICES and r.seed == question.seeds[0] and not r.shortened]
-    trained = {_key(record.row) for record in first}
-    if not all(_key(row) in trained for rows in question.rows.values() for row in rows):
+    trained = {candidates.key(record.row) for record in first}
+    if not all(candidates.key(row) in trained for rows in question.rows.values() for row in rows):
         return []
     table = score(question, first)
     ranked = list(dict.fromkeys(table["candidate"])) if len(table) else []
@@ -313,5 +221,5 @@ def table(recorded: Iterable[Record], questions: "Sequence[Question] | None" = N
     import pandas as pd
 
     recorded = list(recorded)
-    scored = [score(question, recorded) for question in (read() if questions is None else questions)]
+    scored = [score(question, recorded) for question in (candidates.read() if questions is None else questions)]
     return pd.concat([lines for lines in scored if len(lines)] or [pd.DataFrame()], ignore_index=True)

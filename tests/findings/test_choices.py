@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from kerascifar.common.errors import UserError
-from kerascifar.findings import choices
+from kerascifar.findings import candidates, choices
 
 # Validation loss is best at epoch 3, accuracy at epoch 12; patience 10 stops at epochs 13 and 22.
 LOSS = [3.0, 2.0, 1.0, *[1.5] * 20]
@@ -69,9 +69,9 @@ def test_a_wider_floor_adds_to_the_variances_alone():
 
 
 def question(*names, seeds=(100, 101, 102)):
-    row = choices.read()[0].rows["W1"][0]
+    row = candidates.read()[0].rows["W1"][0]
     rows = {name: (dataclasses.replace(row, name=f"M1_{name}", model_options={"dense": [n, n]}),) for n, name in names}
-    return choices.Question("q", ("M1",), rows, seeds)
+    return candidates.Question("q", ("M1",), rows, seeds)
 
 
 def run(asked, name, shift, seed=100, test=0.5, **changes):
@@ -118,10 +118,10 @@ def test_questions_share_a_candidate_under_two_names():
     """Fails if it is trained twice, or if the second question does not know the first one's run."""
     first, again = question((1, "a"), (2, "b")), question((1, "c"))
     both = [*first.runs(first.rows, [100]), *again.runs(again.rows, [100])]
-    assert [run.row.name for run in choices.without_repeats(both)] == ["M1_a", "M1_b"]
+    assert [run.row.name for run in candidates.without_repeats(both)] == ["M1_a", "M1_b"]
     assert list(choices.score(again, [run(first, "a", 0.0)])["candidate"]) == ["c"]
     other_seed = again.runs(again.rows, [101])
-    assert len(choices.without_repeats([*both, *other_seed])) == 3
+    assert len(candidates.without_repeats([*both, *other_seed])) == 3
 
 
 def test_the_best_quarter_is_trained_again_when_all_have_been_trained_once():
@@ -146,10 +146,9 @@ def test_shortened_and_diverged_runs_are_not_scored():
 def test_the_candidates_are_the_originals_rows_but_for_what_is_open():
     """Fails if a candidate changes what the original's table fixes, or takes a seed that decides claims."""
     fixed = ("model", "augment", "loss", "optimizer", "batch_size", "learning_rate")
-    originals = {
-        r.name: r for n in (1, 2) for r in choices.read_experiment(choices.EXPERIMENTS / f"experiment{n}.toml").rows
-    }
-    for asked in choices.read():
+    files = [candidates.EXPERIMENTS / f"experiment{n}.toml" for n in (1, 2)]
+    originals = {row.name: row for path in files for row in candidates.read_experiment(path).rows}
+    for asked in candidates.read():
         assert min(asked.seeds) >= 100
         for name, rows in asked.rows.items():
             for like, row in zip(asked.like, rows, strict=True):
@@ -158,7 +157,7 @@ def test_the_candidates_are_the_originals_rows_but_for_what_is_open():
 
 
 def test_a_misspelled_key_is_a_users_mistake(tmp_path):
-    text = (choices.EXPERIMENTS / "choices.toml").read_text().replace("patience", "patients", 1)
+    text = (candidates.EXPERIMENTS / "choices.toml").read_text().replace("patience", "patients", 1)
     (tmp_path / "choices.toml").write_text(text)
     with pytest.raises(UserError, match="patients"):
-        choices.read(tmp_path / "choices.toml")
+        candidates.read(tmp_path / "choices.toml")
