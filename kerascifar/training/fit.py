@@ -231,6 +231,8 @@ class _Keep(keras.callbacks.Callback):
         self.seconds.append(time.perf_counter() - self.began)
         if self.environment not in self.environments:
             self.environments.append(self.environment)
+        if not _finite(self.history):
+            self.model.stop_training = True
         weights = self.model.get_weights()
         state = checkpoint.Checkpoint(
             self.history,
@@ -243,13 +245,11 @@ class _Keep(keras.callbacks.Callback):
             stopped=bool(self.model.stop_training),
         )
         checkpoint.save(self.folder, state)
-        if not _finite(self.history):
-            self.model.stop_training = True
         self.tell(values, epoch + 1, self.seconds[-1], self.stopping.wait)
 
 
-def _replay(stopping: keras.callbacks.EarlyStopping, start: checkpoint.Checkpoint) -> bool:
-    """Replays the history to EarlyStopping and returns whether training is over.
+def _replay(stopping: keras.callbacks.EarlyStopping, start: checkpoint.Checkpoint) -> None:
+    """Replays the history to EarlyStopping, which brings it into its state after the checkpoint's last epoch.
 
     During the replay the model holds the best weights, so that the callback copies the same weights as it did in the
     original training. Afterwards the model has the weights of the checkpoint's last epoch.
@@ -259,12 +259,11 @@ def _replay(stopping: keras.callbacks.EarlyStopping, start: checkpoint.Checkpoin
     model.stop_training = False
     stopping.on_train_begin()
     for epoch in range(start.epoch):
-        # The penalised loss comes after the other, and is the one that was watched.
+        # Written after the loss without penalty, the penalised one takes its place: EarlyStopping watches Keras's loss.
         logs = {name.replace("penalised_", ""): values[epoch] for name, values in start.history.items()}
         stopping.on_epoch_end(epoch, logs)
-    over, model.stop_training = bool(model.stop_training), False
+    model.stop_training = False
     model.set_weights(start.weights)
-    return over or not _finite(start.history)
 
 
 def train(
@@ -321,12 +320,15 @@ def train(
     stopping = _early_stopping(row)
     stopping.set_model(network)
     start = _restore(network, folder, environment, say)
-    # First, so that all others see the averages. Whether these are in the model is part of its state.
-    others = [*[keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] * _averages(row), *callbacks]
+    others = list(callbacks)
+    if _averages(
+        row
+    ):  # First, so that all others see the averages. Whether these are in the model is part of its state.
+        others.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
     keep = _Keep(stopping, others, folder, start=start, environment=environment, tell=tell)
-    over = start is not None and (_replay(stopping, start) or start.stopped or start.epoch >= row.epochs)
-    if over:
-        network.set_weights(stopping.best_weights)
+    if start and (start.stopped or start.epoch >= row.epochs):
+        _replay(stopping, start)
+        network.set_weights(start.best_weights)
     else:
         fit = inspect.unwrap(type(network).fit) if trial else type(network).fit
         with _graphs_forgotten():
