@@ -13,7 +13,7 @@ from factories import ROOT
 from kerascifar import __main__, api
 from kerascifar.common.terminal import listed
 from kerascifar.findings import agreement, choices, faithfulness, verdicts
-from kerascifar.output import tables
+from kerascifar.output import result_tables
 from kerascifar.runs import grouping, model_size, original, records
 from kerascifar.training import models
 
@@ -99,7 +99,7 @@ def test_the_assignments_answers_are_the_records(published):
 def test_the_original_is_transcribed_once():
     """Fails if any digit of docs/original.md differs from experiments/reported.csv."""
     lines = re.findall(r"^\| (\w[\w ]*) \| (.*) \|$", (ROOT / "docs" / "original.md").read_text(encoding="utf-8"), re.M)
-    for title, key in tables.FIGURES.items():
+    for title, key in result_tables.FIGURES.items():
         cells = [cell for name, cells in lines if name == title for cell in cells.split(" | ")]
         assert cells == [line[key] for line in original.rows().values()], title
 

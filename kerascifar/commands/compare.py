@@ -25,12 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     from kerascifar.common import drawing
-    from kerascifar.output import figures, tables
+    from kerascifar.output import figures, result_tables, tables
 
     runs = compare.find(arguments.names, arguments.runs, arguments.published)
     table = compare.table(runs)
     path = arguments.runs / "report" / "compare"
-    console = options.show(table, tables.narrow_comparison(runs, table), arguments, "Test accuracy, %")
+    console = options.show(table, result_tables.narrow_comparison(runs, table), arguments, "Test accuracy, %")
     for note in (compare.NOTE, *compare.unpaired(runs, table)):
         terminal.note(console, note)
     used = selection.described(run for group in runs.values() for run in group)

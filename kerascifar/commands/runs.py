@@ -100,7 +100,7 @@ def _by_row(found: "Sequence[Record]") -> "pd.DataFrame":
     """One line per row and owner, as text."""
     import pandas as pd
 
-    from kerascifar.output import tables
+    from kerascifar.output import result_tables
 
     lines: list[dict[str, str]] = []
     for whose in dict.fromkeys(map(selection.whose, found)):
@@ -110,7 +110,7 @@ def _by_row(found: "Sequence[Record]") -> "pd.DataFrame":
                     "row": name,
                     "seeds": _seeds([r.seed for r in runs]),
                     "whose": whose,
-                    "test accuracy (n)": "" if runs[0].is_candidate else tables.spread(runs),
+                    "test accuracy (n)": "" if runs[0].is_candidate else result_tables.spread(runs),
                     "remarks": _remarks(runs[0]),
                 }
             )

@@ -93,19 +93,21 @@ def train_and_show(runs: Sequence[Run], arguments: argparse.Namespace, command: 
     if own[0].is_candidate:
         _show_candidates(own, arguments, console)
         return status(own)
-    from kerascifar.output import report, tables
+    from kerascifar.output import report, result_tables, tables
 
     name = own[0].experiment
     known = [] if dataset.is_synthetic else grouping.current(records.list_records(records.PUBLISHED))
     published = [r for r in known if r.experiment == name]
-    table, title = tables.results(own, published), f"{name} on {dataset.name}"
+    table, title = result_tables.results(own, published), f"{name} on {dataset.name}"
     if arguments.json:
         print(as_json(table))
     elif arguments.wide:
-        terminal.print_table(terminal.console(wide=True), tables.as_rich(tables.readable(table), title))
+        terminal.print_table(terminal.console(wide=True), tables.as_rich(result_tables.readable(table), title))
     else:
-        terminal.print_table(console, tables.as_rich(tables.narrow(own, published), f"{title}, test accuracy (%)"))
-    for note in tables.notes(own, published if arguments.wide else []):
+        terminal.print_table(
+            console, tables.as_rich(result_tables.narrow(own, published), f"{title}, test accuracy (%)")
+        )
+    for note in result_tables.notes(own, published if arguments.wide else []):
         terminal.note(console, note)
     # The files include the other rows of the experiment and the other seeds of these rows: training adds to the tables.
     everything = [r for r in records.list_records(arguments.runs) if r.experiment == name]

@@ -223,3 +223,10 @@ def reported(first: str, second: str, metric: str) -> float:
     lines = [original.find(row) for row in (first, second)]
     value = METRICS[metric].reported
     return value(lines[0]) - value(lines[1]) if value and lines[0] and lines[1] else math.nan
+
+
+def confusion(runs: Sequence[Record]) -> np.ndarray:
+    """Predicted classes (columns) for each label (row), % of the label: float64 (10, 10), the mean over runs."""
+    pairs = [10 * run.predictions["test_label"].astype("int64") + run.predictions["test_predicted"] for run in runs]
+    counts = np.mean([np.bincount(pair, minlength=100) for pair in pairs], axis=0).reshape(10, 10)
+    return np.asarray(100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kerascifar.common import terminal
 from kerascifar.findings import agreement, analyses, faithfulness, metrics, rule, verdicts
 from kerascifar.focus import methods
-from kerascifar.output import tables
+from kerascifar.output import result_tables
 from kerascifar.runs import original, records
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _agreement(result: analyses.Result | None) -> str:
 
 def _best(runs: Sequence[records.Record]) -> str:
     """The row with the highest validation accuracy, here and in the original, and which rows could be as good."""
-    table = tables.results([], runs)
+    table = result_tables.results([], runs)
     here = table[table["source"] == "published"].sort_values("Valid_acc", ascending=False, kind="stable")
     best, *others = here.to_dict("records")
     theirs = max(original.rows().values(), key=lambda line: float(line["valid_acc"]))

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kerascifar.findings import ablation
+from kerascifar.findings import ablation, metrics
 from kerascifar.focus import methods
-from kerascifar.output import report, tables
+from kerascifar.output import report
 from kerascifar.runs import grouping, measurements, original, selection
 from kerascifar.runs.records import Record
 
@@ -20,7 +20,7 @@ def confusions(shown: Sequence[Record]) -> list[tuple[str, "pd.DataFrame"]]:
     matrices = []
     for runs in grouping.explained(shown):
         names = runs[0].dataset["class_names"]
-        table = pd.DataFrame(tables.confusion(runs).round(1), index=names, columns=names)
+        table = pd.DataFrame(metrics.confusion(runs).round(1), index=names, columns=names)
         matrices.append((runs[0].name, table.rename_axis("label \\ predicted").reset_index()))
     return matrices
 

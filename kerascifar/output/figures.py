@@ -20,8 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kerascifar.common import drawing, files
-from kerascifar.findings import agreement, statistics
-from kerascifar.output import tables
+from kerascifar.findings import agreement, metrics, statistics
 from kerascifar.runs import rows_in_words
 
 if TYPE_CHECKING:
@@ -153,7 +152,7 @@ def per_class(groups: "Sequence[Sequence[Record]]") -> Figure:
 def confusion(runs: "Sequence[Record]") -> Figure:
     """The classes that are predicted for the test images of each class, in percent; the mean over one row's seeds."""
     names = [str(name) for name in runs[0].dataset["class_names"]]
-    shares = tables.confusion(runs)
+    shares = metrics.confusion(runs)
     figure = Figure(figsize=(6.6, 6), layout="constrained")
     axes = figure.subplots()
     axes.imshow(shares, cmap="cividis", vmin=0, vmax=100)

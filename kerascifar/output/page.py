@@ -24,7 +24,7 @@ from kerascifar.findings import (
     verdicts,
 )
 from kerascifar.images import cifar10
-from kerascifar.output import appendix, charts, gallery, report, sections, tables
+from kerascifar.output import appendix, charts, gallery, report, result_tables, sections, tables
 from kerascifar.runs import grouping, original
 from kerascifar.runs.records import Record
 
@@ -90,7 +90,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         models=sections.architectures(main),
         sensitivity=sections.sensitivity(found.get("sensitivity-compared"), drawn),
         results=[
-            (report.entitled(experiment), tables.readable(table, whole=True), notes)
+            (report.entitled(experiment), result_tables.readable(table, whole=True), notes)
             for experiment, table, notes in report.results(own, published)
             if experiment != sensitivity.EXPERIMENT  # which has its own table
         ],

@@ -11,7 +11,7 @@ import numpy as np
 from kerascifar.common import drawing, files, terminal
 from kerascifar.common.paths import CHECKOUT
 from kerascifar.findings import analyses, claims, rule, verdicts
-from kerascifar.output import answer, report, tables
+from kerascifar.output import answer, report, result_tables, tables
 from kerascifar.runs import grouping, original, records
 
 if TYPE_CHECKING:
@@ -72,7 +72,9 @@ def rows(published: Sequence[records.Record]) -> str:
     runs = [r for r in published if original.row_of(r)]
     if not runs:
         return ""
-    return "\n".join(filter(None, (tables.plain_markdown(tables.narrow([], runs)) + "\n", _earlier(runs, "docs/"))))
+    return "\n".join(
+        filter(None, (tables.plain_markdown(result_tables.narrow([], runs)) + "\n", _earlier(runs, "docs/")))
+    )
 
 
 def _earlier(runs: Sequence[records.Record], folder: str) -> str:
@@ -101,7 +103,7 @@ def results(found: analyses.Findings) -> str:
         parts += [f"## {result.title}", tables.plain_markdown(result.table), result.note]
     for experiment, table, notes in report.results([], published):
         if experiment in report.TITLES:
-            whole = tables.readable(table, whole=True)
+            whole = result_tables.readable(table, whole=True)
             parts += [f"## {report.TITLES[experiment]}", tables.plain_markdown(whole), *notes]
     for result in found.all(lambda analysis: analysis.in_results):
         parts += [f"## {result.title}", result.summary, tables.plain_markdown(result.table), result.note]

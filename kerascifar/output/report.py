@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from kerascifar.common import drawing, files, terminal
 from kerascifar.findings import ablation, sensitivity
-from kerascifar.output import figures, tables
+from kerascifar.output import figures, result_tables, tables
 from kerascifar.runs import grouping, records
 from kerascifar.training import models
 
@@ -91,7 +91,9 @@ def write_tables(own: Sequence[records.Record], published: Sequence[records.Reco
     """Writes `<experiment>.csv` and `.md` into `out` and returns their paths."""
     written: list[Path] = []
     for experiment, table, notes in results(own, published):
-        tables.save(table, out / experiment, entitled(experiment), notes, shown=tables.readable(table, whole=True))
+        tables.save(
+            table, out / experiment, entitled(experiment), notes, shown=result_tables.readable(table, whole=True)
+        )
         written += [out / f"{experiment}.csv", out / f"{experiment}.md"]
     return written
 
@@ -102,7 +104,7 @@ def results(
     """The name, result table and notes of each experiment, except for candidates, whose table has no test figures."""
     for experiment in dict.fromkeys(r.experiment for r in shown(own, published)):
         runs = [[r for r in pool if r.experiment == experiment] for pool in (own, published)]
-        yield experiment, tables.results(*runs), tables.notes(*runs)
+        yield experiment, result_tables.results(*runs), result_tables.notes(*runs)
 
 
 def entitled(experiment: str) -> str:

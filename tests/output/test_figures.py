@@ -12,8 +12,9 @@ from PIL import Image
 
 from kerascifar.common import drawing
 from kerascifar.common.errors import UserError
+from kerascifar.findings import metrics
 from kerascifar.images import cifar10
-from kerascifar.output import figures, tables
+from kerascifar.output import figures
 
 HISTORY = {
     "loss": [2.0, 1.5, 1.25, 1.0],
@@ -180,7 +181,7 @@ def test_the_overview_has_a_dot_per_seed_their_mean_and_the_originals_cross():
 def test_confusion_counts_labels_in_rows(tmp_path):
     """Fails if labels and predictions are exchanged: of two images of class 1, one is predicted as 2."""
     run = factories.run(tmp_path / "a")
-    shares = tables.confusion([run])
+    shares = metrics.confusion([run])
     assert shares[1].tolist() == [0, 50, 50] + [0] * 7 and shares.sum() == 200
     axes = figures.confusion([run]).axes[0]
     assert {(t.get_position(), t.get_text()) for t in axes.texts} >= {((1, 1), "50"), ((2, 1), "50"), ((0, 0), "100")}

@@ -15,7 +15,7 @@ from kerascifar.__main__ import main
 from kerascifar.findings import agreement, analyses, verdicts
 from kerascifar.focus import methods
 from kerascifar.images import cifar10
-from kerascifar.output import appendix, gallery, page, sections, tables
+from kerascifar.output import appendix, gallery, page, result_tables, sections
 from kerascifar.runs import grouping, records
 from kerascifar.training import models, rows
 
@@ -98,7 +98,7 @@ def test_what_stands_in_the_page_is_what_the_records_give(written, runs):
     """Fails if a table is of other runs, rounded differently, or if a verdict is typed."""
     text = written.read_text(encoding="utf-8")
     cells = Cells(text).cells
-    table = tables.readable(tables.results(runs[:2], []), whole=True)
+    table = result_tables.readable(result_tables.results(runs[:2], []), whole=True)
     assert "61.50 ± 0.71" in cells and set(table.to_numpy().ravel()) <= {*cells, ""}
     judged = verdicts.of_original(runs)
     assert set(judged["comparison"]) <= set(cells)

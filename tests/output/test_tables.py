@@ -6,7 +6,7 @@ import factories
 import pandas as pd
 import pytest
 
-from kerascifar.output import tables
+from kerascifar.output import result_tables, tables
 
 
 def results(train, validation, test):
@@ -28,7 +28,7 @@ def runs(tmp_path):
 
 def test_means_deviations_and_differences(runs):
     """By hand: 69 and 71 % have mean 70 and standard deviation √2; the original says 67.97 for M1."""
-    table = tables.results(runs, [runs[0]]).set_index(["row", "source"])
+    table = result_tables.results(runs, [runs[0]]).set_index(["row", "source"])
     yours = table.loc["M1", "yours"]
     assert (yours["n"], yours["use epoch"]) == (2, 72)
     assert yours["Test_acc"] == pytest.approx(70) and yours["Test_acc sd"] == pytest.approx(math.sqrt(2))
@@ -42,14 +42,14 @@ def test_means_deviations_and_differences(runs):
 
 def test_the_best_row_is_marked_by_validation_not_by_test(runs):
     """M2 has the better test accuracy, M1 the better validation accuracy."""
-    table = tables.results(runs, [])
+    table = result_tables.results(runs, [])
     assert table[(table["source"] == "yours") & (table["best"] != "")]["row"].tolist() == ["M1"]
     assert table[(table["source"] == "reported") & (table["best"] != "")]["row"].tolist() == ["M1"]
 
 
 def test_the_readable_table_has_the_reports_columns_in_its_order(runs):
-    text = tables.readable(tables.results(runs, []))
-    assert list(text.columns) == ["row", *tables.SETTINGS, "source", "n", *tables.FIGURES, ""]
+    text = result_tables.readable(result_tables.results(runs, []))
+    assert list(text.columns) == ["row", *result_tables.SETTINGS, "source", "n", *result_tables.FIGURES, ""]
     assert text.iloc[1].tolist()[6:14] == ["yours", "2", "72 ± 3", "0.900 ± 0.000", "80.00 ± 0.00"] + [
         "0.950 ± 0.000",
         "71.00 ± 1.41",
@@ -61,34 +61,34 @@ def test_other_settings_are_not_compared(tmp_path):
     """Fails if a row that a user changed stands beside the original's row of that name, or beside the published one."""
     published = [factories.run(tmp_path / "p")]
     mine = [factories.run(tmp_path / "m", row={"learning_rate": 0.02})]
-    assert tables.results(mine, published)["source"].tolist() == ["yours"]
-    assert any("because their settings differ: M1." in note for note in tables.notes(mine, published))
+    assert result_tables.results(mine, published)["source"].tolist() == ["yours"]
+    assert any("because their settings differ: M1." in note for note in result_tables.notes(mine, published))
     wider = [factories.run(tmp_path / "w", row={"model_options": {"filters": [1, 2, 3]}})]
-    assert tables.results(wider, published)["source"].tolist() == ["reported", "yours", "yours - reported"]
+    assert result_tables.results(wider, published)["source"].tolist() == ["reported", "yours", "yours - reported"]
     short = [factories.run(tmp_path / "s", row={"epochs": 1}, shortened=True)]
-    assert tables.results(short, published)["source"].tolist() == ["reported", "published", "yours"]
-    assert not any("Not compared" in note for note in tables.notes(short, published))
+    assert result_tables.results(short, published)["source"].tolist() == ["reported", "published", "yours"]
+    assert not any("Not compared" in note for note in result_tables.notes(short, published))
 
 
 def test_synthetic_runs_are_not_compared_with_the_report(tmp_path):
     other = {"name": "synthetic shapes", "class_names": ["x"] * 10, "train": "0", "test": "0"}
     run = factories.run(tmp_path / "a", dataset=other)
-    assert tables.results([run], [factories.run(tmp_path / "p")])["source"].tolist() == ["yours"]
-    assert tables.notes([run], [])[0].startswith("SYNTHETIC DATA")
+    assert result_tables.results([run], [factories.run(tmp_path / "p")])["source"].tolist() == ["yours"]
+    assert result_tables.notes([run], [])[0].startswith("SYNTHETIC DATA")
 
 
 def test_saved_tables_have_the_same_figures(runs, tmp_path):
     import pandas as pd
 
-    table = tables.results(runs, [])
-    tables.save(table, tmp_path / "t", "Experiment 1", ["A note."], shown=tables.readable(table, whole=True))
+    table = result_tables.results(runs, [])
+    tables.save(table, tmp_path / "t", "Experiment 1", ["A note."], shown=result_tables.readable(table, whole=True))
     assert pd.read_csv(tmp_path / "t.csv")["Test_acc"].tolist() == pytest.approx(table["Test_acc"].tolist())
     assert "| 70.00 ± 1.41 |" in (tmp_path / "t.md").read_text(encoding="utf-8")
 
 
 def test_the_narrow_table_has_the_row_what_differs_and_the_difference(runs):
     """By hand, as above. The second row is named by its one change, the first by its settings."""
-    first, second = tables.narrow(runs, []).to_dict("records")
+    first, second = result_tables.narrow(runs, []).to_dict("records")
     assert first["what differs"].endswith("Adam, lr 0.001, batch 256, not augmented")
     assert (second["row"], second["what differs"]) == ("M2", "lr 0.003")
     assert list(first.values())[2:] == ["67.97", "70.00 ± 1.41 (2)", "+2.03"]
@@ -103,7 +103,7 @@ def test_a_terminals_table_never_cuts_a_rows_name(runs, width):
 
     out = io.StringIO()
     name = "A_row_with_a_name_of_forty_letters_______"[:34]
-    table = tables.narrow(runs, []).replace("M2", name)
+    table = result_tables.narrow(runs, []).replace("M2", name)
     Console(file=out, width=width).print(tables.as_rich(table))
     assert name in out.getvalue()
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from kerascifar.common import files
 from kerascifar.common.errors import UserError
 from kerascifar.images import cifar10
-from kerascifar.output import tables
+from kerascifar.output import result_tables
 from kerascifar.runs import grouping, records
 from kerascifar.training import models
 from kerascifar.training.rows import Row
@@ -166,8 +166,8 @@ def check_reader(written, content):
     again = json.loads(content)
     assert (record.seed, record.stop, record.row) == (again["seed"], again["stop"], Row(**again["row"]))
     assert grouping.current([record]) == [record]
-    table = tables.results([record], [])
-    shown = tables.readable(table).to_csv() + "".join(tables.notes([record], [record])) + record.heading
+    table = result_tables.results([record], [])
+    shown = result_tables.readable(table).to_csv() + "".join(result_tables.notes([record], [record])) + record.heading
     assert "<script>" not in shown and "\x1b" not in shown
     return record
 
