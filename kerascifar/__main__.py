@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from kerascifar import __version__
 from kerascifar.commands import options
-from kerascifar.common import errors
+from kerascifar.common import entry
+from kerascifar.common.errors import UserError, suggest
 
 COMMANDS = (
     "run",
@@ -49,13 +50,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; the console script's entry point."""
-    return errors.run(_main, argv)
+    return entry.run(_main, argv)
 
 
 def _main(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words and not words[0].startswith("-") and words[0] not in COMMANDS:
-        raise errors.UserError(f'"{words[0]}" is not a command.\n{errors.suggest(words[0], COMMANDS)}')
+        raise UserError(f'"{words[0]}" is not a command.\n{suggest(words[0], COMMANDS)}')
     arguments, unknown = _parser().parse_known_args(words or ["--help"])
     if unknown:  # argparse itself would show the usage of the whole program
         arguments.refuse(f"unrecognized arguments: {' '.join(unknown)}")

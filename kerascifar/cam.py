@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from kerascifar.common import errors
+from kerascifar.common import entry
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -14,4 +14,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(errors.run(main))
+    sys.exit(entry.run(main))

@@ -13,7 +13,7 @@ from factories import ROOT
 from PIL import Image
 
 from kerascifar.commands import cam
-from kerascifar.common import drawing, errors
+from kerascifar.common import drawing, entry
 from kerascifar.common.errors import UserError
 from kerascifar.focus import methods, pictures
 from kerascifar.images import cifar10
@@ -212,7 +212,7 @@ def figures(monkeypatch):
 
 
 def run(*argv):
-    return errors.run(cam.main, [str(a) for a in argv])
+    return entry.run(cam.main, [str(a) for a in argv])
 
 
 def shown(axes):

@@ -32,7 +32,7 @@ import kerascifar
 from kerascifar import __main__
 from kerascifar.__main__ import main
 from kerascifar.commands import cam, verify
-from kerascifar.common import errors, files
+from kerascifar.common import entry, files
 from kerascifar.output import readme
 from kerascifar.runs import records
 from kerascifar.training import models
@@ -52,7 +52,7 @@ def command(*words, cwd, program=main):
 
 def draw(words):
     """What `python -m kerascifar.cam <words>` does."""
-    return errors.run(cam.main, words)
+    return entry.run(cam.main, words)
 
 
 @pytest.fixture
@@ -350,9 +350,9 @@ ALL_WAYS = """
 import sys
 from kerascifar import cam
 from kerascifar.__main__ import main
-from kerascifar.common import errors
+from kerascifar.common import entry
 data = ["--data", sys.argv[1]]
-statuses = [main(["run", "mine.toml", "--wide", "--epochs", "2", *data]), errors.run(cam.main, ["--all", *data])]
+statuses = [main(["run", "mine.toml", "--wide", "--epochs", "2", *data]), entry.run(cam.main, ["--all", *data])]
 statuses += [main(["report", *data]), main(["doctor", *data])]
 print(statuses)
 """
@@ -413,7 +413,7 @@ def test_without_tensorflow_focus_maps_are_explained_or_left_out(trained, shapes
     """With another backend of Keras. Fails if a command gets as far as tf-keras-vis, which ends in a traceback."""
     shutil.copytree(trained[0] / "runs", tmp_path / "runs")
     code = ALL_WAYS.partition("data =")[0] + (
-        "print([errors.run(cam.main, ['--all']), main(['report']), main(['demo']), main(['focus', '--rows', 'A'])])"
+        "print([entry.run(cam.main, ['--all']), main(['report']), main(['demo']), main(['focus', '--rows', 'A'])])"
     )
     result = subprocess.run(
         [sys.executable, "-c", code],

@@ -9,7 +9,7 @@ import time
 import pytest
 from factories import ROOT
 
-from kerascifar.common import errors, files
+from kerascifar.common import entry, files
 
 
 def process(code, *words):
@@ -129,6 +129,6 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch, capsys):
             return 0
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    assert errors.run(command) == 2
+    assert entry.run(command) == 2
     told = capsys.readouterr().err
     assert str(tmp_path / "a.lock") in told and "not support locks" in told and "--runs" in told
