@@ -126,7 +126,7 @@ def train(
 
     A run is finished if one with the same row, seed, images, layers, code of the model and callbacks, and initial
     weights is in `runs`. Interrupted runs resume where they stopped. `python -m kerascifar compare` and `report` find
-    all runs in `runs`. They cannot be published, as a program's code is in no commit; their records hold it.
+    all runs in `runs`. They cannot be published; their records hold your code.
 
     Args:
         model: the name of a builder in `kerascifar.training.models`; a function that builds a model; or a model,

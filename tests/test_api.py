@@ -174,7 +174,7 @@ def test_a_record_holds_the_programs_code_and_is_not_published(trained, tmp_path
     program = record.environment["program"]
     assert "def mine(width=4):" in program["source"] and record.environment["uncommitted"] is True
     assert program["sha256"] == hashlib.sha256(program["source"].encode()).hexdigest()
-    with pytest.raises(api.UserError, match="trained by a program whose code is in no commit"):
+    with pytest.raises(api.UserError, match="trained by a program, not by `run`"):
         publish.publish([record.folder], tmp_path)
 
 

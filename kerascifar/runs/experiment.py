@@ -182,8 +182,9 @@ def _announce(runs: Sequence[Run], finished: Sequence[records.Record], work: Wor
             "These runs have the present settings, but were trained before a change in kerascifar/images or "
             f"kerascifar/training: {', '.join(other_code)}. To train them again, move their folders away."
         )
-    if made_with.get("program", {}).get("source"):
-        say("Your program's code is in no commit, so the record keeps a copy of it. This run cannot be published.")
+    if "program" in made_with:
+        kept = " The record keeps a copy of your code." if made_with["program"]["source"] else ""
+        say(f"This run cannot be published, because a program trains it, not `run`.{kept}")
     if "git" in made_with:
         say(f"Git cannot name the commit ({made_with['git']}), so this run cannot be published.")
 

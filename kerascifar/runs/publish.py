@@ -68,7 +68,7 @@ def _keeps_weights(record: records.Record) -> bool:
 def _check(record: records.Record, to: Path) -> None:
     made = record.environment
     faults = {
-        "it was trained by a program whose code is in no commit; register the model with @model, add its row to an "
+        "it was trained by a program, not by `run`; register the model with @model if it is yours, add its row to an "
         "experiment file, commit both, and train it with `run`": "program" in made,
         "it was shortened with --epochs": record.shortened,
         "it was trained on synthetic data, or on data that is not CIFAR-10": record.is_synthetic,

@@ -88,7 +88,7 @@ def test_measurements_of_a_run_that_came_out_otherwise_are_refused(tmp_path):
             {"environment": {"commit": None, "uncommitted": None, "git": "dubious ownership"}},
             r"git could not tell whether its code was committed \(dubious ownership\); see `doctor`",
         ),
-        ({"environment": {"program": "def mine(): ..."}}, "trained by a program whose code is in no commit"),
+        ({"environment": {"program": "def mine(): ..."}}, "trained by a program, not by `run`"),
         ({"epochs_trained": 3}, "history.csv has 2 epochs, but the record says 3"),
         (
             {"results": {s: {"loss": 1.0, "accuracy": 0.7} for s in ("train", "validation", "test")}},
