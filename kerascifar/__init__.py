@@ -16,6 +16,9 @@ if os.path.expanduser("~") == "~":
 
 # `python -m kerascifar` would look for modules in the working folder first, where a user's numpy.py may stand.
 # While Python looks for another package's module, argv is the same; that package may need its folder.
-_module = sys.orig_argv[-len(sys.argv)].removeprefix("-m")
-if sys.argv[:1] == ["-m"] and _module.split(".")[0] == __name__ and not sys.flags.safe_path:
+if (
+    sys.argv[:1] == ["-m"]
+    and sys.orig_argv[-len(sys.argv)].removeprefix("-m").split(".")[0] == __name__
+    and not sys.flags.safe_path
+):
     del sys.path[0]

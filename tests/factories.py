@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kerascifar.findings.claims import Comparison
-from kerascifar.images import cifar10
+from kerascifar.images import cifar10, official
 from kerascifar.runs import measurements, records
 from kerascifar.training import models
 from kerascifar.training.rows import Row
@@ -38,8 +38,8 @@ def record(folder=Path(), history=None, predictions=None, **changes):
         "dataset": {
             "name": "CIFAR-10",
             "class_names": list(cifar10.CLASS_NAMES),
-            "train": cifar10.TRAIN_SHA256,
-            "test": cifar10.TEST_SHA256,
+            "train": official.TRAIN_SHA256,
+            "test": official.TEST_SHA256,
         },
         "split": "0" * 64,
         "shortened": False,

@@ -14,7 +14,7 @@ from kerascifar import __main__, api
 from kerascifar.common.terminal import listed
 from kerascifar.findings import agreement, choices, faithfulness, verdicts
 from kerascifar.output import result_tables
-from kerascifar.runs import grouping, model_size, original, records
+from kerascifar.runs import grouping, model_facts, original, records
 from kerascifar.training import models
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -82,7 +82,7 @@ def test_the_assignments_answers_are_the_records(published):
         models.build(row.model, **row.model_options) for row in (published[n][0].row for n in ("M6", "Model4"))
     )
     parameters, cost = (
-        count(large) / count(small) for count in (lambda m: model_size.parameters(m)[0], model_size.multiply_adds)
+        count(large) / count(small) for count in (lambda m: model_facts.parameters(m)[0], model_facts.multiply_adds)
     )
     assert (
         f"Model4 has {parameters:.2f} times the parameters of M6, but needs {cost:.0f} times the multiplications"

@@ -10,7 +10,7 @@ from kerascifar.commands import options
 from kerascifar.common.errors import UserError, suggest
 from kerascifar.common.load_keras import load_keras_to_count
 from kerascifar.focus import placement
-from kerascifar.runs import model_size
+from kerascifar.runs import model_facts
 from kerascifar.training import models
 
 HELP = "list the layers, parameters and cost of each model"
@@ -54,7 +54,7 @@ def _describe(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     keras.backend.clear_session()  # layer names start afresh, as in a run
     network = models.build(name, **options)
     models.check_form(network)
-    trainable, total = model_size.parameters(network)
+    trainable, total = model_facts.parameters(network)
     last, why = None, ""
     try:
         last = placement.chosen_layer(network)
@@ -74,7 +74,7 @@ def _describe(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "trainable parameters": trainable,
         "parameters": total,
-        "multiply-adds per image": model_size.multiply_adds(network),
+        "multiply-adds per image": model_facts.multiply_adds(network),
         "focus maps": last and {"layer": last, "grid": list(network.get_layer(last).output.shape[1:3])},
         "no focus maps": why,
     }

@@ -102,7 +102,8 @@ def train_and_show(runs: Sequence[Run], arguments: argparse.Namespace, command: 
     if arguments.json:
         print(as_json(table))
     elif arguments.wide:
-        terminal.print_table(terminal.console(wide=True), tables.as_rich(result_tables.readable(table), title))
+        drawn = tables.as_rich(result_tables.readable(table), title, bold=result_tables.BEST)
+        terminal.print_table(terminal.console(wide=True), drawn)
     else:
         terminal.print_table(
             console, tables.as_rich(result_tables.narrow(own, published), f"{title}, test accuracy (%)")

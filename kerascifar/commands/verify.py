@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         raise UserError("Another process is training this run. Repeat the command when it has finished.")
     reproduced, lines = verify.compare(theirs, trained[0], spread)
     print("\n".join(lines))
-    return 1 if reproduced is False else 0
+    return 0 if reproduced else 1
 
 
 def _use_threads_of(record: records.Record) -> None:

@@ -1,6 +1,6 @@
 """What commands print: paragraphs, tables' console, durations; and the progress of long tasks, on standard error.
 
-Training prints its own progress (`experiment.py`).
+Training prints its own progress (`runs/progress.py`).
 """
 
 import contextlib

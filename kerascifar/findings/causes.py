@@ -8,7 +8,7 @@ import numpy as np
 
 from kerascifar.findings import metrics, sensitivity
 from kerascifar.findings.statistics import SETTLING
-from kerascifar.runs import model_size
+from kerascifar.runs import model_facts
 from kerascifar.runs.grouping import by_row
 from kerascifar.runs.records import ORIGINALS, Record
 
@@ -54,7 +54,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
                 "row": name,
                 "n": len(runs),
                 "lr": f"{row.learning_rate:g}",
-                **model_size.size(row.model, row.model_options),
+                **model_facts.size(row.model, row.model_options),
                 "epochs": np.mean([r.epochs_trained for r in runs]),
                 "kept": np.mean([r.accuracy("validation") for r in runs]),
                 "stopped early": 100 * np.mean([_kept_by(r, STOP) for r in runs]),

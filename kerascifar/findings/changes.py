@@ -61,7 +61,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
 
 
 def conclusion(table: "pd.DataFrame") -> str:
-    """How many changes have the original's effect, and how many of its differences fit: one or two sentences."""
+    """How many changes have the original's effect, and how many of its differences fit; empty if none can be judged."""
     judged = table[table["effect"] != UNKNOWN]
     if not len(judged):
         return ""
@@ -71,9 +71,8 @@ def conclusion(table: "pd.DataFrame") -> str:
     if len(known):
         fits = int(((known["original"] - known["difference"]).abs() <= known["one more pair"]).sum())
         interval = "the 95 % prediction interval for one more pair of runs here"
-        all_fit = f"All {fits} of the original's differences"
-        some = f"Of the original's {len(known)} differences, {fits}"
-        text += f" {all_fit if fits == len(known) > 1 else some} lie in {interval}."
+        of = f"all {fits}" if fits == len(known) > 1 else f"{fits} of {len(known)}"
+        text += f" For {of}, the original's difference lies in {interval}."
     return text
 
 
@@ -83,10 +82,10 @@ def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
     def listed(effect: str) -> str:
         lines = table[table["effect"] == effect]
         values = zip(lines["change"], lines["difference"], lines["high"], lines["original"], strict=True)
-        text = "; ".join(
-            f"{words}: {by:+z.1f} ± {high - by:.1f} ({theirs:+z.1f})" for words, by, high, theirs in values
+        return "; ".join(
+            f"{words}: " + f"{by:+z.1f} ± {high - by:.1f} ({theirs:+z.1f})".replace("-", "−")
+            for words, by, high, theirs in values
         )
-        return text.replace("-", "−")
 
     judged = set(table.loc[table["effect"] != UNKNOWN, "change"])
     trained = {r.name for r in records}

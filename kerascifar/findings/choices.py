@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 TITLE = "Open choices: what did the original most likely do?"
 NOTE = (
-    "Figures: means over seeds, computed as the original's table most probably shows them (see *How to read the "
-    "original's tables*). Weight: the probability of a candidate, assuming that one of them is right and that all were "
+    "Figures: means over seeds, computed as the original's table most probably shows them (docs/results/readings.md)"
+    ". Weight: the probability of a candidate, assuming that one of them is right and that all were "
     "equally likely at first (kerascifar/findings/choices.py). The last two columns repeat it with half and twice the "
     "*floor*, the spread assumed for differences that do not come from seeds. No test figures are used."
 )

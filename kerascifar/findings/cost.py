@@ -7,7 +7,7 @@ import numpy as np
 
 from kerascifar.findings import ablation, metrics
 from kerascifar.findings.statistics import mean_and_sd
-from kerascifar.runs import model_size
+from kerascifar.runs import model_facts
 from kerascifar.runs.grouping import by_row, machines
 from kerascifar.runs.records import BEST, Record
 from kerascifar.training import models
@@ -39,7 +39,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
         lines.append(
             {
                 "row": name,
-                **model_size.size(runs[0].row.model, runs[0].row.model_options),
+                **model_facts.size(runs[0].row.model, runs[0].row.model_options),
                 "epochs": runs[0].row.epochs,
                 "minutes": float(np.mean([r.duration / 60 for r in runs])),
                 "trained on": machines(runs),

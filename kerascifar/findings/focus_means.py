@@ -23,8 +23,9 @@ NOTE = (
     f"{listed([name for name, measure in measuring.MEASURES.items() if measure.better < 0])}. Chance is 0 for road, 25 "
     "for pointing, and *by chance* for likeness. Compare border between maps of one row, not between rows: the last "
     "convolutions of M6 and Model4 have no cells at the image's edges, so for M6 it is always 0 with methods that use "
-    "this layer (all but Saliency and SmoothGrad). n: the number of runs measured; kinds of map with a different n "
-    "were measured on a different set of runs. docs/focus-measures.md explains each measure."
+    f"this layer (all but {listed([methods.title(name) for name in methods.OF_PIXELS])}). n: the number of runs "
+    "measured; kinds of map with a different n were measured on a different set of runs. docs/focus-measures.md "
+    "explains each measure."
 )
 
 
@@ -36,7 +37,7 @@ def table(trained: Sequence[Record]) -> "pd.DataFrame":
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    for (_, name), of_row in grouping.by_row(trained).items():
+    for name, of_row in grouping.by_name(trained).items():
         runs = [measurements.read(record) for record in of_row]
         kinds = [kind for kind in measuring.KINDS if any(f"{kind}/road" in run for run in runs)]
         count = min((len(run[f"{kind}/road"]) for run in runs for kind in kinds if f"{kind}/road" in run), default=0)

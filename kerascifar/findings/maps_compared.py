@@ -89,7 +89,7 @@ def summary(records: Sequence[Record], compared: "pd.DataFrame") -> str:
         counts = beats[beats != ""].value_counts()
         shown = ", ".join(f"{title} on {count}" for title, count in counts.items()) or "none"
         main = f"the main measures of faithfulness ({listed(names[of_row.index].tolist())})"
-        sentences.append(f"Methods that beat the spot for {name} on some of {main}: {shown}.")
+        sentences.append(f"Methods that beat the spot for {name} on at least one of {main}: {shown}.")
         best = of_row.loc[of_row["best"] != "", "best"].value_counts()
         if len(best):
             shown = ", ".join(f"{IN_WORDS.get(title, title)} on {count}" for title, count in best.items())

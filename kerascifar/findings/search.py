@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascifar.findings.statistics import mean_and_sd
-from kerascifar.runs import model_size, rows_in_words
+from kerascifar.runs import model_facts, rows_in_words
 from kerascifar.runs.grouping import by_row
 from kerascifar.runs.records import SEARCH, Record
 from kerascifar.training.rows import Row
@@ -45,7 +45,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
             {
                 "row": row.name,
                 "what differs": rows_in_words.differing(row, like),
-                **model_size.size(row.model, row.model_options),
+                **model_facts.size(row.model, row.model_options),
                 "epochs": row.epochs,
                 "n": len(runs),
                 "minutes": float(np.mean([r.duration / 60 for r in runs])),

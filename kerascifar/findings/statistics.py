@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 LEVEL = 0.05
+FEWEST_TO_PREDICT = 3  # with two, t is 12.7, and two equal values would make the interval empty
 SETTLING = 5  # epochs in which a curve falls steeply; axes are fitted to what follows
 
 
@@ -132,7 +133,7 @@ def prediction_interval(values: Sequence[float], level: float = LEVEL) -> float:
     from scipy import stats
 
     n = len(values)
-    if n < 3:  # with two, t is 12.7, and two equal values would make it 0
+    if n < FEWEST_TO_PREDICT:
         return math.nan
     return float(stats.t.ppf(1 - level / 2, n - 1) * np.std(values, ddof=1) * math.sqrt(1 + 1 / n))
 

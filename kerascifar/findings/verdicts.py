@@ -51,8 +51,9 @@ def _lines(decision: Decision) -> Iterable[dict[str, Any]]:
             "reported": _reported(comparison),
             "note": claim.note,
             "n": len(d.seeds) if d else 0,
-            **dict.fromkeys(("first", "second", "difference", "low", "high", "p for", "p against"), math.nan),
+            **dict.fromkeys(("first", "second", "difference", "low", "high"), math.nan),
             "by seed": "",
+            **dict.fromkeys(("p for", "p against"), math.nan),
         }
         if d and decision.verdict != rule.PENDING:  # interim differences must not tempt anyone to stop early
             low, high = d.estimate.interval

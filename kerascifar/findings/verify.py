@@ -1,27 +1,24 @@
 """Is a published run that was trained again bit-identical, or as close to the published runs as one more seed?"""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from kerascifar.findings.statistics import LEVEL, prediction_interval
+from kerascifar.findings.statistics import FEWEST_TO_PREDICT, LEVEL, prediction_interval
 from kerascifar.runs import records
 
-FEWEST = 3  # published runs from which one more can be predicted
 NOT_COMPARED = {"finished", "earlier", "uncommitted"}  # do not affect the result
 COMPARED = (("validation", "accuracy"), ("validation", "loss"), ("test", "accuracy"), ("test", "loss"))
 
 
-def compare(
-    theirs: records.Record, mine: records.Record, spread: Sequence[records.Record]
-) -> tuple[bool | None, list[str]]:
-    """Whether the run is reproduced, and why; None if too few runs are published to judge it.
+def compare(theirs: records.Record, mine: records.Record, spread: Sequence[records.Record]) -> tuple[bool, list[str]]:
+    """Whether the run is known to be reproduced, and why.
 
     It is if it is bit-identical, or if each figure lies in the prediction interval of the published runs of its row.
-    The intervals are so wide that one more seed would lie in all of them with a probability of at least 95 %.
+    The intervals are so wide that one more seed would lie in all of them with a probability of at least 95 %. With
+    fewer than three published runs, only a bit-identical one is known to be reproduced.
     """
     common = set.intersection(*(set(record.results) for record in (theirs, mine, *spread)))  # candidates lack "test"
 
@@ -40,24 +37,22 @@ def compare(
     ]
     if mine.basis != theirs.basis:
         lines.append("  the images or the model's layers differ")
-    reproduced = True
+    reproduced = is_judged = len(spread) >= FEWEST_TO_PREDICT
     compared = [pair for pair in COMPARED if pair[0] in common]
     for split, measure in compared:
         values = [record.results[split][measure] for record in spread]
         value = mine.results[split][measure]
-        half, mean = prediction_interval(values, LEVEL / len(compared)), float(np.mean(values))
-        if math.isnan(half):
+        if not is_judged:
             lines.append(f"  {split} {measure} {value:.4f}; published: {', '.join(f'{v:.4f}' for v in values)}")
             continue
-        is_within = abs(value - mean) <= half
+        half, mean = prediction_interval(values, LEVEL / len(compared)), float(np.mean(values))
+        is_within = abs(value - mean) <= half  # not if one of them is not a number
         reproduced = reproduced and is_within
         where = "within" if is_within else "outside"
         lines.append(f"  {split} {measure} {value:.4f}: {where} {mean - half:.4f} … {mean + half:.4f}")
-    if len(spread) < FEWEST:
-        return None, [
-            *lines,
-            f"Not judged: that takes at least {FEWEST} published runs of the row; it has {len(spread)}.",
-        ]
+    if not is_judged:
+        needed = f"at least {FEWEST_TO_PREDICT} published runs of the row; it has {len(spread)}"
+        return False, [*lines, f"Not judged: that takes {needed}."]
     return reproduced, [*lines, f"One more seed would lie within all {len(compared)} limits in at least 95 % of cases."]
 
 

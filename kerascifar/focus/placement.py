@@ -8,7 +8,7 @@ import numpy as np
 
 from kerascifar.common import errors
 from kerascifar.common.errors import UserError
-from kerascifar.runs import model_size
+from kerascifar.runs import model_facts
 
 if TYPE_CHECKING:
     import keras
@@ -22,7 +22,7 @@ def layers_with_maps(model: "keras.Model") -> list[str]:
     import keras
 
     kinds = keras.layers.Conv2D | keras.layers.Add
-    used = Counter(id(node.operation) for node in model_size.nodes(model))
+    used = Counter(id(node.operation) for node in model_facts.nodes(model))
     layers = [layer for layer in model.layers if isinstance(layer, kinds) and used.get(id(layer), 1) == 1]
     return [layer.name for layer in layers if len(layer.output.shape) == 4]
 
@@ -88,7 +88,7 @@ def _traced(model: "keras.Model", axis: int, layer: str = "") -> tuple[float, fl
     sliding = convolution | keras.layers.MaxPooling2D | keras.layers.AveragePooling2D
     places: dict[int, tuple[float, float] | None] = {}  # of the cells of each tensor
     place: tuple[float, float] | None = None
-    for node in model_size.nodes(model):
+    for node in model_facts.nodes(model):
         step, before = node.operation, node.input_tensors
         known = [place for tensor in before if (place := places.get(id(tensor)))]
         place = (float(np.mean([start for start, _ in known])), known[0][1]) if known else None

@@ -13,9 +13,9 @@ from kerascifar.common.errors import UserError
 from kerascifar.images import cache, sources, verification
 from kerascifar.images.dataset import Dataset, class_counts, scale, split, split_fingerprint, test_split
 from kerascifar.images.drawn import MARKER
-from kerascifar.images.official import BINARY, CLASS_NAMES, FINGERPRINT, PYTHON, TEST_SHA256, TRAIN_SHA256
+from kerascifar.images.official import BINARY, CLASS_NAMES, FINGERPRINT, PYTHON
 
-__all__ = ["CLASS_NAMES", "MARKER", "TEST_SHA256", "TRAIN_SHA256", "Dataset", "load"]
+__all__ = ["CLASS_NAMES", "MARKER", "Dataset", "load"]
 __all__ += ["class_counts", "scale", "split", "split_fingerprint", "test_split"]
 
 

@@ -48,9 +48,18 @@ class Dataset:
         """Whether the images and labels are those of the fingerprint: a program may have replaced some of them."""
         if len(self.images) != len(self.labels):
             return False
-        pixels = self.images.transpose(0, 3, 1, 2).reshape(len(self.images), -1)
-        rows = np.concatenate([self.labels[:, np.newaxis].astype(np.uint8), pixels], axis=1)
-        return hashlib.sha256(rows.tobytes()).hexdigest() == self.fingerprint["train"]
+        return hashlib.sha256(rows(self.images, self.labels).data).hexdigest() == self.fingerprint["train"]
+
+
+def rows(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Images in the binary layout, uint8 (n, 3073): each row is a label and the red, green and blue planes.
+
+    Args:
+        images: uint8 (n, 32, 32, 3).
+        labels: integers (n,).
+    """
+    planes = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
+    return np.concatenate([labels[:, np.newaxis].astype(np.uint8), planes], axis=1)
 
 
 def test_split(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:

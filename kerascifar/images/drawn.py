@@ -12,6 +12,7 @@ import numpy as np
 
 from kerascifar.common import files
 from kerascifar.common.errors import UserError
+from kerascifar.images.dataset import rows
 from kerascifar.images.official import BATCH_ROWS, BATCHES, BINARY, CLASSES, TRAIN_BATCHES
 
 MARKER = "synthetic.json"
@@ -47,9 +48,9 @@ def write(folder: Path, train: int = 2000, test: int = 400, seed: int = 0) -> No
     random = np.random.default_rng(seed)
     training = _rows(train, random)
     batches = dict(zip(BATCHES, [*np.split(training, len(TRAIN_BATCHES)), _rows(test, random)], strict=True))
-    for batch, rows in batches.items():
+    for batch, values in batches.items():
         with files.replacing(target / f"{batch}.bin") as path:
-            path.write_bytes(rows.tobytes())
+            path.write_bytes(values.tobytes())
     files.write_text(target / "batches.meta.txt", "\n".join(CLASS_NAMES) + "\n\n")
     marker = {
         "note": "Drawn by kerascifar.images.drawn: not CIFAR-10. No result on these images is a result on CIFAR-10.",
@@ -61,12 +62,11 @@ def write(folder: Path, train: int = 2000, test: int = 400, seed: int = 0) -> No
 
 
 def _rows(count: int, random: np.random.Generator) -> np.ndarray:
-    """uint8 (count, 3073), in random order. A row is a label and the red, green and blue planes."""
+    """Drawn images in the binary layout, in random order: uint8 (count, 3073)."""
     each = count // CLASSES
     images = np.concatenate([draw(label, each, random) for label in range(CLASSES)])
     labels = np.repeat(np.arange(CLASSES, dtype=np.uint8), each)
-    rows = np.concatenate([labels[:, None], images.transpose(0, 3, 1, 2).reshape(count, -1)], axis=1)
-    return random.permutation(rows)
+    return random.permutation(rows(images, labels))
 
 
 def draw(label: int, count: int, random: np.random.Generator) -> np.ndarray:

@@ -120,7 +120,7 @@ def _best(runs: Sequence[records.Record]) -> str:
     text += f" {with_accuracy(best)} has the highest validation accuracy{where} "
     text += f"(test accuracy {float(theirs['test_acc']):.2f} %)."
     text += f" It cannot be told apart from {near}." if (near := listed(False)) else ""
-    text += f" Too few runs with the same seeds to tell it apart from {few}." if (few := listed(None)) else ""
+    text += f" There are too few runs with the same seeds to tell it apart from {few}." if (few := listed(None)) else ""
     text += f" Clearly different: {clear}." if (clear := listed(True)) else ""
     return text + " After ±: the standard deviation over n runs."
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerascifar.findings.statistics import mean_and_sd
-from kerascifar.output.tables import BEST
 from kerascifar.runs import grouping, original, records, rows_in_words
 from kerascifar.training.rows import Row
 
 if TYPE_CHECKING:
     import pandas as pd
 
+BEST = "◀ best Valid_acc"  # of an experiment's rows
 # The original's columns, in its order.
 SETTINGS = ["aug", "loss", "opt", "bs", "lr"]
 FIGURES = {  # by their names in `reported.csv`

@@ -21,7 +21,7 @@ from kerascifar.findings import (
 from kerascifar.findings.faithfulness import FAITHFUL
 from kerascifar.findings.metrics import METRICS
 from kerascifar.output import charts
-from kerascifar.runs import grouping, model_size, records, rows_in_words
+from kerascifar.runs import grouping, model_facts, records, rows_in_words
 from kerascifar.runs.records import Record
 from kerascifar.training import models
 
@@ -264,7 +264,7 @@ def architectures(shown: Sequence[Record]) -> dict[str, Any]:
             {
                 "name": name,
                 "rows": ", ".join(rows) if len(rows) < 4 else f"{next(iter(rows))} … {list(rows)[-1]}",
-                "parameters": model_size.parameters(network)[0],
+                "parameters": model_facts.parameters(network)[0],
                 "blocks": blocks[:-1],
                 "dense": blocks[-1],
             }

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     import pandas as pd
     import rich.table
 
-BEST = "◀ best Valid_acc"  # a line with this mark is bold in a terminal
 SHORT = 20  # characters: a text up to this length stays on one line in a terminal
 
 
-def as_rich(table: "pd.DataFrame", title: str = "") -> "rich.table.Table":
+def as_rich(table: "pd.DataFrame", title: str = "", bold: str | None = None) -> "rich.table.Table":
     """A table of texts and numbers for a terminal.
 
     The first column and short texts are not wrapped, and `terminal.print_table` does not cut them. Long texts wrap.
+    Lines with a cell `bold` are bold.
     """
     import rich.box
     import rich.table
@@ -39,7 +39,7 @@ def as_rich(table: "pd.DataFrame", title: str = "") -> "rich.table.Table":
             min_width=longest if short else None,
         )
     for line in texts.itertuples(index=False):
-        drawn.add_row(*map(Text, line), style="bold" if BEST in line else None)
+        drawn.add_row(*map(Text, line), style="bold" if bold in line else None)
     return drawn
 
 

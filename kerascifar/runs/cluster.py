@@ -8,7 +8,6 @@ workers may train the same run; both write the same result, and neither removes 
 Ray Tune is not used; docs/cluster.md says why. Keras is imported in functions only: `connect` must run before.
 """
 
-import contextlib
 import dataclasses
 import functools
 import logging
@@ -316,14 +315,18 @@ def _train_in_storage(work: "one_run.Work", run: Run, storage: Storage) -> None:
         callbacks = [*work.callbacks(run, work.dataset), keras.callbacks.LambdaCallback(on_epoch_begin=copy)]
         try:
             experiment.here(dataclasses.replace(work, folder=folder.parent, callbacks=lambda *_: callbacks))
-        except UserError as error:  # the temporary folder, which it may name, is about to be removed
-            with contextlib.suppress(OSError):
-                storage.push(folder)
+        except UserError as error:  # its text may name the temporary folder, which is about to be removed
+            _push(storage, folder)
             raise UserError(str(error).replace(str(folder), f"the storage's folder {folder.name}")) from None
-        for is_last in (False, False, True):  # a moment's failure must not cost hours of training
-            try:
-                return storage.push(folder)
-            except OSError:
-                if is_last:
-                    raise
-                time.sleep(COPY_EVERY)
+        _push(storage, folder)
+
+
+def _push(storage: Storage, folder: Path) -> None:
+    """Copies the run to the storage, with two more attempts: a moment's failure must not cost hours of training."""
+    for is_last in (False, False, True):
+        try:
+            return storage.push(folder)
+        except OSError:
+            if is_last:
+                raise
+            time.sleep(COPY_EVERY)

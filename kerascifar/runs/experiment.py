@@ -20,7 +20,7 @@ from rich.console import Console
 from kerascifar.common import files, terminal
 from kerascifar.common.errors import UserError
 from kerascifar.images import cifar10
-from kerascifar.runs import environment, gate, model_size, one_run, records
+from kerascifar.runs import environment, gate, model_facts, one_run, records
 from kerascifar.runs.one_run import Builder, Callbacks, Work
 from kerascifar.runs.progress import Clock, RunProgress
 from kerascifar.training import checkpoint, fit, models
@@ -164,7 +164,7 @@ def _examine(
             decisive += [program, weights.hexdigest()]
         basis = json.dumps(decisive, sort_keys=True)
     run = dataclasses.replace(run, basis=hashlib.sha256(basis.encode()).hexdigest())
-    return Examined(run, max(float(model_size.multiply_adds(network)), 1.0), gate.kinds(network))
+    return Examined(run, max(float(model_facts.multiply_adds(network)), 1.0), gate.kinds(network))
 
 
 def _announce(runs: Sequence[Run], finished: Sequence[records.Record], work: Work, *, device: str, say: Say) -> None:

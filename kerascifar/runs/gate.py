@@ -31,7 +31,7 @@ Ornaments = Callable[[keras.Model, Path], Iterable[str]]  # see `rehearse`
 def kinds(network: keras.Model) -> frozenset[str]:
     """The kinds and options of a chain's layers, without names and sizes; for another model, its whole configuration.
 
-    If a model passes the gate, so does one whose kinds it has.
+    A model need not be rehearsed if another one with all its kinds was.
     """
     if not isinstance(network, keras.Sequential):
         return frozenset([json.dumps(network.get_config())])

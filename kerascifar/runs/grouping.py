@@ -1,4 +1,4 @@
-"""Records in groups: by row, in order, and those that tables and figures show."""
+"""Lists of records: in order, by row, those that tables and figures show, and what they were computed on."""
 
 import math
 from collections import Counter

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from kerascifar.runs import model_size
+from kerascifar.runs import model_facts
 from kerascifar.training import models
 from kerascifar.training.rows import OPTIMIZERS, Row
 
@@ -20,7 +20,7 @@ def described(row: Row) -> str:
     """
     import keras
 
-    network = model_size.built(row.model, row.model_options) if row.model in models.BUILDERS else None
+    network = model_facts.built(row.model, row.model_options) if row.model in models.BUILDERS else None
     kinds = [type(layer).__name__ for layer in network.layers] if isinstance(network, keras.Sequential) else []
     counts = [f"{kinds.count(kind)} {short}" for kind, short in TRAINING_ONLY.items() if kind in kinds]
     if "BatchNormalization" in kinds:

@@ -321,9 +321,8 @@ def train(
     stopping.set_model(network)
     start = _restore(network, folder, environment, say)
     others = list(callbacks)
-    if _averages(
-        row
-    ):  # First, so that all others see the averages. Whether these are in the model is part of its state.
+    if _averages(row):
+        # First, so that all others see the averages. Whether these are in the model is part of its state.
         others.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
     keep = _Keep(stopping, others, folder, start=start, environment=environment, tell=tell)
     if start and (start.stopped or start.epoch >= row.epochs):

@@ -16,7 +16,7 @@ from kerascifar.commands import cam
 from kerascifar.common import drawing, entry
 from kerascifar.common.errors import UserError
 from kerascifar.focus import methods, pictures
-from kerascifar.images import cifar10
+from kerascifar.images import cifar10, official
 from kerascifar.runs import records, selection
 
 
@@ -42,9 +42,9 @@ def test_a_diverged_model_is_not_explained():
 # Records and their choice
 
 
-def record(name="M6", seed=0, accuracy=0.5, train=cifar10.TRAIN_SHA256, **changes):
+def record(name="M6", seed=0, accuracy=0.5, train=official.TRAIN_SHA256, **changes):
     dataset = {**factories.record().dataset, "train": train}
-    if train != cifar10.TRAIN_SHA256:
+    if train != official.TRAIN_SHA256:
         dataset["name"] = "shapes"
     results = {split: {"loss": 1.0, "accuracy": accuracy} for split in ("train", "validation", "test")}
     return factories.record(row={"name": name}, seed=seed, dataset=dataset, results=results, **changes)
@@ -172,17 +172,17 @@ def test_the_message_says_what_is_missing(stored, choose):
 # The command
 
 
-def drawn_dataset(fingerprint=cifar10.TRAIN_SHA256):
+def drawn_dataset(fingerprint=official.TRAIN_SHA256):
     """50,000 images, each of one grey that is its index modulo 251; labels shuffled."""
     values = (np.arange(50_000) % 251).astype(np.uint8)
     pixels = np.broadcast_to(values[:, np.newaxis, np.newaxis, np.newaxis], (50_000, 32, 32, 3))
     labels = np.random.default_rng(5).permutation(np.arange(50_000) % 10)
     return cifar10.Dataset(
-        name="CIFAR-10" if fingerprint == cifar10.TRAIN_SHA256 else "shapes",
+        name="CIFAR-10" if fingerprint == official.TRAIN_SHA256 else "shapes",
         class_names=cifar10.CLASS_NAMES,
         images=pixels,
         labels=labels,
-        fingerprint={"train": fingerprint, "test": cifar10.TEST_SHA256},
+        fingerprint={"train": fingerprint, "test": official.TEST_SHA256},
         source="drawn for the tests",
         _test=(pixels[:0], labels[:0]),
     )

@@ -4,7 +4,7 @@ import factories
 import pytest
 
 from kerascifar.findings import search
-from kerascifar.runs import model_size, records
+from kerascifar.runs import model_facts, records
 from kerascifar.training import models, rows
 
 OPTIONS = {"filters": [4], "blocks": [0]}  # 3·9·4 + 2·4 + 4·10 + 10 = 166 parameters
@@ -56,6 +56,6 @@ def test_runs_of_other_experiments_are_not_candidates():
 
 
 def test_no_candidate_has_more_parameters_than_model4():
-    limit = model_size.parameters(models.build("model4"))[0]
+    limit = model_facts.parameters(models.build("model4"))[0]
     for row in rows.read(factories.ROOT / "experiments" / "search.toml").rows:
-        assert model_size.parameters(models.build(row.model, **row.model_options))[0] <= limit == 42_314
+        assert model_facts.parameters(models.build(row.model, **row.model_options))[0] <= limit == 42_314

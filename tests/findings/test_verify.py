@@ -40,7 +40,7 @@ def test_another_last_bit_is_not_identical_but_within_the_spread():
 def test_two_published_seeds_do_not_judge_a_third():
     """Fails if they are the limits: of three equal runs, the third lies between the others in a third of all cases."""
     reproduced, lines = verify.compare(run(), run(0.9, last=0.4), [run(), run(0.72, 0.71, seed=1)])
-    assert reproduced is None and "  validation accuracy 0.9000; published: 0.7000, 0.7200" in lines
+    assert not reproduced and "  validation accuracy 0.9000; published: 0.7000, 0.7200" in lines
     assert lines[-1] == "Not judged: that takes at least 3 published runs of the row; it has 2."
 
 
@@ -57,6 +57,13 @@ def test_a_run_may_be_a_little_outside_the_range_of_three_seeds():
     assert reproduced and "  test accuracy 0.6700: within 0.6077 … 0.8123" in lines
     assert lines[-1] == "One more seed would lie within all 4 limits in at least 95 % of cases."
     assert verify.compare(spread[0], run(0.82, 0.67, last=0.4), spread)[0] is False
+
+
+def test_a_published_loss_that_is_not_a_number_reproduces_nothing():
+    """Fails if the figure is left out: the others alone would say that any loss is reproduced."""
+    spread = [run(), run(seed=1), run(seed=2)]
+    spread[1].results["test"]["loss"] = float("nan")
+    assert verify.compare(spread[0], run(last=0.4), spread)[0] is False
 
 
 def test_outside_the_spread_is_not_reproduced_and_what_differs_is_named():

@@ -66,6 +66,7 @@ def test_a_download_is_verified_and_kept_where_keras_looks(no_data, tmp_path, mo
     assert sources.download(print) == no_data / "cifar-10-batches-py-target_archive"
 
 
+@pytest.mark.slow
 def test_a_download_loads_keras_with_the_settings_of_the_package(tmp_path):
     """Fails if it imports Keras with the user's keras.json, which may name another backend."""
     home, served = tmp_path / "keras", tmp_path / "served"

@@ -10,7 +10,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from kerascifar.images import cifar10, drawn, verification
+from kerascifar.images import cifar10, drawn, official, verification
 from kerascifar.images.official import BATCHES, BINARY, PYTHON
 
 ROW = 3073
@@ -73,7 +73,7 @@ def test_the_python_version_is_the_same_and_only_official_files_are_opened(
         (folder / path.stem).write_bytes(by_python_2(np.fromfile(path, np.uint8).reshape(-1, ROW), path.stem))
     md5 = {batch: hashlib.md5((folder / batch).read_bytes()).hexdigest() for batch in BATCHES}
     monkeypatch.setattr(verification, "MD5", md5)
-    assert cifar10.load(folder).fingerprint == {"train": cifar10.TRAIN_SHA256, "test": cifar10.TEST_SHA256}
+    assert cifar10.load(folder).fingerprint == {"train": official.TRAIN_SHA256, "test": official.TEST_SHA256}
     exchange(folder, suffix="")
     assert "data_batch_1 holds the content of data_batch_2." in refusal(folder)
 
@@ -106,7 +106,7 @@ def test_only_an_official_archive_is_opened(linked, tmp_path, own_cache, monkeyp
     assert "is not an official archive of CIFAR-10, or its download is incomplete. It was not opened." in message
     assert f"Its SHA-256 is {sha256}, expected {BINARY.sha256} (cifar-10-binary.tar.gz) or " in message
     monkeypatch.setattr(verification, "VERSIONS", (BINARY._replace(sha256=sha256), PYTHON))
-    assert cifar10.load(path).fingerprint == {"train": cifar10.TRAIN_SHA256, "test": cifar10.TEST_SHA256}
+    assert cifar10.load(path).fingerprint == {"train": official.TRAIN_SHA256, "test": official.TEST_SHA256}
     assert [p for p in sorted(tmp_path.rglob("*")) if own_cache not in (p, *p.parents)] == before
 
 

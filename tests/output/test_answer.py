@@ -73,7 +73,7 @@ def test_the_best_model_is_the_one_with_the_highest_validation_accuracy():
     assert bullets(*m5, *model4)[1].startswith("**The best model here is M5, not the original's Model4.**")
     model4 = of_row("Model4", (0.60,), experiment="experiment2")
     assert bullets(*m1, *m5, *model4)[1] == (
-        f"{open_still} {ours}{highest} Too few runs with the same seeds to tell it apart from Model4 "
+        f"{open_still} {ours}{highest} There are too few runs with the same seeds to tell it apart from Model4 "
         f"(test accuracy 60.00 %, n = 1). Clearly different: {theirs}.{end}"
     )
 
@@ -89,7 +89,7 @@ def test_results_of_the_first_study_are_named():
 def test_the_number_of_changes_as_in_the_original_stands_in_bold():
     m1, m5 = of_row("M1", (0.67, 0.68, 0.69)), of_row("M5", (0.80, 0.81, 0.82))
     assert bullets(*m1, *m5)[2].startswith(
-        "**1 of 1 changes clearly move test accuracy in the same direction as in the original.** Of the "
+        "**1 of 1 changes clearly move test accuracy in the same direction as in the original.** For 0 of 1"
     )
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from kerascifar.common import drawing
 from kerascifar.common.errors import UserError
 from kerascifar.findings import metrics
-from kerascifar.images import cifar10
+from kerascifar.images import cifar10, official
 from kerascifar.output import figures
 
 HISTORY = {
@@ -24,10 +24,10 @@ HISTORY = {
 }
 
 
-def made(history=HISTORY, train=cifar10.TRAIN_SHA256, **changes):
+def made(history=HISTORY, train=official.TRAIN_SHA256, **changes):
     """A record of row M6 with this history; other training images than CIFAR-10's make it synthetic."""
     dataset = {**factories.record().dataset, "train": train}
-    if train != cifar10.TRAIN_SHA256:
+    if train != official.TRAIN_SHA256:
         dataset["name"] = "shapes"
     values = {"row": {"name": "M6"}, "epochs_trained": len(history["loss"]), "epoch_kept": 3, "dataset": dataset}
     return factories.record(history=history, **{**values, **changes})

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from kerascifar.common import files
 from kerascifar.common.errors import UserError
-from kerascifar.images import cifar10
+from kerascifar.images import cifar10, official
 from kerascifar.output import result_tables
 from kerascifar.runs import grouping, records
 from kerascifar.training import models
@@ -47,7 +47,7 @@ def test_one_other_pixel_makes_it_synthetic(tmp_path):
     other = {
         "name": "CIFAR-10",
         "class_names": list(cifar10.CLASS_NAMES),
-        "train": cifar10.TRAIN_SHA256,
+        "train": official.TRAIN_SHA256,
         "test": "0" * 64,
     }
     assert factories.run(tmp_path / "a", dataset=other).is_synthetic

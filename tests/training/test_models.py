@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kerascifar.common.errors import UserError
-from kerascifar.runs import model_size
+from kerascifar.runs import model_facts
 from kerascifar.training import models
 
 # The original's listings: type, output (height, width, channels), parameters. Its tool counts two parameters per
@@ -88,7 +88,7 @@ def test_layers_are_the_reports(name):
 )
 def test_parameters_are_the_reports(name, trainable, total):
     """Totals: Keras also counts two moving statistics per BatchNormalization channel."""
-    assert model_size.parameters(models.build(name)) == (trainable, total)
+    assert model_facts.parameters(models.build(name)) == (trainable, total)
 
 
 def test_model5_is_model4_without_dropout():
@@ -106,7 +106,7 @@ def test_model1_has_three_of_each():
     kinds = [type(layer).__name__ for layer in network.layers]
     assert [kinds.count(kind) for kind in (C, P, L)] == [3, 3, 3]
     # 6·28, 16·55, 32·145; 512·120+120, 120·84+84, 84·10+10
-    assert model_size.parameters(network)[0] == 168 + 880 + 4640 + 61560 + 10164 + 850
+    assert model_facts.parameters(network)[0] == 168 + 880 + 4640 + 61560 + 10164 + 850
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_model1_has_three_of_each():
 )
 def test_parameters_and_multiply_adds_of_residual(options, trainable, multiply_adds):
     network = models.build("residual", **options)
-    assert (model_size.parameters(network)[0], model_size.multiply_adds(network)) == (trainable, multiply_adds)
+    assert (model_facts.parameters(network)[0], model_facts.multiply_adds(network)) == (trainable, multiply_adds)
 
 
 def test_a_block_adds_to_its_input():

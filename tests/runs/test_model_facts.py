@@ -2,14 +2,14 @@
 
 import keras
 
-from kerascifar.runs import model_size
+from kerascifar.runs import model_facts
 from kerascifar.training import models
 
 
 def test_multiply_adds_are_counted_per_position():
     """By hand for model3: positions × (9 × channels in) × channels out, and the dense layer."""
     expected = 1024 * (27 * 64 + 576 * 32 + 288 * 32) + 256 * 288 * 16 + 36 * 144 * 16 + 576 * 10
-    assert model_size.multiply_adds(models.build("model3")) == expected == 31_349_376
+    assert model_facts.multiply_adds(models.build("model3")) == expected == 31_349_376
 
 
 def test_multiply_adds_of_shared_nested_and_divided_layers():
@@ -24,4 +24,4 @@ def test_multiply_adds_of_shared_nested_and_divided_layers():
     network = keras.Model(images, layers.Dense(10)(layers.GlobalAveragePooling2D()(features)))
     once = 32 * 32 * 3 * 4 + 2 * 32 * 32 * 9 * 4 * 4  # the second convolution twice
     halved = 16 * 16 * (9 * 4 + 4 * 8) + 16 * 16 * 8 * 9 * (8 // 4)
-    assert model_size.multiply_adds(network) == once + halved + 8 * 8 * 9 * 8 * 2 + 16 * 10
+    assert model_facts.multiply_adds(network) == once + halved + 8 * 8 * 9 * 8 * 2 + 16 * 10

@@ -1,4 +1,4 @@
-"""How large a model is: its parameters, and the multiply-adds for one image. Nothing here affects a result."""
+"""What a model is like: its graph, parameters and multiply-adds. Nothing here affects a result."""
 
 import functools
 import json
