@@ -26,11 +26,10 @@ def test_a_change_is_the_row_with_it_minus_the_row_without_it():
     assert line["original"] == pytest.approx(70.74 - 67.97) and line["effect"] == "as in the original"
     assert changes.summary(made, changes.table(made)) == (
         "1 of 1 changes clearly move test accuracy in the same direction as in the original. For 0 of 1, the "
-        "original's difference lies in the 95 % prediction interval for one more pair of runs here. In points ± half the "
-        "width of the 95 % interval, "
-        f"with the original's difference in brackets: augmentation: {line['difference']:+.1f} ± "
-        f"{line['high'] - line['difference']:.1f} (+2.8). Not judged yet, for lack of runs: a batch size of 512 "
-        "instead of 256; a learning rate of 0.001 instead of 0.01."
+        "original's difference lies in the 95 % prediction interval for one more pair of runs here. In points ± half "
+        "the width of the 95 % interval, with the original's difference in brackets: augmentation: "
+        f"{line['difference']:+.1f} ± {line['high'] - line['difference']:.1f} (+2.8). Not judged yet, for lack of "
+        "runs: a batch size of 512 instead of 256; a learning rate of 0.001 instead of 0.01."
     )
 
 
