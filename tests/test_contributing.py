@@ -16,7 +16,7 @@ import pytest
 from factories import ROOT
 
 from kerascifar.__main__ import main
-from kerascifar.findings import claims, verdicts
+from kerascifar.findings import claims, rule
 from kerascifar.runs import records
 from kerascifar.training import models, rows
 
@@ -140,8 +140,8 @@ def test_the_claim_is_read_and_decided(tmp_path, shares, verdict):
     (tmp_path / "mine.toml").write_text(blocks("A claim", "toml")[0], encoding="utf-8")
     both = zip(("M7", "M8"), shares, strict=True)
     runs = [factories.answering(name, seed, share) for name, share in both for seed in range(6)]
-    table = verdicts.table(runs, claims.read(tmp_path / "mine.toml"))
-    assert table["verdict"].tolist() == [verdict]
+    (decision,) = rule.decide(runs, claims.read(tmp_path / "mine.toml"))
+    assert decision.verdict == verdict
 
 
 def test_the_measure_finds_the_planted_evidence_and_is_measured(compared, folder, monkeypatch):

@@ -92,7 +92,7 @@ def test_the_assignments_answers_are_the_records(published):
     _, worse = faithfulness.compared_with_spot(table[table["map"] == "Grad-CAM"].iloc[0])
     assert len(worse) == 4 and "worse than the centred spot by all four main measures" in text
     judged = verdicts.of_original([run for runs in published.values() for run in runs])
-    assert set(judged.loc[judged["claim"] == "C14b", "verdict"]) == {"undecided"}
+    assert {decision.claim.name: decision.verdict for decision in judged}["C14b"] == "undecided"
     assert len(published["M4"]) == 8 and "undecided even with eight seeds (claim C14b)" in text
 
 

@@ -63,14 +63,15 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
             "Train one: make experiment1. To use runs kept elsewhere: --runs DIR."
         )
     _check_names(declared, runs, arguments.claims)
-    table = verdicts.table(runs, declared)
+    decisions = rule.decide(runs, declared)
+    table = verdicts.table(decisions)
     out = arguments.runs / "report"
     with options.kept():
         tables.save(table, out / name, "Findings", [rule.RULE])
     if arguments.json:
         print(options.as_json(table))
     console = terminal.console(stderr=arguments.json)
-    shown, names = verdicts.by_claim(table), [name]
+    shown, names = verdicts.by_claim(decisions), [name]
     if arguments.details:
         parts = (shown[column] for column in ("words", "verdict", "sentence", "comparisons"))
         shown["comparisons"] = [
@@ -80,7 +81,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     else:
         short = shown[["claim", "words", "verdict"]].rename(columns={"words": whose})
         terminal.print_table(console, tables.as_rich(short))
-    counts = [f"{count} {verdict}" for verdict, count in verdicts.counts(table).items()]
+    counts = [f"{count} {verdict}" for verdict, count in verdicts.counts(decisions).items()]
     terminal.note(console, f"{', '.join(counts)}.")
     for note in filter(None, (declared.note, selection.described(declared.counted(runs)))):
         terminal.note(console, note)

@@ -20,6 +20,7 @@ from kerascifar.findings import (
     sensitivity,
     verdicts,
 )
+from kerascifar.findings.rule import Decision
 from kerascifar.runs import original
 from kerascifar.runs.records import Record
 
@@ -148,8 +149,8 @@ class Findings:
         self._results: dict[str, Result | None] = {}
 
     @cached_property
-    def verdicts(self) -> "pd.DataFrame":
-        """On the original's claims, as `verdicts.table` returns them."""
+    def decisions(self) -> list[Decision]:
+        """On the original's claims."""
         return verdicts.of_original(self.records)
 
     def get(self, name: str) -> Result | None:

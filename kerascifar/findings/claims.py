@@ -46,6 +46,18 @@ class Comparison:
         relation = "different from" if self.first_is == "other" else f"{self.first_is} than"
         return f"{first} {relation} {second}, {self.metric}"
 
+    @property
+    def short(self) -> str:
+        """For charts, which name the metric: "M1 > M5", "airplane: Model4 > M6", "M6: truck ≤ other classes"."""
+        sign, second_of = {"higher": ">", "not higher": "≤", "other": "≠"}[self.first_is], self.second_of or self.of
+        if not (self.of or second_of):
+            return f"{self.first} {sign} {self.second}"
+        if self.of == second_of:
+            return f"{self.of}: {self.first} {sign} {self.second}"
+        if self.first == self.second:
+            return f"{self.first}: {self.of or 'all'} {sign} {second_of}"
+        return f"{self.first} ({self.of or 'all'}) {sign} {self.second} ({second_of})"
+
 
 @dataclass(frozen=True)
 class Claim:

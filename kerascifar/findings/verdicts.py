@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kerascifar.findings import claims, metrics, rule
-from kerascifar.findings.claims import Claims, Comparison
+from kerascifar.findings.claims import Comparison
 from kerascifar.findings.metrics import METRICS, OTHERS, Difference
 from kerascifar.findings.rule import Decision
 from kerascifar.runs.records import Record
@@ -14,28 +14,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def table(records: Sequence[Record], declared: Claims) -> "pd.DataFrame":
+def of_original(records: Sequence[Record]) -> list[Decision]:
+    """The decisions on the original's claims."""
+    return rule.decide(records, claims.read())
+
+
+def table(decisions: Sequence[Decision]) -> "pd.DataFrame":
     """One line per comparison, with its claim's verdict. Differences are first − second, in the metric's unit.
 
     Columns: claim, words, family, decided_by, verdict, sentence, comparison, metric, margin, unit, reported, note, n
     (seeds), first, second, difference, low, high (95 % interval), by seed, "p for" and "p against" (of the comparison),
     "p for (Holm)" and "p against (Holm)" (of the claim).
-
-    Raises:
-        UserError: a row that a claim names belongs to several experiments.
     """
     import pandas as pd
 
-    return pd.DataFrame(line for decision in rule.decide(records, declared) for line in _lines(decision))
-
-
-def of_original(records: Sequence[Record]) -> "pd.DataFrame":
-    """The verdicts on the original's claims."""
-    return table(records, claims.read())
+    return pd.DataFrame(line for decision in decisions for line in _lines(decision))
 
 
 def _lines(decision: Decision) -> Iterable[dict[str, Any]]:
-    claim, sentence = decision.claim, _sentence(decision)
+    claim = decision.claim
     for comparison, d in zip(claim.comparisons, decision.differences, strict=True):
         line = {
             "claim": claim.name,
@@ -43,7 +40,7 @@ def _lines(decision: Decision) -> Iterable[dict[str, Any]]:
             "family": claim.family,
             "decided_by": claim.decided_by,
             "verdict": decision.verdict,
-            "sentence": sentence,
+            "sentence": sentence(decision),
             "comparison": str(comparison),
             "metric": comparison.metric,
             "margin": comparison.margin,
@@ -74,11 +71,10 @@ def _reported(comparison: Comparison) -> float:
     return math.nan if comparison.of else metrics.reported(comparison.first, comparison.second, comparison.metric)
 
 
-def _sentence(decision: Decision) -> str:
+def sentence(decision: Decision) -> str:
     """What the comparison on which the verdict rests shows, in plain words."""
     if decision.verdict == rule.PENDING:
-        there = min(len(d.seeds) if d else 0 for d in decision.differences)
-        if not there:
+        if not (there := seeds(decision)):
             return "Some of its rows have not yet been trained and measured with all planned seeds."
         have = "has" if there == 1 else "have"
         return f"{there} of the {decision.needed} seeds that a verdict needs {have} been trained and measured."
@@ -91,8 +87,8 @@ def _sentence(decision: Decision) -> str:
         text = f"The {which} of {count} comparisons: {text}"
     if decision.verdict == rule.UNDECIDED:
         needed = rule.seeds_needed(decision)
-        seeds = f"about {needed} seeds would probably" if needed else f"even {rule.MOST} seeds would hardly"
-        text += f" If mean and spread stayed as they are, {seeds} decide it."
+        would = f"about {needed} seeds would probably" if needed else f"even {rule.MOST} seeds would hardly"
+        text += f" If mean and spread stayed as they are, {would} decide it."
     return text
 
 
@@ -127,45 +123,57 @@ def _other(comparison: Comparison) -> str:
     return f"for {images}" if comparison.first == comparison.second else f"{comparison.second}'s for {images}"
 
 
-def counts(table: "pd.DataFrame") -> dict[str, int]:
+def counts(decisions: Sequence[Decision]) -> dict[str, int]:
     """The number of claims with each verdict, in the order of `rule.VERDICTS`."""
-    found = table.drop_duplicates("claim")["verdict"].tolist()
+    found = [decision.verdict for decision in decisions]
     return {word: found.count(word) for word in rule.VERDICTS if word in found}
 
 
-def by_claim(table: "pd.DataFrame") -> "pd.DataFrame":
+def by_claim(decisions: Sequence[Decision]) -> "pd.DataFrame":
     """One line per claim: claim, words, verdict, sentence, seeds (the fewest of its comparisons), and comparisons.
 
     The last one gives, for each comparison, the difference (in points unless another unit is named), its 95 % interval,
-    the number of seeds and the reported difference. The claim's note comes last; each part has a line of its own.
+    the number of seeds and the original's difference. The claim's note comes last; each part has a line of its own.
     """
     import pandas as pd
 
-    def text(line: dict[str, Any]) -> str:
-        comparison = line["comparison"]
-        digits = METRICS[line["metric"]].digits
-        reported = "" if math.isnan(line["reported"]) else f"; original {line['reported']:+z.{digits}f}"
-        if not line["n"]:
-            return f"{comparison}: not yet trained and measured with the planned seeds{reported}"
-        if line["verdict"] == rule.PENDING:
-            return f"{comparison}: n = {line['n']} so far{reported}"
-        if math.isnan(line["difference"]):
-            return f"{comparison}: at least one run has no value{reported}"
-        interval = "" if math.isnan(line["low"]) else f" ({line['low']:+z.{digits}f} … {line['high']:+z.{digits}f})"
-        unit = "" if line["unit"] == "points" else f" {line['unit']}"
-        return f"{comparison}: {line['difference']:+z.{digits}f}{unit}{interval}, n = {line['n']}{reported}"
+    lines = []
+    for decision in decisions:
+        claim = decision.claim
+        is_enough = len(claim.comparisons) > 1 and claim.decided_by == "any"
+        compared = [
+            f"{comparison}: {_in_figures(comparison, d, decision.verdict)}"
+            for comparison, d in zip(claim.comparisons, decision.differences, strict=True)
+        ]
+        lines.append(
+            {
+                "claim": claim.name,
+                "words": claim.words,
+                "verdict": decision.verdict,
+                "sentence": sentence(decision),
+                "seeds": str(seeds(decision)),
+                "comparisons": "\n".join(filter(None, ["one of these is enough" * is_enough, *compared, claim.note])),
+            }
+        )
+    return pd.DataFrame(lines)
 
-    def enough(group: "pd.DataFrame") -> str:
-        return "one of these is enough" * (len(group) > 1 and group["decided_by"].iloc[0] == "any")
 
-    return pd.DataFrame(
-        {
-            "claim": name,
-            **{key: group[key].iloc[0] for key in ("words", "verdict", "sentence")},
-            "seeds": str(group["n"].min()),
-            "comparisons": "\n".join(
-                filter(None, [enough(group), *map(text, group.to_dict("records")), group["note"].iloc[0]])
-            ),
-        }
-        for name, group in table.groupby("claim", sort=False)
-    )
+def seeds(decision: Decision) -> int:
+    """How many seeds each comparison has at least."""
+    return min(len(d.seeds) if d else 0 for d in decision.differences)
+
+
+def _in_figures(comparison: Comparison, d: Difference | None, verdict: str) -> str:
+    """A comparison's difference, interval and number of seeds, and the original's difference."""
+    metric, reported = METRICS[comparison.metric], _reported(comparison)
+    original = "" if math.isnan(reported) else f"; original {reported:+z.{metric.digits}f}"
+    if d is None:
+        return f"not yet trained and measured with the planned seeds{original}"
+    if verdict == rule.PENDING:
+        return f"n = {len(d.seeds)} so far{original}"
+    if math.isnan(d.estimate.mean):
+        return f"at least one run has no value{original}"
+    low, high = d.estimate.interval
+    interval = "" if math.isnan(low) else f" ({low:+z.{metric.digits}f} … {high:+z.{metric.digits}f})"
+    unit = "" if metric.unit == "points" else f" {metric.unit}"
+    return f"{d.estimate.mean:+z.{metric.digits}f}{unit}{interval}, n = {len(d.seeds)}{original}"

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from kerascifar.common import terminal
 from kerascifar.findings import agreement, analyses, faithfulness, metrics, rule, verdicts
+from kerascifar.findings.claims import Claim
 from kerascifar.focus import methods
 from kerascifar.output import result_tables
 from kerascifar.runs import original, records
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 def findings(found: analyses.Findings) -> str:
@@ -23,7 +24,7 @@ def findings(found: analyses.Findings) -> str:
         _agreement(found.get("agreement")),
         _best(runs),
         _in_bold(found.summary("changes")),
-        _verdicts(found.verdicts),
+        _verdicts(found.decisions),
         _focus(found.records, found.get("centred")),
         _next(found),
     )
@@ -132,30 +133,29 @@ def _differ(runs: Sequence[records.Record], first: str, second: str) -> bool | N
     return found.is_clear if found and len(found.seeds) >= rule.FEWEST else None
 
 
-def _verdicts(table: "pd.DataFrame") -> str:
+def _verdicts(decisions: Sequence[rule.Decision]) -> str:
     """How many claims have each verdict; then the claims themselves in a few words, or only named while they wait."""
-    lines = table.drop_duplicates("claim")
-    groups = {verdict: lines[lines["verdict"] == verdict] for verdict in verdicts.counts(lines)}
-    counts = terminal.listed([f"{len(group)} {verdict}" for verdict, group in groups.items()])
+    counts = verdicts.counts(decisions)
+    shown = terminal.listed([f"{count} {verdict}" for verdict, count in counts.items()])
     parts = [
-        f"**{len(lines)} of the original's claims are tested here: {counts}.** *Confirmed*: clear even after a "
+        f"**{len(decisions)} of the original's claims are tested here: {shown}.** *Confirmed*: clear even after a "
         "correction for the number of claims; *supported*: clear only without it ([rule](docs/statistics.md))."
     ]
-    for verdict, group in groups.items():
-        if verdict != rule.PENDING:
-            named = zip(group["claim"], group["words"], group["note"], strict=True)
-            parts.append(f"  - {verdict.capitalize()}: {'; '.join(_reserved(*each) for each in named)}.")
-    if rule.PENDING in groups:
-        plan = "the [plan](docs/second-study.md)'s runs are trained and measured"
-        parts.append(f"  - Pending until all of {plan}: {', '.join(groups[rule.PENDING]['claim'])}.")
+    for verdict in counts:
+        of_verdict = [decision.claim for decision in decisions if decision.verdict == verdict]
+        if verdict == rule.PENDING:
+            plan = "the [plan](docs/second-study.md)'s runs are trained and measured"
+            parts.append(f"  - Pending until all of {plan}: {', '.join(claim.name for claim in of_verdict)}.")
+        else:
+            parts.append(f"  - {verdict.capitalize()}: {'; '.join(map(_reserved, of_verdict))}.")
     return "\n".join(parts)
 
 
-def _reserved(name: str, words: str, note: str) -> str:
+def _reserved(claim: Claim) -> str:
     """A claim with the first sentence of its note."""
-    first, _, _ = note.removesuffix(".").partition(". ")
+    first, _, _ = claim.note.removesuffix(".").partition(". ")
     reservation = first[:1].lower() + first[1:] if first[1:2].islower() else first
-    return f"{words} ({': '.join(filter(None, (name, reservation)))})"
+    return f"{claim.words} ({': '.join(filter(None, (claim.name, reservation)))})"
 
 
 def _focus(published: Sequence[records.Record], centred: analyses.Result | None) -> str:

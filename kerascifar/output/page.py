@@ -56,7 +56,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
     rows = compared[agreement.TEST_ACCURACY]
     known = rows[rows["agrees"] != agreement.UNKNOWN]
     declared = claims.read()
-    verdict_lines = verdicts.table([*published] or [*own], declared)
+    decisions = rule.decide([*published] or [*own], declared)
     found = analyses.Findings(pool)
     maps = gallery.gallery(shown, dataset) if dataset is not None else None
     curves = {name: charts.summarized(runs) for name, runs in grouping.by_name(shown).items()}
@@ -70,7 +70,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
     page = _template().render(
         synthetic=any(r.is_synthetic for r in pool),
         by="the published" if published else "your own",
-        counts=sections.counts(verdict_lines),
+        counts=sections.counts(decisions),
         rows=rows.to_dict("records"),
         inside=(len(known[known["agrees"] == agreement.AGREES]), len(known), int(rows["original"].notna().sum())),
         runs=len(main),
@@ -78,7 +78,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
         hours=sum(r.duration for r in pool) / 3600,
         agreement=sections.beside_original(compared, drawn),
         changes=sections.effects_of_changes(found.get("changes"), drawn),
-        claims=sections.claims(verdict_lines, drawn),
+        claims=sections.claims(decisions, drawn),
         rule=f"{rule.RULE}\n\n{declared.note}",
         curves=drawn.add("curves", "Training curves", charts.curves(curves, first_shown)),
         rows_of_curves=list(curves),
@@ -94,7 +94,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
             for experiment, table, notes in report.results(own, published)
             if experiment != sensitivity.EXPERIMENT  # which has its own table
         ],
-        verdict_lines=verdict_lines,
+        verdict_lines=verdicts.table(decisions),
         analyses=found.all(),
         confusions=appendix.confusions(shown),
         documents=documents,

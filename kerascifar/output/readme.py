@@ -92,12 +92,11 @@ def results(found: analyses.Findings) -> str:
     parts, published = ["# Results", INTRODUCTION], found.records
     if published:
         parts.append(_earlier(published, "../").strip())
-        lines, note = found.verdicts, claims.read().note
-        shown = verdicts.by_claim(lines)
+        decisions, note = found.decisions, claims.read().note
+        shown = verdicts.by_claim(decisions)
         shown = shown.rename(columns={"words": "the original says"}).drop(columns="comparisons")
         parts += ["## Verdicts on the claims", tables.plain_markdown(shown), f"{VERDICTS} {note}".strip()]
-        notes = lines.drop_duplicates("claim").set_index("claim")["note"]
-        parts += ["\n".join(f"- {claim}: {note}" for claim, note in notes.items() if note)]
+        parts += ["\n".join(f"- {d.claim.name}: {d.claim.note}" for d in decisions if d.claim.note)]
         parts.append(found.summary("causes"))
     if result := found.get("agreement"):
         parts += [f"## {result.title}", tables.plain_markdown(result.table), result.note]

@@ -20,6 +20,7 @@ from kerascifar.findings import (
 )
 from kerascifar.findings.faithfulness import FAITHFUL
 from kerascifar.findings.metrics import METRICS
+from kerascifar.findings.rule import Decision
 from kerascifar.output import charts
 from kerascifar.runs import grouping, model_facts, records, rows_in_words
 from kerascifar.runs.records import Record
@@ -34,13 +35,6 @@ LOOKS = {
     "supported": "good outlined",
     "refuted": "bad",
     "contradicted": "bad outlined",
-}
-SHORT = {  # of comparisons, in charts
-    " not higher than ": " ≤ ",
-    " higher than ": " > ",
-    " different from ": " ≠ ",
-    r"^(\S+) \((.+)\) (.) (\S+) \(\2\)$": r"\2: \1 \3 \4",  # the same class in two rows
-    r"^(\S+) \((.+)\) (.) \1 \((.+)\)$": r"\1: \2 \3 \4",  # two classes in the same row
 }
 AXES = {  # of the charts of rows beside the original
     agreement.TEST_ACCURACY: "test accuracy (%)",
@@ -95,18 +89,17 @@ def effects_of_changes(result: analyses.Result | None, drawn: Charts) -> dict[st
     return {"figure": figure, "conclusion": changes.conclusion(table), "note": result.note}
 
 
-def counts(verdict_lines: "pd.DataFrame") -> list[tuple[str, int, str]]:
+def counts(decisions: Sequence[Decision]) -> list[tuple[str, int, str]]:
     """Each verdict's word, how many claims have it, and its look: the good ones first, the open ones last."""
-    counts = verdicts.counts(verdict_lines)
+    counts = verdicts.counts(decisions)
     order = sorted(counts, key=lambda word: [*LOOKS, word].index(word))
     return [(word, counts[word], LOOKS.get(word, "open")) for word in order]
 
 
-def claims(verdict_lines: "pd.DataFrame", drawn: Charts) -> list[dict[str, Any]]:
+def claims(decisions: Sequence[Decision], drawn: Charts) -> list[dict[str, Any]]:
     """Each claim with its verdict, a chart for each metric of its comparisons, and the comparisons as a table."""
-    lines = verdict_lines.assign(label=verdict_lines["comparison"].str.rpartition(", ")[0])
-    for long, short in SHORT.items():
-        lines["label"] = lines["label"].str.replace(long, short, regex=True)
+    lines = verdicts.table(decisions)
+    lines["label"] = [comparison.short for decision in decisions for comparison in decision.claim.comparisons]
     words = lines["metric"].map({name: metric.words for name, metric in METRICS.items()})
     lines["title"] = words + (", " + lines["unit"]).mask(lines["unit"] == "epochs", "")  # their metrics count epochs
     # Differences in one unit share an axis, so that claims can be compared.
@@ -116,23 +109,24 @@ def claims(verdict_lines: "pd.DataFrame", drawn: Charts) -> list[dict[str, Any]]
     low = ends.min(axis=1).groupby(axis).min().clip(upper=-lines["margin"].groupby(axis).max())
     high = ends.max(axis=1).groupby(axis).max()
     found = []
-    for name, group in lines.groupby("claim", sort=False):
+    for decision in decisions:
+        claim = decision.claim
+        group = lines[lines["claim"] == claim.name]
         figures = []
         for metric, part in group.groupby("metric", sort=False):
             unit = axis[part.index[0]]
             limits = (1.05 * low[unit], 1.05 * high[unit])
-            title = f"Claim {name}: {part['title'].iloc[0]}"
-            figures.append(drawn.add(f"{name}-{metric}", title, charts.forest(part, limits), 420))
-        first = group.iloc[0]
+            title = f"Claim {claim.name}: {part['title'].iloc[0]}"
+            figures.append(drawn.add(f"{claim.name}-{metric}", title, charts.forest(part, limits), 420))
         found.append(
             {
-                "name": name,
-                "words": first["words"],
-                "verdict": first["verdict"],
-                "look": LOOKS.get(first["verdict"], "open"),
-                "sentence": re.sub(r"(?<!\w)-(?=\d)", "−", first["sentence"]),
-                "note": first["note"],
-                "seeds": int(group["n"].min()),
+                "name": claim.name,
+                "words": claim.words,
+                "verdict": decision.verdict,
+                "look": LOOKS.get(decision.verdict, "open"),
+                "sentence": re.sub(r"(?<!\w)-(?=\d)", "−", verdicts.sentence(decision)),
+                "note": claim.note,
+                "seeds": verdicts.seeds(decision),
                 "figures": figures,
                 "comparisons": _comparisons(group),
             }

@@ -106,3 +106,17 @@ def test_a_mistake_in_the_file_is_explained(tmp_path, old, new, message):
     path.write_text(CLAIM.replace(old, new), encoding="utf-8")
     with pytest.raises(UserError, match=message):
         claims.read(path)
+
+
+@pytest.mark.parametrize(
+    ("first_is", "second", "classes", "short"),
+    [
+        ("higher", "B", {}, "A > B"),
+        ("not higher", "B", {"of": "cat"}, "cat: A ≤ B"),
+        ("higher", "A", {"of": "cat", "second_of": "dog"}, "A: cat > dog"),
+        ("other", "B", {"of": "cat", "second_of": "other classes"}, "A (cat) ≠ B (other classes)"),
+    ],
+)
+def test_a_comparison_has_a_short_name_for_charts(first_is, second, classes, short):
+    """Fails if the images of one side are taken for the other's, or a sign for another."""
+    assert claims.Comparison("A", second, "border", first_is, 2.0, **classes).short == short

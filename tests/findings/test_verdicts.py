@@ -18,7 +18,7 @@ from kerascifar.runs import records
 
 
 def judge(found, *declared, seeds=None):
-    return verdicts.by_claim(verdicts.table(found, Claims(tuple(declared), seeds or {}))).set_index("claim")
+    return verdicts.by_claim(rule.decide(found, Claims(tuple(declared), seeds or {}))).set_index("claim")
 
 
 @pytest.mark.parametrize("first_is", ["higher", "not higher", "other"])
@@ -29,7 +29,7 @@ def test_a_measure_that_is_0_in_every_image_decides_nothing(first_is):
     claim = Claim("C", "w", (comparison,))
     decision = Decision(claim, (nothing,), True, 6, rule._p(claim, (nothing,)))
     assert decision.verdict == UNDECIDED
-    assert verdicts._sentence(decision) == "A's border is 0, so it cannot test the claim."
+    assert verdicts.sentence(decision) == "A's border is 0, so it cannot test the claim."
 
 
 def test_a_claim_needs_all_its_comparisons_and_one_that_fails_decides():

@@ -7,6 +7,7 @@ from factories import HISTORY, record
 
 from kerascifar.common.paths import EXPERIMENTS
 from kerascifar.findings import analyses
+from kerascifar.findings.claims import Claim
 from kerascifar.output import answer
 from kerascifar.training.rows import read as read_experiment
 
@@ -94,9 +95,12 @@ def test_the_number_of_changes_as_in_the_original_stands_in_bold():
 
 
 def test_a_claim_comes_with_the_first_sentence_of_its_note():
-    assert answer._reserved("C1", "a is better", "At a rate of 0.1. Rest.") == "a is better (C1: at a rate of 0.1)"
-    assert answer._reserved("C1", "a is better", "M6's is.") == "a is better (C1: M6's is)"
-    assert answer._reserved("C1", "a is better", "") == "a is better (C1)"
+    assert (
+        answer._reserved(Claim("C1", "a is better", (), note="At a rate of 0.1. Rest."))
+        == "a is better (C1: at a rate of 0.1)"
+    )
+    assert answer._reserved(Claim("C1", "a is better", (), note="M6's is.")) == "a is better (C1: M6's is)"
+    assert answer._reserved(Claim("C1", "a is better", (), note="")) == "a is better (C1)"
 
 
 def test_the_effort_counts_each_run_once():

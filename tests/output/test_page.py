@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from kerascifar.__main__ import main
-from kerascifar.findings import agreement, analyses, verdicts
+from kerascifar.findings import agreement, analyses, rule, verdicts
 from kerascifar.focus import methods
 from kerascifar.images import cifar10
 from kerascifar.output import appendix, gallery, page, result_tables, sections
@@ -100,20 +100,19 @@ def test_what_stands_in_the_page_is_what_the_records_give(written, runs):
     cells = Cells(text).cells
     table = result_tables.readable(result_tables.results(runs[:2], []), whole=True)
     assert "61.50 ± 0.71" in cells and set(table.to_numpy().ravel()) <= {*cells, ""}
-    judged = verdicts.of_original(runs)
-    assert set(judged["comparison"]) <= set(cells)
-    for name, group in judged.groupby("claim"):
-        block = text.partition(f'id="{name}"')[2].partition("</summary>")[0]
-        assert f">{group['verdict'].iloc[0]}</span>" in block
-        assert group["words"].iloc[0][1:] in html.unescape(block)  # its first letter is a capital
+    for decision in verdicts.of_original(runs):
+        assert {*map(str, decision.claim.comparisons)} <= set(cells)
+        block = text.partition(f'id="{decision.claim.name}"')[2].partition("</summary>")[0]
+        assert f">{decision.verdict}</span>" in block
+        assert decision.claim.words[1:] in html.unescape(block)  # its first letter is a capital
     assert agreement.conclusion(agreement.rows(runs)).replace("'", "&#39;") in text
 
 
 def test_the_first_screen_counts_the_claims_by_their_verdicts(runs, tmp_path, monkeypatch):
     """By hand: two of 17 claims get other verdicts. The words decide how a claim looks."""
-    made = verdicts.of_original(runs).assign(sentence="A finding in a sentence.")
-    made["verdict"] = made["claim"].map({"C1": "supported", "C2a": "refuted"}).fillna("undecided")
-    monkeypatch.setattr(verdicts, "table", lambda *words: made)
+    made = {"C1": "supported", "C2a": "refuted"}
+    monkeypatch.setattr(rule.Decision, "verdict", property(lambda each: made.get(each.claim.name, "undecided")))
+    monkeypatch.setattr(verdicts, "sentence", lambda decision: "A finding in a sentence.")
     text = page.write(runs, [], None, tmp_path).read_text(encoding="utf-8")
     assert "1 supported · 1 refuted · 15 undecided" in text
     assert [*re.findall(r'class="claim ([^"]+)"', text)] == ["good outlined", "bad"] + ["open"] * 15
