@@ -15,8 +15,7 @@ from rich.console import Console
 
 from kerascifar import api
 from kerascifar.findings import compare
-from kerascifar.runs import environment, progress, publish, records
-from kerascifar.training import rows
+from kerascifar.runs import environment, publish, records
 
 ROW = api.Row("Mine", "mine", epochs=2, batch_size=100)
 NAMED = "dd97f823"  # the end of the folder's name of model1 trained as ROW says, seed 0, since the first version
@@ -338,19 +337,6 @@ def test_a_named_model_and_mistakes(dataset, tmp_path):
             use()
     with pytest.raises(api.UserError, match="model is 'model1'.\nExpected a Keras model"):
         api.evaluate("model1", dataset)
-
-
-def test_the_time_left_counts_the_epochs_before_an_interruption():
-    """Four epochs were trained before; the fifth of six took 2 s."""
-    run = rows.Run("own", rows.Row("Mine", "model1", epochs=6), 0)
-    clock = progress.Clock({run.id: 1.0}, [run])
-    assert clock.left(run, [2.0], epoch=5, wait=0) == (2.0, 2.0)
-
-
-def test_a_run_that_never_stops_early_needs_all_its_epochs():
-    """Fails if 60 epochs are guessed for it as for other rows."""
-    run = rows.Run("own", rows.Row("Mine", "model1", epochs=90, patience=1000), 0)
-    assert progress.Clock({run.id: 1.0}, [run]).left(run, [2.0], epoch=1, wait=0) == (178.0, 178.0)
 
 
 IMAGES, LABELS = np.zeros((1, 32, 32, 3), "float32"), np.array([0])
