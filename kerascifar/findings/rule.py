@@ -142,6 +142,11 @@ class Decision:
         return UNDECIDED
 
     @property
+    def seeds(self) -> int:
+        """The number of seeds that each comparison has at least."""
+        return min(len(d.seeds) if d else 0 for d in self.differences)
+
+    @property
     def toward(self) -> bool:
         """Whether the verdict is for the claim, or open, rather than against it."""
         return self.verdict not in (REFUTED, CONTRADICTED)

@@ -32,7 +32,7 @@ def table(decisions: Sequence[Decision]) -> "pd.DataFrame":
 
 
 def _lines(decision: Decision) -> Iterable[dict[str, Any]]:
-    claim = decision.claim
+    claim, told = decision.claim, sentence(decision)
     for comparison, d in zip(claim.comparisons, decision.differences, strict=True):
         line = {
             "claim": claim.name,
@@ -40,7 +40,7 @@ def _lines(decision: Decision) -> Iterable[dict[str, Any]]:
             "family": claim.family,
             "decided_by": claim.decided_by,
             "verdict": decision.verdict,
-            "sentence": sentence(decision),
+            "sentence": told,
             "comparison": str(comparison),
             "metric": comparison.metric,
             "margin": comparison.margin,
@@ -74,7 +74,8 @@ def _reported(comparison: Comparison) -> float:
 def sentence(decision: Decision) -> str:
     """What the comparison on which the verdict rests shows, in plain words."""
     if decision.verdict == rule.PENDING:
-        if not (there := seeds(decision)):
+        there = decision.seeds
+        if not there:
             return "Some of its rows have not yet been trained and measured with all planned seeds."
         have = "has" if there == 1 else "have"
         return f"{there} of the {decision.needed} seeds that a verdict needs {have} been trained and measured."
@@ -151,16 +152,11 @@ def by_claim(decisions: Sequence[Decision]) -> "pd.DataFrame":
                 "words": claim.words,
                 "verdict": decision.verdict,
                 "sentence": sentence(decision),
-                "seeds": str(seeds(decision)),
+                "seeds": str(decision.seeds),
                 "comparisons": "\n".join(filter(None, ["one of these is enough" * is_enough, *compared, claim.note])),
             }
         )
     return pd.DataFrame(lines)
-
-
-def seeds(decision: Decision) -> int:
-    """How many seeds each comparison has at least."""
-    return min(len(d.seeds) if d else 0 for d in decision.differences)
 
 
 def _in_figures(comparison: Comparison, d: Difference | None, verdict: str) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kerascifar.common import terminal
 from kerascifar.findings import agreement, analyses, faithfulness, metrics, rule, verdicts
@@ -10,9 +10,6 @@ from kerascifar.findings.claims import Claim
 from kerascifar.focus import methods
 from kerascifar.output import result_tables
 from kerascifar.runs import original, records
-
-if TYPE_CHECKING:
-    pass
 
 
 def findings(found: analyses.Findings) -> str:

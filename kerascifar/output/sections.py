@@ -126,7 +126,7 @@ def claims(decisions: Sequence[Decision], drawn: Charts) -> list[dict[str, Any]]
                 "look": LOOKS.get(decision.verdict, "open"),
                 "sentence": re.sub(r"(?<!\w)-(?=\d)", "−", verdicts.sentence(decision)),
                 "note": claim.note,
-                "seeds": verdicts.seeds(decision),
+                "seeds": decision.seeds,
                 "figures": figures,
                 "comparisons": _comparisons(group),
             }
