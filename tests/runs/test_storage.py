@@ -1,5 +1,6 @@
 """A storage keeps the runs when nodes share no folder: file:// always, S3's protocol in `make test-all`."""
 
+import contextlib
 import dataclasses
 import os
 import pickle
@@ -167,3 +168,25 @@ def test_pull_takes_what_is_there_when_a_checkpoint_is_replaced_meanwhile(uri, t
     lists, names = [{"checkpoint-000001.bin"}], Storage._names
     monkeypatch.setattr(Storage, "_names", lambda self, run: lists.pop() if lists else names(self, run))
     assert pulled(storage, tmp_path / "back" / "run") == ["checkpoint-000002.bin"]
+
+
+@pytest.mark.parametrize("failures", [0, 2, 3])
+def test_a_copy_is_tried_three_times(failures, tmp_path, monkeypatch):
+    """Fails if a moment's failure loses a run, or if a failure that lasts is passed over in silence."""
+    storage, folder = Storage(f"file://{tmp_path}/storage"), tmp_path / "run"
+    folder.mkdir()
+    (folder / "history.csv").write_text("epoch\n")
+    push, calls = Storage.push, []
+
+    def fails_at_first(self, folder):
+        calls.append(folder)
+        if len(calls) <= failures:
+            raise OSError("a moment's failure")
+        push(self, folder)
+
+    monkeypatch.setattr(Storage, "push", fails_at_first)
+    monkeypatch.setattr(cluster, "COPY_EVERY", 0)
+    with pytest.raises(OSError, match="moment") if failures == 3 else contextlib.nullcontext():
+        cluster._push(storage, folder)
+    assert len(calls) == min(failures + 1, 3)
+    assert pulled(storage, tmp_path / "seen" / "run") == ["history.csv"] * (failures < 3)
