@@ -35,8 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Reproduces a student report on small CNNs for CIFAR-10, and judges its claims.",
         epilog="Exit status: 0 done; 1 a run's loss was not finite, or a "
         "published run is not known to be reproduced, or doctor found a problem; 2 a mistake that the message "
-        "explains; "
-        "70 an unexpected error, whose traceback is in a file; 130 interrupted.",
+        "explains; 70 an unexpected error, whose traceback is in a file; 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"kerascifar {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

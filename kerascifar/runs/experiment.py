@@ -77,7 +77,7 @@ def train_runs(
     files.make_folder(folder)
     waiting = [each for each in examined if not records.finished(folder / each.run.id)]
     # A damaged record is reported now, not after hours of training the others.
-    finished = [records.read(folder / run.id) for run in runs if records.finished(folder / run.id)]
+    finished = [records.read(folder / each.run.id) for each in examined if each not in waiting]
     for record in finished:
         _clean(record.folder)
     work = Work(
