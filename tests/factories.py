@@ -1,7 +1,9 @@
 """For tests: records of a finished run on CIFAR-10 as far as they tell, in memory or as a folder; a planted model."""
 
 import dataclasses
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,11 @@ class InMemory(records.Record):
     predictions: dict = dataclasses.field(default_factory=dict)
 
 
+def results(accuracy):
+    """A record's results, with this accuracy in each split."""
+    return {split: {"loss": 1.0, "accuracy": accuracy} for split in ("train", "validation", "test")}
+
+
 def record(folder=Path(), history=None, predictions=None, **changes):
     """Row M1 of experiment 1, seed 0; `row` changes only those of the row's values that it names."""
     values = {
@@ -47,7 +54,7 @@ def record(folder=Path(), history=None, predictions=None, **changes):
         "epochs_trained": 2,
         "epoch_kept": 1,
         "seconds": [1.0, 2.0],
-        "results": {s: {"loss": 1.0, "accuracy": a} for s, a in (("train", 0.7), ("validation", 0.7), ("test", 2 / 3))},
+        "results": results(0.7) | {"test": {"loss": 1.0, "accuracy": 2 / 3}},
         "per_class": {s: dict.fromkeys(cifar10.CLASS_NAMES, 0.7) for s in ("validation", "test")},
         "environment": {
             "device": "CPU, 2 cores",
@@ -65,11 +72,27 @@ def record(folder=Path(), history=None, predictions=None, **changes):
     return InMemory(**values, folder=folder, history=history or {}, predictions=predictions or {})
 
 
+@cache
+def _saved(name):
+    """The file of an untrained model; building and saving one for each run would take the tests a minute."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        models.build(name).save(path)
+        return path.read_bytes()
+
+
+@dataclass(frozen=True)
+class _Untrained:
+    name: str
+
+    def save(self, path):
+        path.write_bytes(_saved(self.name))
+
+
 def run(folder, network=None, predictions=PREDICTIONS, **changes):
     """The record, written into `folder` with a history, predictions and an untrained model."""
     made = record(folder, **changes)
-    network = network or models.build(made.row.model)
-    records.write(made, HISTORY, predictions, network)
+    records.write(made, HISTORY, predictions, network or _Untrained(made.row.model))
     return made
 
 
@@ -79,8 +102,8 @@ def answering(row, seed, share=0.7, epochs=50, images=2000):
     swapped = np.random.default_rng(seed).integers(0, images, 40)
     correct[swapped] = ~correct[swapped]
     predictions = {"test_label": np.zeros(images, "uint8"), "test_predicted": (~correct).astype("uint8")}
-    results = {s: {"loss": 1.0, "accuracy": float(correct.mean())} for s in ("train", "validation", "test")}
-    return record(seed=seed, row={"name": row}, results=results, epochs_trained=epochs, predictions=predictions)
+    shares = results(float(correct.mean()))
+    return record(seed=seed, row={"name": row}, results=shares, epochs_trained=epochs, predictions=predictions)
 
 
 def better(first="A", second="B", first_is="higher", margin=0.5, metric="test_accuracy", **options):

@@ -121,6 +121,16 @@ def test_the_row_with_every_option_is_read(tmp_path):
         assert key in rows.Row.__doc__ and any(key in table for table in vars(row).values() if isinstance(table, dict))
 
 
+def test_the_examples_in_readme_are_these(tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "BUILDERS", dict(models.BUILDERS))
+    paste_function("A model", monkeypatch)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.search(r"```python\n(@model.*?)```", readme, re.S)[1] == blocks("A model", "python")[0]
+    (tmp_path / "mine.toml").write_text(re.search(r"```toml\n(.*?)```", readme, re.S)[1], encoding="utf-8")
+    (row,) = rows.read(tmp_path / "mine.toml").rows
+    assert (row.name, row.model, row.model_options["width"]) == ("Mine", "mine", 64)
+
+
 def test_the_model_is_listed_and_trained(folder, monkeypatch):
     monkeypatch.setattr(models, "BUILDERS", dict(models.BUILDERS))
     paste_function("A model", monkeypatch)

@@ -20,8 +20,6 @@ from kerascifar.training import models
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-# Docstrings of Keras and NumPy are not ours to mend.
-@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 def test_the_api_pages_are_built_without_warnings(tmp_path):
     pdoc.render.configure(docformat="google")
     pdoc.pdoc("kerascifar.api", "kerascifar.training.models", output_directory=tmp_path)
@@ -67,7 +65,7 @@ def prose(name):
     return " ".join((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8").split())
 
 
-def test_the_assignments_answers_are_the_records(published):
+def test_the_answers_in_the_assignment_match_the_records(published):
     """Fails if new runs, another row or another claim make a typed figure wrong."""
     text, lines = prose("assignment"), original.rows()
     accuracy = {
@@ -104,7 +102,7 @@ def test_the_original_is_transcribed_once():
         assert cells == [line[key] for line in original.rows().values()], title
 
 
-def test_the_second_studys_figures_are_the_records(published):
+def test_the_figures_in_the_second_study_match_the_records(published):
     """Sections 1 and 4. Fails if a typed figure differs from the records or the original."""
     text = prose("second-study")
 

@@ -56,9 +56,12 @@ def test_an_experiment_is_trained_by_its_name(installed, shapes):
     assert status == 2 and "--epochs 0" in text, text
 
 
-def test_the_published_runs_are_judged_compared_and_shown(installed, real_data):
+def test_the_published_runs_are_judged_compared_and_shown(installed):
     status, text = installed(["findings"], ["compare", "M6"], ["report", "--runs", "none"])
     assert status == 0, text
+
+
+def test_a_published_model_is_explained(installed, real_data):
     status, text = installed(["cam", "--class", "airplane", "--row", "M6", "--data", real_data])
     assert status == 0 and re.search(r"M6-seed\d+-airplane\.png", text), text
 

@@ -46,7 +46,7 @@ def record(name="M6", seed=0, accuracy=0.5, train=official.TRAIN_SHA256, **chang
     dataset = {**factories.record().dataset, "train": train}
     if train != official.TRAIN_SHA256:
         dataset["name"] = "shapes"
-    results = {split: {"loss": 1.0, "accuracy": accuracy} for split in ("train", "validation", "test")}
+    results = factories.results(accuracy)
     return factories.record(row={"name": name}, seed=seed, dataset=dataset, results=results, **changes)
 
 
@@ -293,7 +293,7 @@ def test_all_draws_the_ten_classes(place, figures):
 
 
 @pytest.mark.slow
-def test_the_sheet_to_publish_is_the_commands(place, figures):
+def test_the_published_sheet_is_drawn_by_the_command(place, figures):
     assert run("--all") == 0
     drawn = pictures.class_sheet(records.read(place / "runs" / "m6"), drawn_dataset())
     assert drawing.caption(drawn) == drawing.caption(figures[0])
@@ -371,10 +371,10 @@ def test_bad_input_is_one_paragraph_and_exit_2(place, capsys, argv, message):
     assert sorted(place.rglob("*")) == before
 
 
-def in_a_process(*argv, cwd, setup=""):
-    """The module as `python -m kerascifar.cam` runs it; `setup` runs first in the same interpreter."""
+def in_a_process(*argv, cwd):
+    """The module as `python -m kerascifar.cam` runs it."""
     code = (
-        f"import runpy, sys; {setup}\nsys.argv[1:] = {[str(a) for a in argv]!r}\n"
+        f"import runpy, sys\nsys.argv[1:] = {[str(a) for a in argv]!r}\n"
         "try:\n    runpy.run_module('kerascifar.cam', run_name='__main__')\n"
         "finally:\n    print('tensorflow' in sys.modules, file=sys.stderr)"
     )

@@ -10,8 +10,7 @@ from kerascifar.findings import agreement
 
 
 def runs(*shares, **changes):
-    results = [{s: {"loss": 1.0, "accuracy": a} for s in ("train", "validation", "test")} for a in shares]
-    return [factories.record(seed=seed, results=r, **changes) for seed, r in enumerate(results)]
+    return [factories.record(seed=seed, results=factories.results(a), **changes) for seed, a in enumerate(shares)]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def run(name, losses, accuracies, kept, **changes):
     )
 
 
-def test_a_row_is_compared_at_the_epoch_where_the_reports_model2_stopped(monkeypatch):
+def test_a_row_is_compared_at_the_epoch_where_model2_of_the_original_stopped(monkeypatch):
     """M6 would have kept epoch 2 of the three, not its own best one."""
     assert int(original.rows()[causes.LIKE]["epochs"]) == causes.STOP
     monkeypatch.setattr(causes, "STOP", 3)

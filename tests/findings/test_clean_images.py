@@ -14,7 +14,7 @@ def run(name, wrong, seed=0):
     return record(seed=seed, row={"name": name}, predictions=predictions)
 
 
-def test_the_lists_are_the_sources():
+def test_the_lists_match_their_sources():
     """286 test images have a near-duplicate in the training set; 22 labels are disputed (see the module)."""
     assert [(~clean_images.kept(reason)).sum() for reason in clean_images.REASONS] == [286, 22]
     assert not clean_images.kept("near-duplicate")[31] and not clean_images.kept("disputed")[165]

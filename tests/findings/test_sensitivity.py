@@ -81,6 +81,17 @@ def test_a_run_identical_to_its_counterpart_makes_no_difference():
     assert line["test_accuracy clear"] == "unknown" and math.isnan(line["test_accuracy low"])
 
 
+def test_the_summary_counts_what_clearly_changed():
+    """One assumption with three pairs loses 20 points; another has a single pair."""
+    base, other = runs((70, 71, 72), row=BASE), varied((50,))
+    once = [dataclasses.replace(run, row=dataclasses.replace(run.row, name="M6_once")) for run in other]
+    table = sensitivity.table([*base, *varied((50, 51, 52)), *once])
+    assert sensitivity.summary([], table) == (
+        "Test accuracy clearly changed for 1 of 1 assumption that we varied. 1 of 2 varied assumptions was tested with "
+        "only one seed, which cannot tell an effect from chance."
+    )
+
+
 def test_only_a_row_of_the_original_is_compared_with():
     """Fails if a program's row, or a candidate, with the name of an original's row joins its runs."""
     for experiment in ("own", "search"):

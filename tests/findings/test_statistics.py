@@ -10,7 +10,7 @@ from kerascifar.findings import statistics
 from kerascifar.findings.statistics import Estimate
 
 
-def test_of_seeds_is_students_t():
+def test_of_seeds_matches_students_t():
     values = [1.0, 2.0, 4.0, 5.0]
     found = statistics.of_seeds(values)
     expected = stats.ttest_1samp(values, 0.0)

@@ -59,13 +59,6 @@ def test_no_verdict_before_all_declared_seeds_are_trained():
     assert "all planned seeds" in judge([], claim).loc["X", "sentence"]
 
 
-def test_a_claim_may_name_the_rows_of_any_experiment():
-    found = trained({"A": 0.75, "B": 0.65})
-    mine = [factories.record(experiment="mine", seed=r.seed, row={"name": "B"}, results=r.results) for r in found[::2]]
-    claim = Claim("X", "w", (better("experiment1/A", "mine/B", "not higher", 2.0, "gap"),))
-    assert judge([*found, *mine], claim).loc["X", "verdict"] == CONFIRMED
-
-
 def test_an_undecided_claim_says_what_would_decide_it():
     found = [factories.answering("A", s, epochs=50 + 9 * (-1) ** s + s) for s in range(6)]
     found += [factories.answering("B", s, epochs=45) for s in range(6)]

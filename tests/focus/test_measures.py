@@ -147,7 +147,7 @@ def test_likeness_is_spearmans():
     assert measures.likeness(a, a**3) == pytest.approx(1) and np.isnan(measures.likeness(a, np.ones_like(a))).all()
 
 
-def test_baselines_are_what_they_say():
+def test_the_random_map_is_even_and_the_spot_is_centred():
     random, centred = measures.random_maps(400), measures.centred_maps(2)
     assert random.shape == (400, 32, 32) and np.ptp(random.mean(axis=0)) < 0.15
     assert np.unravel_index(centred[0].argmax(), (32, 32)) in [(15, 15), (15, 16), (16, 15), (16, 16)]
@@ -179,7 +179,7 @@ def test_complexity_and_sparseness_of_level_maps_and_spots():
     assert measures.sparseness(random) == pytest.approx(pairs / (2 * random.mean()))  # the index's other definition
 
 
-def test_coherency_and_adcc_are_poppis():
+def test_coherency_and_adcc_match_the_formulas_of_poppi():
     a, b = np.random.default_rng(0).random((2, 4, 32, 32))
     expected = [(1 + np.corrcoef(x.ravel(), y.ravel())[0, 1]) / 2 for x, y in zip(a, b, strict=True)]
     assert measures.coherency(a, b) == pytest.approx(expected) and measures.coherency(a, 2 * a + 1) == pytest.approx(1)

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import factories
 import numpy as np
 from factories import HISTORY, record
 
@@ -21,7 +22,7 @@ def of_row(name, shares, training=(), experiment="experiment1"):
             "test_label": np.zeros(2000, "uint8"),
             "test_predicted": (np.arange(2000) >= share * 2000).astype("uint8"),
         }
-        results = {split: {"loss": 1.0, "accuracy": share} for split in ("train", "validation", "test")}
+        results = factories.results(share)
         if training:
             results["train"] = {"loss": 1.0, "accuracy": training[seed]}
         made = record(seed=seed, experiment=experiment, results=results, predictions=predictions, history=HISTORY)

@@ -161,7 +161,7 @@ def test_the_overview_has_a_dot_per_seed_their_mean_and_the_originals_cross():
         made(
             row={"name": name, "augment": True, "batch_size": 512, "learning_rate": rate},
             seed=seed,
-            results={s: {"loss": 1.0, "accuracy": a} for s in ("train", "validation", "test")},
+            results=factories.results(a),
         )
         for (name, rate), values in shares.items()
         for seed, a in enumerate(values)
@@ -292,7 +292,6 @@ def fake_dot(folder, script):
 
 
 def test_without_dot_the_diagram_is_left_out_with_one_line(tmp_path, monkeypatch):
-    pytest.importorskip("pydot")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert figures.graphviz_missing() == (
         "Architecture diagrams are left out: Graphviz's program dot is missing "
@@ -304,7 +303,6 @@ def test_without_dot_the_diagram_is_left_out_with_one_line(tmp_path, monkeypatch
 
 @needs_shell
 def test_a_broken_dot_is_named(tmp_path, monkeypatch):
-    pytest.importorskip("pydot")
     fake_dot(tmp_path, "echo libgvc.so is gone >&2; exit 127")
     monkeypatch.setenv("PATH", str(tmp_path))
     line = figures.graphviz_missing()
@@ -380,7 +378,6 @@ def test_a_users_matplotlibrc_changes_no_figure(tmp_path):
 @needs_shell
 def test_what_dot_is_told_names_layers_activations_and_shapes(tmp_path, monkeypatch):
     """A stand-in for dot writes what it was given: runs where Graphviz is missing, too."""
-    pytest.importorskip("pydot")
     import keras
 
     (tmp_path / "bin").mkdir()

@@ -12,17 +12,13 @@ import numpy as np
 import pytest
 
 from kerascifar.__main__ import main
-from kerascifar.findings import agreement, analyses, rule, verdicts
+from kerascifar.findings import analyses, claims, rule, verdicts
 from kerascifar.focus import methods
 from kerascifar.images import cifar10
 from kerascifar.output import appendix, gallery, page, result_tables, sections
 from kerascifar.runs import grouping, records
 from kerascifar.training import models, rows
 
-# Keras 3.15 asks its variables for arrays in the way of NumPy 1 when it saves a model.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
 PATIENCE = 1000 * factories.HANG  # milliseconds, instead of Playwright's 30 seconds
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -44,7 +40,8 @@ def runs(tmp_path_factory, dataset):
         ("experiment2", "Model4", "model4", 0),
     ]:
         row = {"name": name, "model": model, "augment": True}
-        results = {s: {"loss": 1.0, "accuracy": 0.61 + seed / 100} for s in ("train", "validation", "test")}
+        accuracy = 0.0961 if name == "Model4" else 0.61 + seed / 100
+        results = factories.results(accuracy)
         found.append(
             factories.run(
                 folder / f"{name}-{seed}",
@@ -61,11 +58,15 @@ def runs(tmp_path_factory, dataset):
 
 @pytest.fixture(scope="module")
 def written_with(runs, dataset, tmp_path_factory):
-    """The page's file, and the gallery that was made for it."""
-    made, gallery_of = [], gallery.gallery
+    """The page's file, and its gallery, in which both rows are right about the second of the first three images."""
+    made = gallery.gallery(runs, dataset)
+    for row in made["rows"]:
+        for place, off in enumerate((1, 0, 1)):
+            guess = (made["images"][place]["label"] + off) % 10
+            row["probabilities"][place] = [100.0 * (label == guess) for label in range(10)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gallery, "gallery", lambda *words: made.append(gallery_of(*words)) or made[0])
-        return page.write(runs, [], dataset, tmp_path_factory.mktemp("page")), made[0]
+        patch.setattr(gallery, "gallery", lambda *_: made)
+        return page.write(runs, [], dataset, tmp_path_factory.mktemp("page")), made
 
 
 @pytest.fixture(scope="module")
@@ -95,17 +96,15 @@ class Cells(HTMLParser):
 
 
 def test_what_stands_in_the_page_is_what_the_records_give(written, runs):
-    """Fails if a table is of other runs, rounded differently, or if a verdict is typed."""
+    """Fails if a table is of other runs, or rounded differently."""
     text = written.read_text(encoding="utf-8")
     cells = Cells(text).cells
     table = result_tables.readable(result_tables.results(runs[:2], []), whole=True)
     assert "61.50 ± 0.71" in cells and set(table.to_numpy().ravel()) <= {*cells, ""}
-    for decision in verdicts.of_original(runs):
-        assert {*map(str, decision.claim.comparisons)} <= set(cells)
-        block = text.partition(f'id="{decision.claim.name}"')[2].partition("</summary>")[0]
-        assert f">{decision.verdict}</span>" in block
-        assert decision.claim.words[1:] in html.unescape(block)  # its first letter is a capital
-    assert agreement.conclusion(agreement.rows(runs)).replace("'", "&#39;") in text
+    for claim in claims.read().claims:
+        assert {*map(str, claim.comparisons)} <= set(cells)
+        block = text.partition(f'id="{claim.name}"')[2].partition("</summary>")[0]
+        assert claim.words[1:] in html.unescape(block)  # its first letter is a capital
 
 
 def test_the_first_screen_counts_the_claims_by_their_verdicts(runs, tmp_path, monkeypatch):
@@ -137,7 +136,7 @@ def test_the_first_screen_counts_the_rows_that_the_original_agrees_with(tmp_path
             tmp_path / f"{name}-{seed}",
             row={"name": name, "learning_rate": rates.get(name, 0.001), "augment": name == "M5"},
             seed=seed,
-            results={s: {"loss": 1.0, "accuracy": share} for s in ("train", "validation", "test")},
+            results=factories.results(share),
             seconds=[1800.0],
             predictions=dict.fromkeys(("test_label", "test_predicted"), np.zeros(10_000, "uint8")),
         )
@@ -384,10 +383,11 @@ def test_the_gallery_shows_an_image_as_each_row_sees_it(opened, written_with):
 
 
 def test_only_wrong_predictions_can_be_shown(opened):
+    """The second image, about which both rows are right, is passed over."""
     opened.locator("#gallery-controls").get_by_label("only wrong predictions").check()
-    for _ in range(3):
-        opened.locator("#gallery [name=next]").click()
-        assert "✗ wrong" in opened.locator("#looks-now").inner_text()
+    assert ", 1 of " in opened.locator("#image-now").inner_text()
+    opened.locator("#gallery [name=next]").click()
+    assert ", 3 of " in opened.locator("#image-now").inner_text()
 
 
 def test_a_permalink_unfolds_what_it_points_to(opened, written):
@@ -403,8 +403,10 @@ def test_a_table_sorts_by_numbers_and_downloads_as_csv(opened):
     opened.get_by_text("The rows in numbers").click()
     table = opened.locator("#answer table")
     heads = lambda: table.locator("tbody th").all_inner_texts()  # noqa: E731
+    assert [head.split()[0] for head in heads()] == ["M6", "Model4"]
     opened.locator("#answer th button", has_text="here").click()
     up = heads()
+    assert [head.split()[0] for head in up] == ["Model4", "M6"]  # 9.61 and 61.50: not in the order of texts
     opened.locator("#answer th button", has_text="here").click()
     assert heads() == up[::-1] and table.locator("th[aria-sort=descending]").inner_text().startswith("here")
     with opened.expect_download() as download:

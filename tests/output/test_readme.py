@@ -23,7 +23,7 @@ def published():
     return grouping.current(records.list_records(records.PUBLISHED))
 
 
-def test_the_table_of_speeds_is_the_benchmarks():
+def test_the_table_of_speeds_matches_the_benchmark():
     """Fails if a figure in docs/benchmarks.md is not the one in benchmarks/bench.md, which `make bench` writes."""
     shown = re.search(r"<!-- bench -->\n(.*)<!-- /bench -->", (readme.DOCS / "benchmarks.md").read_text("utf-8"), re.S)[
         1
@@ -31,14 +31,14 @@ def test_the_table_of_speeds_is_the_benchmarks():
     assert shown == (ROOT / "benchmarks" / "bench.md").read_text(encoding="utf-8")
 
 
-def test_the_generated_parts_are_those_of_the_records():
+def test_the_generated_parts_match_the_records():
     """Fails if a number in README was typed or a record changed: `kerascifar report` writes these parts."""
     for path, name, text in readme.parts(analyses.Findings(published())):
         found = re.findall(f"<!-- {name} -->\n(.*?)<!-- /{name} -->", path.read_text(encoding="utf-8"), re.S)
         assert found == [text], (path, name)
 
 
-def test_readme_can_be_read_in_one_sitting():
+def test_readme_has_at_most_150_lines():
     assert len(README.splitlines()) <= 150
 
 
@@ -54,7 +54,7 @@ def test_every_published_run_can_be_read():
     assert len(records.list_records(records.PUBLISHED)) == len(folders)
 
 
-def test_published_tables_and_figures_are_those_of_the_records(tmp_path, monkeypatch):
+def test_published_tables_and_figures_match_the_records(tmp_path, monkeypatch):
     """Fails if a table, or a title, legend, line or bar in a figure, is not what the records give."""
     if not published():
         pytest.skip("nothing is published yet")

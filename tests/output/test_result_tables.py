@@ -47,7 +47,7 @@ def test_the_best_row_is_marked_by_validation_not_by_test(runs):
     assert table[(table["source"] == "reported") & (table["best"] != "")]["row"].tolist() == ["M1"]
 
 
-def test_the_readable_table_has_the_reports_columns_in_its_order(runs):
+def test_the_readable_table_has_the_columns_of_the_original_in_its_order(runs):
     text = result_tables.readable(result_tables.results(runs, []))
     assert list(text.columns) == ["row", *result_tables.SETTINGS, "source", "n", *result_tables.FIGURES, ""]
     assert text.iloc[1].tolist()[6:14] == ["yours", "2", "72 ± 3", "0.900 ± 0.000", "80.00 ± 0.00"] + [

@@ -41,6 +41,23 @@ def described(code=DESCRIBE, **variables):
     return json.loads(result.stdout.splitlines()[-1])
 
 
+def test_the_hash_of_the_source_covers_what_decides_a_trained_model(tmp_path, monkeypatch):
+    """Fails if a change of the images or the training goes unnoticed, or if one of the output makes runs differ."""
+    for path in ("images/a.py", "training/b.py", "output/c.py"):
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path).write_text("x = 1")
+    monkeypatch.setattr(environment, "PACKAGE", tmp_path)
+
+    def changed(path, text):
+        before = environment.source()
+        (tmp_path / path).write_text(text)
+        return environment.source() != before
+
+    assert changed("images/a.py", "x = 2") and changed("training/b.py", "x = 2")
+    assert changed("training/new.py", "")
+    assert not changed("output/c.py", "x = 2")
+
+
 def test_every_installed_package_that_computes_is_recorded():
     """Fails if a package is missed because its metadata spells its name differently, as ml_dtypes does."""
     versions = environment._versions()

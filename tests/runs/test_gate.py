@@ -295,8 +295,8 @@ def test_a_layers_configuration_may_hold_what_json_cannot(dataset, tmp_path):
     assert records.load_model(record).layers[1].factors.tolist() == [1, 2, 3, 4]
 
 
-def test_a_copy_begins_with_new_statistics(dataset):
-    """A BatchNormalization that was trained; fails if such a model is refused."""
+def test_a_model_with_trained_statistics_can_be_copied(dataset):
+    """Fails if a model with a BatchNormalization is refused once it has been trained."""
     model = network(layers.BatchNormalization())
     model.layers[1].moving_mean.assign(np.full(4, 0.5))
     gate.check_copy(model, dataset)

@@ -4,7 +4,6 @@ import dataclasses
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from rich.console import Console
 
@@ -12,7 +11,7 @@ from kerascifar.__main__ import main
 from kerascifar.common.errors import UserError
 from kerascifar.findings import compare, verify
 from kerascifar.images import cifar10
-from kerascifar.runs import experiment, publish, records
+from kerascifar.runs import experiment, records
 from kerascifar.training.rows import Row, Run
 
 SMALL = Row("Small", "residual", {"filters": [4], "blocks": [1]}, epochs=1, batch_size=100)
@@ -64,9 +63,3 @@ def test_a_search_ends_with_its_ranking(shapes, tmp_path, monkeypatch, capsys):
 def test_any_other_run_needs_them(without_test_images, tmp_path):
     with pytest.raises(ValueError, match="this data set has no test images"):
         trained("experiment3", without_test_images, tmp_path)
-
-
-def test_a_candidate_is_published_with_its_history_alone(without_test_images, tmp_path):
-    record = trained("search", without_test_images, tmp_path)
-    assert publish._files(record) == [records.HISTORY, records.RECORD]
-    assert np.isfinite(record.history["val_loss"]).all()

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from kerascifar.common.errors import UserError
-from kerascifar.runs import measurements, publish, records
+from kerascifar.runs import environment, measurements, publish, records
 from kerascifar.training import rows
 
 
-def test_candidates_are_published_without_weights(tmp_path):
+def test_a_candidate_is_published_with_its_history_alone(tmp_path):
     factories.run(tmp_path / "runs" / "a", experiment="choices")
     publish.publish([tmp_path / "runs" / "a"], tmp_path / "results")
-    assert not (tmp_path / "results" / "a" / "model.keras").exists()
+    assert {path.name for path in (tmp_path / "results" / "a").iterdir()} == {"history.csv", "record.json"}
 
 
 FIRST = rows.read(rows.find(Path("experiment1"))).seeds[0]
@@ -35,6 +35,25 @@ def test_weights_are_published_of_first_seeds_and_of_rows_with_measured_maps(
     run = factories.run(tmp_path / "runs" / "a", row={"name": name}, experiment=experiment, seed=seed)
     (published,) = publish.publish([run.folder], tmp_path / "results")
     assert (published / "model.keras").exists() == with_weights
+
+
+def test_measurements_that_leave_out_images_are_not_published(tmp_path):
+    made = factories.run(tmp_path / "runs" / "a", seed=FIRST)  # tested on three images
+    values = {"gradcam/road": np.zeros(2, "float16"), "of": np.array(measurements.identity(made))}
+    np.savez_compressed(made.folder / measurements.FOCUS, **values)
+    with pytest.raises(UserError, match="focus.npz does not cover all test images"):
+        publish.publish([made.folder], tmp_path / "results")
+
+
+def test_published_runs_are_measured_on_all_images_with_committed_code(monkeypatch):
+    monkeypatch.setattr(environment, "commit", lambda: environment.Commit("c", uncommitted))
+    uncommitted = False
+    publish.check_measuring(10_000, 10_000)
+    with pytest.raises(UserError, match="on all test images, with committed code"):
+        publish.check_measuring(9_999, 10_000)
+    uncommitted = True
+    with pytest.raises(UserError, match="on all test images, with committed code"):
+        publish.check_measuring(10_000, 10_000)
 
 
 def test_a_run_is_published_once_with_its_files(tmp_path):
@@ -91,7 +110,7 @@ def test_measurements_of_a_run_that_came_out_otherwise_are_refused(tmp_path):
         ({"environment": {"program": "def mine(): ..."}}, "trained by a program, not by `run`"),
         ({"epochs_trained": 3}, "history.csv has 2 epochs, but the record says 3"),
         (
-            {"results": {s: {"loss": 1.0, "accuracy": 0.7} for s in ("train", "validation", "test")}},
+            {"results": factories.results(0.7)},
             "different test accuracies",
         ),
         (

@@ -8,6 +8,7 @@ import math
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import factories
 import numpy as np
@@ -249,23 +250,20 @@ def test_a_damaged_missing_or_wrong_model_is_reported(tmp_path):
         records.load_model(record)
 
 
-def test_a_model_with_code_is_refused(tmp_path):
-    """Fails if a Lambda layer of a foreign file runs."""
+def test_code_in_a_model_is_not_run(tmp_path, monkeypatch):
+    """Fails if a Lambda layer of a foreign file runs: it would leave a trace."""
     import keras
 
+    monkeypatch.chdir(tmp_path)
     record = factories.run(tmp_path / "a")
-    network = keras.Sequential(
-        [
-            keras.Input((32, 32, 3)),
-            keras.layers.Lambda(lambda x: x, output_shape=(32, 32, 3)),
-            keras.layers.Flatten(),
-            keras.layers.Dense(10),
-        ]
-    )
+    code = keras.layers.Lambda(lambda x: (Path("trace").touch(), x)[1])
+    network = keras.Sequential([keras.Input((32, 32, 3)), code, keras.layers.Flatten(), keras.layers.Dense(10)])
     network.save(record.folder / "model.keras")
+    Path("trace").unlink()  # made when the layer was built here
     with pytest.raises(UserError, match="cannot be loaded(?s:.*)custom code") as refused:
         records.load_model(record)
     assert "Train" not in str(refused.value)  # that would not help
+    assert not Path("trace").exists()
 
 
 def test_a_model_with_a_layer_of_the_users_says_how_to_load_it(tmp_path):

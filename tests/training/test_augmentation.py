@@ -37,8 +37,6 @@ def singly(parameters):
     [ROW, EVERYTHING, {"horizontal_flip": True}, FAR, "pixels"],
     ids=["row", "everything", "flip", "far", "pixels"],
 )
-# SciPy's own deprecation: ImageDataGenerator uses a namespace that SciPy 2 drops.
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:keras")
 def test_a_batch_equals_imagedatagenerator_image_by_image(arguments, fill_mode, order, on_gpu):
     """Fails if an axis, a sign, the order of the matrices, rounding, or what lies beyond an edge is wrong."""
     random = np.random.default_rng(0)
@@ -55,7 +53,7 @@ def test_a_batch_equals_imagedatagenerator_image_by_image(arguments, fill_mode, 
 
 
 @pytest.mark.parametrize("arguments", [{}, ROW, EVERYTHING, FAR, {"width_shift_range": 3.0}, {**ROW, "mixup": 0.2}])
-def test_draws_are_kerass_to_the_bit(arguments):
+def test_draws_match_those_of_keras_bit_for_bit(arguments):
     """Fails if a number goes to another parameter than in Keras, or is scaled otherwise."""
     augmenter = BatchAugmenter(**arguments)
     drawn = singly(augmenter.draw(20, (32, 32, 3), np.random.SeedSequence(5)))
@@ -156,8 +154,7 @@ def test_a_crop_is_one_of_the_image_padded_with_zeros(on_gpu, order):
     assert found.min() >= 8 and found.max() <= 45  # 2000 / 81 = 24.7, ± 4 standard deviations
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:keras")
-def test_a_crop_of_a_rotated_image_is_a_shift_after_kerass_rotation():
+def test_a_crop_of_a_rotated_image_is_a_shift_after_the_rotation_of_keras():
     """Fails if cropping changes the angles and mirrorings that are drawn, or happens before the rotation."""
     images = np.random.default_rng(0).random((20, 32, 32, 3), dtype="float32")
     plain, cropping = (BatchAugmenter(**ROW, fill_mode="constant", crop=crop) for crop in (0, 4))

@@ -102,13 +102,6 @@ def test_every_epoch_takes_its_own_batches(images, tmp_path, monkeypatch):
     ]
 
 
-@pytest.mark.slow
-def test_another_seed_trains_otherwise(images, tmp_path):
-    row = dataclasses.replace(ROW, epochs=1)
-    first, second = (fit.train(tiny(), row, seed, tmp_path / str(seed), **images).history for seed in (0, 1))
-    assert first["loss"] != second["loss"]
-
-
 def test_the_epoch_with_the_highest_accuracy_is_kept_if_that_is_watched(images, tmp_path):
     row = dataclasses.replace(ROW, monitor="val_accuracy", learning_rate=0.01)
     trained = fit.train(tiny(), row, 0, tmp_path, **images)

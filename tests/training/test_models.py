@@ -11,7 +11,7 @@ from kerascifar.training import models
 # The original's listings: type, output (height, width, channels), parameters. Its tool counts two parameters per
 # BatchNormalization channel (the trainable ones), and lists no activation and no Flatten.
 C, B, D, P, L = "Conv2D", "BatchNormalization", "Dropout", "MaxPooling2D", "Dense"
-REPORT = {
+ORIGINAL = {
     "model2": [
         (C, (32, 32, 64), 1792),
         (B, (32, 32, 64), 128),
@@ -70,10 +70,10 @@ def listing(network):
     ]
 
 
-@pytest.mark.parametrize("name", REPORT)
-def test_layers_are_the_reports(name):
+@pytest.mark.parametrize("name", ORIGINAL)
+def test_layers_match_the_originals_tables(name):
     """Fails if a layer moves or a width drifts, e.g. with padding="same" in the last convolution."""
-    assert listing(models.build(name)) == REPORT[name]
+    assert listing(models.build(name)) == ORIGINAL[name]
 
 
 @pytest.mark.parametrize(
@@ -86,13 +86,13 @@ def test_layers_are_the_reports(name):
         ("model6", 42_410, 42_602),
     ],
 )
-def test_parameters_are_the_reports(name, trainable, total):
+def test_parameters_match_the_originals(name, trainable, total):
     """Totals: Keras also counts two moving statistics per BatchNormalization channel."""
     assert model_facts.parameters(models.build(name)) == (trainable, total)
 
 
 def test_model5_is_model4_without_dropout():
-    assert listing(models.build("model5")) == [line for line in REPORT["model4"] if line[0] != D]
+    assert listing(models.build("model5")) == [line for line in ORIGINAL["model4"] if line[0] != D]
 
 
 def test_model6_normalises_where_model4_does_not():
