@@ -114,9 +114,11 @@ def test_the_row_is_trained_and_compared(compared, folder):
 
 def test_the_row_with_every_option_is_read(tmp_path):
     """Fails if an option in the text is not one, or is not explained where the text says."""
-    path = tmp_path / "mine.toml"
-    path.write_text(blocks("A row", "toml")[1].replace("[[row]]", '[[row]]\nmodel = "model4"'), encoding="utf-8")
-    (row,) = rows.read(path).rows
+    path = tmp_path / "experiment1.toml"
+    text = (ROOT / "experiments" / "experiment1.toml").read_text(encoding="utf-8")
+    path.write_text(text + blocks("A row", "toml")[1], encoding="utf-8")
+    row = rows.read(path).rows[-1]
+    assert row.augment and row.mixes  # experiment 1 augments only some rows
     for key in ("weight_decay", "ema_momentum", "warmup", "crop", "mixup"):
         assert key in rows.Row.__doc__ and any(key in table for table in vars(row).values() if isinstance(table, dict))
 

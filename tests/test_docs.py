@@ -12,7 +12,7 @@ from factories import ROOT
 
 from kerascifar import __main__, api
 from kerascifar.common.terminal import listed
-from kerascifar.findings import agreement, choices, faithfulness, verdicts
+from kerascifar.findings import agreement, choices, faithfulness, metrics, verdicts
 from kerascifar.output import result_tables
 from kerascifar.runs import grouping, model_facts, original, records
 from kerascifar.training import models
@@ -76,6 +76,9 @@ def test_the_answers_in_the_assignment_match_the_records(published):
     assert f"one accuracy is {100 * (share * (1 - share) / 10_000) ** 0.5:.2f} points" in text
     lead = float(lines["M2"]["test_acc"]) - float(lines["M1"]["test_acc"])
     assert f"M2's lead of {lead:.2f} points" in text
+    pairs = metrics.difference(published["M2"], published["M1"], "test_accuracy")
+    ours = f"{pairs.estimate.mean:.1f} ± {pairs.estimate.half:.1f}".replace("-", "−")
+    assert len(pairs.seeds) == 8 and f"In our eight pairs, M2 minus M1 is {ours} points" in text
     small, large = (
         models.build(row.model, **row.model_options) for row in (published[n][0].row for n in ("M6", "Model4"))
     )
@@ -123,8 +126,9 @@ def test_the_figures_in_the_second_study_match_the_records(published):
     assert f"{too_low}; original {original.rows()['M4']['valid_acc'][:2]} %)" in text
     everything = [run for runs in published.values() for run in runs]
     readings = choices.readings(everything).set_index("reading")["together"]
-    loss, accuracy = (f"{readings[f'kept epoch, watching {monitor}']:.2f}" for monitor in ("val_loss", "val_accuracy"))
-    assert f"(probability {loss}; {accuracy} that it watched the validation accuracy)" in text
+    loss = readings["kept epoch, watching val_loss"]
+    accuracy = sum(readings[f"{epoch} epoch, watching val_accuracy"] for epoch in ("kept", "last"))
+    assert f"(probability {loss:.2f}; {accuracy:.2f} that it watched the validation accuracy)" in text
     weight = choices.table(everything).query("question == 'augmentation'").set_index("candidate")
     weight = weight[[column for column in weight if column.startswith("weight")]]
     times = {

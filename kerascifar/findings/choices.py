@@ -38,7 +38,9 @@ NOTE = (
     "Figures: means over seeds, computed as the original's table most probably shows them (docs/results/readings.md)"
     ". Weight: the probability of a candidate, assuming that one of them is right and that all were "
     "equally likely at first (kerascifar/findings/choices.py). The last two columns repeat it with half and twice the "
-    "*floor*, the spread assumed for differences that do not come from seeds. No test figures are used."
+    "*floor*, the spread assumed for differences that do not come from seeds. No test figures are used. Names: V has "
+    '"valid" convolutions, W "same" ones; signed: pixels in −1..1; a name without a model, such as zero15, is of W3. '
+    "experiments/choices.toml has all settings."
 )
 READINGS_NOTE = (
     "How probable each reading of the original's tables is, given the runs of each question: whether they show the "

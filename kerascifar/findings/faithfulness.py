@@ -110,9 +110,9 @@ def summary(records: Sequence[Record], table: "pd.DataFrame") -> str:
             terminal.listed(measures).replace("road", "ROAD") or "none of the four measures"
             for measures in compared_with_spot(line)
         )
+        row = line["row"] + " (one run)" * (line["n"] == 1)
         sentences.append(
-            f"{line['row']}: Grad-CAM is more faithful than a spot in the middle on {more}, and less faithful on "
-            f"{less}."
+            f"{row}: Grad-CAM is more faithful than a spot in the middle on {more}, and less faithful on {less}."
         )
     return " ".join(sentences)
 

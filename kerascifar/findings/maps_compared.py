@@ -79,6 +79,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
 def summary(records: Sequence[Record], compared: "pd.DataFrame") -> str:
     """Says for each row which methods beat the spot by the measures of faithfulness, and which hardly need a model."""
     sentences = []
+    measured = faithfulness.measured_by_row(records)
     rows = {record.name: record.row for record in faithfulness.counted(records)}
     for name, group in compared.groupby("row", sort=False):
         names = group["measure"].str.split().str[0]
@@ -94,11 +95,17 @@ def summary(records: Sequence[Record], compared: "pd.DataFrame") -> str:
         if len(best):
             shown = ", ".join(f"{IN_WORDS.get(title, title)} on {count}" for title, count in best.items())
             sentences.append(f"Clearly the best: {shown}.")
+        seeds = {kind: sum(f"{kind}/road" in run for run in measured[name].values()) for kind in methods.METHODS}
+        if once := [methods.title(kind) for kind, count in seeds.items() if count == 1]:
+            which = "all" if max(seeds.values()) == 1 else listed(once)
+            sentences.append(f"Measured on one run only, which says nothing about other seeds: {which}.")
         likeness = group[group["measure"].str.startswith("likeness ")].mean(numeric_only=True)
         by_chance = {measuring.title(kind): focus_means.by_chance(rows[name], kind) for kind in methods.METHODS}
         if alike := [title for title, chance in by_chance.items() if likeness.get(title, 0.0) > chance]:
             resemble = "resemble those of random weights more than chance would explain"
-            sentences.append(f"The maps of {listed(alike)} {resemble}.")
+            sentences.append(
+                f"The maps of {listed(alike)} {resemble}: being best does not show that they explain {name}."
+            )
     return " ".join(sentences)
 
 

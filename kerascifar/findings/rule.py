@@ -11,7 +11,7 @@ probability of a difference at least as extreme as the observed one if the state
 |---|---|---|
 | first is higher | d ≤ 0; set to 1 if the mean is below the margin | d ≥ margin |
 | first is not higher | d ≥ margin | d ≤ 0; set to 1 if the mean is below the margin |
-| first is `other` | d = 0, two-sided; 1 if the mean is within ± margin | the larger p of d ≥ margin and d ≤ −margin |
+| they differ (`other`) | d = 0, two-sided; 1 if the mean is within ± margin | the larger p of d ≥ margin, d ≤ −margin |
 
 A claim holds only if all its comparisons hold: its p is the largest p for them. It fails if one comparison fails: the p
 against it is the smallest p against its k comparisons, times k. If one comparison is enough for a claim (`decided_by =

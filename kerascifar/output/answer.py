@@ -164,6 +164,7 @@ def _focus(published: Sequence[records.Record], centred: analyses.Result | None)
         better, worse = map(len, faithfulness.compared_with_spot(line))
         runs = f"{line['n']} run{'s' * (line['n'] > 1)}{' of the first study' * (line['row'] in outdated)}"
         answer = "yes" if not worse and better else "mostly" if better > worse else "no"
+        answer = answer if line["n"] > 1 else "still open"  # one run says nothing about other seeds
         of = f"better on {better}, worse on {worse}"
         answers.append(f"For {line['row']}, {answer}: {of} ({runs}).")
     measures = f"{len(faithfulness.FAITHFUL)} [measures](docs/focus-measures.md)"

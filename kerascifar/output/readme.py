@@ -45,10 +45,10 @@ def subset(published: Sequence[records.Record]) -> str:
     expected = " in a few minutes"
     if not original.outdated(r for runs in line.values() for r in runs):
         minutes = sum(np.mean([r.duration for r in runs]) for runs in line.values()) / 60
-        accuracies = [np.mean([r.accuracy() for r in runs]) for runs in line.values()]
+        accuracies = {name: [r.accuracy() for r in runs] for name, runs in line.items()}
         where = grouping.machines(line[SUBSET[0]])
-        expected = f", in about {minutes:.0f} minutes ({where}). Expect a test accuracy of about "
-        expected += " and ".join(f"{a:.0f} % for {name}" for name, a in zip(SUBSET, accuracies, strict=True))
+        expected = f", in about {minutes:.0f} minutes ({where}). In our runs, the test accuracy was "
+        expected += " and ".join(f"{min(a):.0f} to {max(a):.0f} % for {name}" for name, a in accuracies.items())
     return (
         f'```sh\nmake experiment1 ROWS="{" ".join(SUBSET)}"\n```\n\n'
         f"This downloads CIFAR-10 (170 MB) once and trains two rows that differ only in their learning rate{expected}. "

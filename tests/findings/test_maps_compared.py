@@ -63,7 +63,10 @@ def test_maps_that_hardly_need_the_model_are_named(tmp_path):
     shown = {f"{kind}/likeness": np.full(400, likeness) for kind in ("gradcam", "saliency")}
     made = [factories.measured(tmp_path, run, values | shown)]
     text = maps_compared.summary(made, maps_compared.table(made))
-    assert text.endswith(" The maps of Saliency resemble those of random weights more than chance would explain.")
+    assert text.endswith(
+        " Measured on one run only, which says nothing about other seeds: all. The maps of Saliency resemble those of "
+        "random weights more than chance would explain: being best does not show that they explain M6."
+    )
 
 
 def test_kinds_measured_on_other_models_are_not_paired(tmp_path):
