@@ -9,10 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-import tokenize
 import uuid
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,18 +18,6 @@ import filelock
 import numpy as np
 
 TEMPORARY = ".unfinished-"  # prefix of every file that is not complete yet
-# Raised by `read_arrays` for a damaged file: by zipfile, zlib, and NumPy's parser of headers.
-DAMAGED = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    RuntimeError,
-    SyntaxError,
-    zipfile.BadZipFile,
-    zlib.error,
-    tokenize.TokenError,
-)
 A_DAY = 86_400.0  # seconds after which an unfinished file counts as abandoned
 
 
@@ -40,10 +25,15 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an .npz file, by name.
 
     Raises:
-        One of `DAMAGED`: the file is missing or damaged.
+        OSError: the file cannot be opened.
+        ValueError: it is damaged.
     """
-    with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+    with open(path, "rb") as stream:
+        try:
+            with np.load(stream, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+        except Exception as error:  # zipfile, zlib and NumPy's parser of headers raise many kinds
+            raise ValueError(f"{type(error).__name__}: {error}") from None
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def read(record: Record) -> dict[str, np.ndarray]:
         measured, values = _read(path, path.stat().st_mtime_ns)
     except FileNotFoundError:
         return {}
-    except files.DAMAGED as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}). Move it away and measure again.") from None
     if measured != identity(record):
         raise UserError(f"{path} belongs to another run or another version. Move it away and measure again.")

@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from kerascifar.common import files
@@ -21,8 +20,7 @@ from kerascifar.training import rows
 def publish(folders: Sequence[Path], to: Path = records.PUBLISHED) -> list[Path]:
     """Publishes runs: record, history, predictions, measurements, and weights (see `_keeps_weights`).
 
-    All runs are checked before any is copied. If a published run was trained again and is bit-identical, only its
-    missing measurements are added. This is the only way to measure a run that was published without weights.
+    All runs are checked before any is copied.
 
     Raises:
         UserError: a run is unfinished, shortened, trained on synthetic data, from uncommitted code or by a
@@ -79,7 +77,7 @@ def _check(record: records.Record, to: Path) -> None:
         "parts of it were trained with other code, versions or another backend": any(
             earlier.get(key) != made.get(key) for earlier in made.get("earlier", []) for key in DECISIVE
         ),
-        f"{to / _name(record)} already exists": (to / _name(record)).exists() and not _adds(record, to / _name(record)),
+        f"{to / _name(record)} already exists": (to / _name(record)).exists(),
         **{f"its {name} is missing": not (record.folder / name).is_file() for name in _files(record)},
     }
     for fault, applies in faults.items():
@@ -111,19 +109,8 @@ def check_measuring(count: int, whole: int) -> None:
         )
 
 
-def _adds(record: records.Record, published: Path) -> bool:
-    """Whether this is the published run, or trained again with a bit-identical result, and has more measurements."""
-    theirs = records.read(published)
-    if not measurements.read(theirs).keys() < measurements.read(record).keys():
-        return False
-    return (theirs.basis, theirs.history, theirs.results) == (record.basis, record.history, record.results)
-
-
 def _copy(record: records.Record, to: Path) -> Path:
     target = to / _name(record)
-    if target.exists():
-        files.write(target / measurements.FOCUS, partial(shutil.copyfile, record.folder / measurements.FOCUS))
-        return target
     files.make_folder(to)
     with tempfile.TemporaryDirectory(prefix=files.TEMPORARY, dir=to) as temporary:
         whole = Path(temporary) / target.name

@@ -176,8 +176,8 @@ class Record(Run):
         if self.is_candidate and not path.exists():
             raise UserError(f"{self.label} is a candidate. Candidates are published without predictions.")
         try:
-            return _Arrays(files.read_arrays(path), path)
-        except files.DAMAGED as error:
+            return files.read_arrays(path)
+        except (OSError, ValueError) as error:
             raise UserError(f"{path} is missing or damaged ({error}). {AGAIN}") from None
 
     def accuracy(self, split: str = "test") -> float:
@@ -198,17 +198,6 @@ class Record(Run):
         if self.is_candidate and split == "test":
             raise UserError(f"{self.label} is a candidate, and candidates never use test images.")
         return np.asarray(self.predictions[f"{split}_predicted"] == self.predictions[f"{split}_label"])
-
-
-class _Arrays(dict[str, np.ndarray]):
-    """The arrays of a file. One that it lacks is a `UserError`, not a fault of the program."""
-
-    def __init__(self, arrays: dict[str, np.ndarray], path: Path):
-        super().__init__(arrays)
-        self.path = path
-
-    def __missing__(self, name: str) -> np.ndarray:
-        raise UserError(f"{self.path} is damaged: it has no {name}. {AGAIN}")
 
 
 def write(

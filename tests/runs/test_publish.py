@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kerascifar.common.errors import UserError
-from kerascifar.runs import environment, measurements, publish, records
+from kerascifar.runs import environment, measurements, publish
 from kerascifar.training import rows
 
 
@@ -65,36 +65,6 @@ def test_a_run_is_published_once_with_its_files(tmp_path):
     assert listing == sorted([*(f"a/{n}" for n in [*rest, "model.keras"]), *(f"b/{n}" for n in rest)])
     with pytest.raises(UserError, match="already exists"):
         publish.publish([tmp_path / "runs" / "a"], tmp_path / "results")
-
-
-def test_of_a_run_trained_again_only_its_measurements_are_added_and_only_once(tmp_path):
-    published, again = tmp_path / "results" / "b", tmp_path / "runs" / "b"
-    publish.publish([factories.run(again, seed=1).folder], tmp_path / "results")
-    record = records.read(again)
-    values = {"border": np.zeros(3, "float16"), "of": np.array(measurements.identity(record))}
-    np.savez_compressed(again / measurements.FOCUS, **values)
-    publish.publish([again], tmp_path / "results")
-    assert (published / measurements.FOCUS).read_bytes() == (again / measurements.FOCUS).read_bytes()
-    np.savez_compressed(again / measurements.FOCUS, pointing=np.ones(3, "float16"), **values)
-    publish.publish([again], tmp_path / "results")  # another kind of measurement was added
-    assert (published / measurements.FOCUS).read_bytes() == (again / measurements.FOCUS).read_bytes()
-    assert not (published / "model.keras").exists()
-    with pytest.raises(UserError, match="already exists"):
-        publish.publish([again], tmp_path / "results")
-
-
-def test_measurements_of_a_run_that_came_out_otherwise_are_refused(tmp_path):
-    again = tmp_path / "runs" / "b"
-    publish.publish([factories.run(again, seed=1).folder], tmp_path / "results")
-    record = factories.run(
-        again, seed=1, results={**factories.record().results, "train": {"loss": 1.1, "accuracy": 0.7}}
-    )
-    np.savez_compressed(
-        again / measurements.FOCUS, border=np.zeros(3, "float16"), of=np.array(measurements.identity(record))
-    )
-    with pytest.raises(UserError, match="already exists"):
-        publish.publish([again], tmp_path / "results")
-    assert not (tmp_path / "results" / "b" / measurements.FOCUS).exists()
 
 
 @pytest.mark.parametrize(

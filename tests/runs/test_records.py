@@ -210,20 +210,14 @@ print(records.load_model(records.read(Path({str(record.folder)!r}))).count_param
     assert done.stdout == "258\n", done.stderr  # 234 trained ones, and 2 statistics of 4 channels in 3 layers
 
 
-def test_predictions_that_lack_an_array_are_reported(tmp_path):
-    made = factories.run(tmp_path / "run", predictions={"test_label": factories.PREDICTIONS["test_label"]})
-    with pytest.raises(UserError, match=r"predictions.npz is damaged: it has no test_predicted. Move the folder away"):
-        records.read(made.folder).right()
-
-
 def test_damaged_predictions_are_reported_wherever_the_damage_is(tmp_path):
-    """Fails if only some of the exceptions that zip files raise are known, such as not those of zlib."""
+    """Fails if only some of the exceptions that zip files raise are caught, but not those of zlib, for example."""
     path = tmp_path / "predictions.npz"
     np.savez_compressed(path, a=np.arange(500), b=np.zeros(3))
     content = path.read_bytes()
     for place in range(0, len(content), 3):
         path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
-        with contextlib.suppress(*files.DAMAGED):
+        with contextlib.suppress(ValueError):
             files.read_arrays(path)
     made = factories.run(tmp_path / "run")
     path = made.folder / "predictions.npz"
