@@ -142,7 +142,8 @@ def _markdown(text: str) -> str:
     from markdown_it import MarkdownIt
 
     drawn = str(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
-    return re.sub(r'<a href="(?!https?:|#)[^"]*">(.*?)</a>', r"\1", drawn)  # the page is alone, without other files
+    # The page is alone, without other files. A link's text may continue on the next line.
+    return re.sub(r'(?s)<a href="(?!https?:|#)[^"]*">(.*?)</a>', r"\1", drawn)
 
 
 def _terms(glossary: str) -> dict[str, str]:

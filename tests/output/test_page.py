@@ -4,20 +4,17 @@ import html
 import re
 import shutil
 from html.parser import HTMLParser
-from pathlib import Path
 
 import factories
-import keras
 import numpy as np
 import pytest
 
 from kerascifar.__main__ import main
-from kerascifar.findings import analyses, claims, rule, verdicts
+from kerascifar.findings import claims, rule, verdicts
 from kerascifar.focus import methods
 from kerascifar.images import cifar10
-from kerascifar.output import appendix, gallery, page, result_tables, sections
-from kerascifar.runs import grouping, records
-from kerascifar.training import models, rows
+from kerascifar.output import gallery, page, result_tables
+from kerascifar.runs import records
 
 PATIENCE = 1000 * factories.HANG  # milliseconds, instead of Playwright's 30 seconds
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -178,18 +175,6 @@ def test_a_terms_meaning_is_plain_text_without_what_it_does_not_mean():
     assert page._terms(glossary)["kept epoch"] == "The best epoch."
 
 
-def test_what_next_has_a_dot_for_each_network_and_each_step():
-    found = analyses.Findings(factories.steps())
-    drawn = sections.Charts()
-    shown = sections.what_next(found, drawn)
-    assert list(drawn) == ["cost-minutes", "cost-parameters", "ablation-steps"]
-    assert [value["row"] for value in drawn["cost-minutes"]["data"]["values"]] == ["Model4", "Best"]
-    steps = drawn["ablation-steps"]["data"]["values"]
-    assert [value["label"] for value in steps] == ["Step1_batch\tbatch 128", "Step2_rate\tlr 0.01", "Best\taugmented"]
-    assert shown["conclusion"].startswith("With 42,314 parameters, Best reaches 78.73")
-    assert sections.what_next(analyses.Findings([]), drawn) is None
-
-
 def test_without_images_the_page_says_how_to_get_the_gallery(runs, tmp_path):
     text = page.write(runs, [], None, tmp_path).read_text(encoding="utf-8")
     assert "judged by your own runs" in text  # the verdicts
@@ -208,59 +193,6 @@ def test_the_gallery_takes_the_first_validation_images_and_the_maps_of_every_met
         assert [len(maps) for maps in row["maps"]] == [len(made["images"])] * len(methods.METHODS)
         np.testing.assert_allclose(np.sum(row["probabilities"], axis=1), 100, atol=0.6)  # ten rounded to 0.1
     assert gallery.gallery([factories.record()], dataset) is None  # no weights
-
-
-def test_the_gallery_also_has_the_first_image_of_a_class_that_each_row_predicts_wrong(dataset):
-    """Fails if "predicted wrong" has nothing to show where the first images of a class are all right."""
-
-    class Guesses:
-        """Right, but for class 3 from image `first` on."""
-
-        def __init__(self, first):
-            self.first = first
-
-        def __call__(self, images, training):
-            guesses = [label for label in range(10) for _ in range(min(counts[label], gallery.SEARCHED))]
-            assert len(guesses) == len(images)
-            from_here = guesses.index(3) + self.first
-            guesses[from_here : guesses.index(4)] = [9] * (guesses.index(4) - from_here)
-            return np.eye(10)[guesses]
-
-    validation = np.sort(cifar10.split(dataset.labels)[1])
-    counts = np.bincount(dataset.labels[validation], minlength=10)
-    of_three = validation[dataset.labels[validation] == 3]
-    indices = gallery.chosen([Guesses(5), Guesses(7)], dataset)
-    assert indices[dataset.labels[indices] == 3].tolist() == [*of_three[: gallery.EACH], of_three[5], of_three[7]]
-    assert len(indices) == 10 * gallery.EACH + 2
-
-
-def test_a_model_that_is_damaged_or_diverged_is_left_out_of_the_gallery(runs, dataset, tmp_path, capsys):
-    shutil.copytree(runs[0].folder, tmp_path / "M6")
-    (tmp_path / "M6" / records.MODEL).write_bytes(b"no zip")
-    diverged = models.build("model4")
-    diverged.set_weights([np.full_like(w, np.nan) for w in diverged.get_weights()])
-    shutil.copytree(runs[2].folder, tmp_path / "Model4")
-    diverged.save(tmp_path / "Model4" / records.MODEL)
-    assert gallery.gallery([records.read(tmp_path / "M6"), records.read(tmp_path / "Model4")], dataset) is None
-    assert capsys.readouterr().err.count("Left out of the gallery") == 2
-
-
-def test_a_run_in_half_precision_is_in_the_page_and_its_gallery(dataset, tmp_path, capsys):
-    """Fails if its weights are read as another type, or given to a method that multiplies them with float32."""
-    keras.utils.set_random_seed(0)
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        network = models.build("model4")
-    finally:
-        keras.config.set_dtype_policy("float32")
-    where = {"name": "CIFAR-10", "class_names": list(dataset.class_names), **dataset.fingerprint}
-    row = {"name": "Model4", "model": "model4", "precision": "mixed_bfloat16"}
-    run = factories.run(tmp_path / "Model4", network, row=row, experiment="experiment2", dataset=where)
-    made = gallery.gallery([run], dataset)
-    assert [row["name"] for row in made["rows"]] == ["Model4 seed 0"] and capsys.readouterr().err == ""
-    assert [any(maps) for maps in made["rows"][0]["maps"]] == [True] * len(methods.METHODS)
-    text = page.write([run], [], dataset, tmp_path).read_text(encoding="utf-8")
-    assert 'id="gallery"' in text and "mixed_bfloat16" in text
 
 
 def test_the_verdicts_are_by_the_published_runs_where_there_are_some(runs, tmp_path):
@@ -429,26 +361,6 @@ def test_a_command_is_copied(opened):
     opened.locator("#commands pre").first.get_by_text("Copy").click()
     opened.get_by_text("Copied").wait_for()
     assert opened.evaluate("navigator.clipboard.readText()") == "make choices"
-
-
-def test_only_rows_with_their_files_settings_have_a_command():
-    """Fails if the page offers a command that trains another row than the published one of this name."""
-    planned = rows.read(rows.find(Path("experiment1"))).rows[0]
-    found = dict(appendix.commands([factories.record(row=vars(planned)), factories.record(row={"name": "M6"})]))
-    assert found["M1"] == "python -m kerascifar run experiment1 --rows M1 --seeds 0"
-    assert "M6" not in found
-
-
-def test_rows_of_two_experiments_with_one_name_stay_apart():
-    """Fails if the curves of a program's row replace those of the original's row with the same name."""
-    runs = [
-        factories.record(experiment=name, row={"name": "M6"}, epochs_trained=n)
-        for name, n in (("own", 9), ("experiment1", 5))
-    ]
-    assert list(grouping.by_name(runs)) == ["own/M6", "experiment1/M6"]
-    assert sections.lengths(runs).startswith("own/M6 trains longest, for 9 epochs")
-    once = [factories.record(row={"name": name}, epochs_trained=1) for name in ("M1", "M6")]
-    assert sections.lengths(once) == "M1 and M6 train for 1 epoch."
 
 
 def test_the_theme_can_be_chosen(opened):
