@@ -61,11 +61,18 @@ def published():
     return {name: of_row for (_, name), of_row in grouping.by_row(runs).items()}
 
 
+@pytest.fixture(scope="module")
+def judged(published):
+    """The decisions on the original's claims."""
+    decisions = verdicts.of_original([run for runs in published.values() for run in runs])
+    return {decision.claim.name: decision for decision in decisions}
+
+
 def prose(name):
     return " ".join((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8").split())
 
 
-def test_the_answers_in_the_assignment_match_the_records(published):
+def test_the_answers_in_the_assignment_match_the_records(published, judged):
     """Fails if new runs, another row or another claim make a typed figure wrong."""
     text, lines = prose("assignment"), original.rows()
     accuracy = {
@@ -92,9 +99,16 @@ def test_the_answers_in_the_assignment_match_the_records(published):
     table = faithfulness.against_centred(published["M6"])
     _, worse = faithfulness.compared_with_spot(table[table["map"] == "Grad-CAM"].iloc[0])
     assert len(worse) == 4 and "worse than the centred spot by all four main measures" in text
-    judged = verdicts.of_original([run for runs in published.values() for run in runs])
-    assert {decision.claim.name: decision.verdict for decision in judged}["C14b"] == "undecided"
+    assert judged["C14b"].verdict == "undecided"
     assert len(published["M4"]) == 8 and "undecided even with eight seeds (claim C14b)" in text
+
+
+def test_the_verdicts_in_the_documents_match_the_records(judged):
+    p = {name: judged[name].p[0] for name in ("C3", "C14b")}
+    assert f"such as C3 (p = {p['C3']:.4f}) and C14b (p = {p['C14b']:.4f})" in prose("statistics")
+    assert (judged["C3"].verdict, judged["C14b"].verdict) == ("supported", "undecided")
+    for sentence in ("C3 was expected to be confirmed, but is only supported", "C14b stayed undecided"):
+        assert sentence in prose("second-study")
 
 
 def test_the_original_is_transcribed_once():

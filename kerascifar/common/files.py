@@ -32,6 +32,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         try:
             with np.load(stream, allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
+        except MemoryError:
+            raise
         except Exception as error:  # zipfile, zlib and NumPy's parser of headers raise many kinds
             raise ValueError(f"{type(error).__name__}: {error}") from None
 

@@ -97,14 +97,17 @@ def summary(records: Sequence[Record], compared: "pd.DataFrame") -> str:
             sentences.append(f"Clearly the best: {shown}.")
         seeds = {kind: sum(f"{kind}/road" in run for run in measured[name].values()) for kind in methods.METHODS}
         if once := [methods.title(kind) for kind, count in seeds.items() if count == 1]:
-            which = "all" if max(seeds.values()) == 1 else listed(once)
-            sentences.append(f"Measured on one run only, which says nothing about other seeds: {which}.")
+            which = "All methods" if max(seeds.values()) == 1 else listed(once)
+            was = "was" if which == once[0] else "were"
+            sentences.append(f"{which} {was} measured on one run only, which says nothing about other seeds.")
         likeness = group[group["measure"].str.startswith("likeness ")].mean(numeric_only=True)
         by_chance = {measuring.title(kind): focus_means.by_chance(rows[name], kind) for kind in methods.METHODS}
         if alike := [title for title, chance in by_chance.items() if likeness.get(title, 0.0) > chance]:
             resemble = "resemble those of random weights more than chance would explain"
+            resemble = "resemble those of random weights more than chance would explain"
             sentences.append(
-                f"The maps of {listed(alike)} {resemble}: being best does not show that they explain {name}."
+                f"The maps of {listed(alike)} {resemble}: even where they score well, this does not show that they "
+                f"explain {name}."
             )
     return " ".join(sentences)
 

@@ -45,3 +45,5 @@ def test_a_map_is_compared_with_a_spot_in_the_middle_on_the_same_images(tmp_path
     assert table.iloc[1]["road ±"] == pytest.approx(1.96 * 0.01 / 400**0.5, rel=0.15)  # one seed: images alone
     text = faithfulness.summary(made, faithfulness.against_centred(made))
     assert text == "M6: Grad-CAM is more faithful than a spot in the middle on ROAD, and less faithful on deletion."
+    once = faithfulness.summary(made[:1], faithfulness.against_centred(made[:1]))
+    assert once.startswith("M6 (one run): Grad-CAM is more faithful than a spot in the middle on ROAD")

@@ -64,9 +64,20 @@ def test_maps_that_hardly_need_the_model_are_named(tmp_path):
     made = [factories.measured(tmp_path, run, values | shown)]
     text = maps_compared.summary(made, maps_compared.table(made))
     assert text.endswith(
-        " Measured on one run only, which says nothing about other seeds: all. The maps of Saliency resemble those of "
-        "random weights more than chance would explain: being best does not show that they explain M6."
+        " All methods were measured on one run only, which says nothing about other seeds. The maps of Saliency "
+        "resemble those of random weights more than chance would explain: even where they score well, this does not "
+        "show that they explain M6."
     )
+
+
+def test_methods_with_a_single_run_are_named(tmp_path):
+    """Two runs have Grad-CAM and the spot; one of them has Layer-CAM and Saliency, too."""
+    both = {kind: LEVELS[kind] for kind in ("gradcam", "centred")}
+    for more, named in ((("layercam",), "Layer-CAM was"), (("layercam", "saliency"), "Layer-CAM and Saliency were")):
+        first = runs(tmp_path, [0], both)[0]
+        second = runs(tmp_path, [1], both | {kind: LEVELS[kind] for kind in more})[0]
+        text = maps_compared.summary([first, second], maps_compared.table([first, second]))
+        assert f" {named} measured on one run only, which says nothing about other seeds." in text
 
 
 def test_kinds_measured_on_other_models_are_not_paired(tmp_path):

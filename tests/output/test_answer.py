@@ -7,7 +7,7 @@ import numpy as np
 from factories import HISTORY, record
 
 from kerascifar.common.paths import EXPERIMENTS
-from kerascifar.findings import analyses
+from kerascifar.findings import analyses, faithfulness
 from kerascifar.findings.claims import Claim
 from kerascifar.output import answer
 from kerascifar.training.rows import read as read_experiment
@@ -93,6 +93,23 @@ def test_the_number_of_changes_as_in_the_original_stands_in_bold():
     assert bullets(*m1, *m5)[2].startswith(
         "**1 of 1 changes clearly move test accuracy in the same direction as in the original.** For 0 of 1"
     )
+
+
+def test_one_measured_run_leaves_the_question_of_the_maps_open(tmp_path):
+    """ROAD of the maps is 0.1 above the spot's in every image; the other measures are as the spot's."""
+    made = []
+    for run in of_row("M6", (0.7, 0.71)):
+        spot = np.random.default_rng(run.seed).random(400)
+        values = {f"{kind}/{name}": spot for kind in ("gradcam", "centred") for name in faithfulness.FAITHFUL}
+        values["gradcam/road"] = spot + 0.1
+        made.append(factories.measured(tmp_path, run, values))
+
+    def answered(runs):
+        (bullet,) = (line for line in bullets(*runs) if "spot in the middle" in line)
+        return bullet
+
+    assert "**For M6, yes: better on 1, worse on 0 (2 runs).**" in answered(made)
+    assert "**For M6, still open: better on 1, worse on 0 (1 run).**" in answered(made[:1])
 
 
 def test_a_claim_comes_with_the_first_sentence_of_its_note():

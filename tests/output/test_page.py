@@ -61,9 +61,13 @@ def written_with(runs, dataset, tmp_path_factory):
         for place, off in enumerate((1, 0, 1)):
             guess = (made["images"][place]["label"] + off) % 10
             row["probabilities"][place] = [100.0 * (label == guess) for label in range(10)]
+    asked = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gallery, "gallery", lambda *_: made)
-        return page.write(runs, [], dataset, tmp_path_factory.mktemp("page")), made
+        patch.setattr(gallery, "gallery", lambda *words: asked.append(words) or made)
+        path = page.write(runs, [], dataset, tmp_path_factory.mktemp("page"))
+    ((shown, images),) = asked
+    assert {run.folder for run in shown} == {run.folder for run in runs} and images is dataset
+    return path, made
 
 
 @pytest.fixture(scope="module")
