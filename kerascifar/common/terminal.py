@@ -66,6 +66,11 @@ def listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
+def spanned(values: Sequence[float]) -> str:
+    """`65 to 69`, or `67` if the lowest and the highest are rounded alike."""
+    return " to ".join(dict.fromkeys((f"{min(values):.0f}", f"{max(values):.0f}")))
+
+
 def note(console: rich.console.Console, text: str) -> None:
     """Prints a paragraph, wrapped at the console's width."""
     console.print(encodable(text, console.encoding), highlight=False, markup=False)

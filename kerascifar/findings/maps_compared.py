@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerascifar.common.terminal import listed
+from kerascifar.common.terminal import listed, spanned
 from kerascifar.findings import faithfulness, focus_means, statistics
 from kerascifar.findings.faithfulness import Values, values_of
 from kerascifar.focus import measuring, methods
@@ -56,7 +56,7 @@ def table(records: Sequence[Record]) -> "pd.DataFrame":
                 continue
             line: dict[str, Any] = {"row": name, "measure": f"{measure} {'↑' if sign > 0 else '↓'}"}
             counts = [len(values) for values in of_kind.values()]
-            line["n"] = " to ".join(dict.fromkeys([f"{min(counts)}", f"{max(counts)}"]))
+            line["n"] = spanned(counts)
             means = {}
             for kind, values in of_kind.items():
                 count = min(map(len, values.values()))
@@ -95,7 +95,7 @@ def summary(records: Sequence[Record], compared: "pd.DataFrame") -> str:
         if len(best):
             shown = ", ".join(f"{IN_WORDS.get(title, title)} on {count}" for title, count in best.items())
             sentences.append(f"Clearly the best: {shown}.")
-        seeds = {kind: sum(f"{kind}/road" in run for run in measured[name].values()) for kind in methods.METHODS}
+        seeds = {kind: len(values_of(measured[name], kind, "road")) for kind in methods.METHODS}
         if once := [methods.title(kind) for kind, count in seeds.items() if count == 1]:
             which = "All methods" if max(seeds.values()) == 1 else listed(once)
             was = "was" if which == once[0] else "were"
@@ -103,7 +103,6 @@ def summary(records: Sequence[Record], compared: "pd.DataFrame") -> str:
         likeness = group[group["measure"].str.startswith("likeness ")].mean(numeric_only=True)
         by_chance = {measuring.title(kind): focus_means.by_chance(rows[name], kind) for kind in methods.METHODS}
         if alike := [title for title, chance in by_chance.items() if likeness.get(title, 0.0) > chance]:
-            resemble = "resemble those of random weights more than chance would explain"
             resemble = "resemble those of random weights more than chance would explain"
             sentences.append(
                 f"The maps of {listed(alike)} {resemble}: even where they score well, this does not show that they "

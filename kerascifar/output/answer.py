@@ -164,7 +164,8 @@ def _focus(published: Sequence[records.Record], centred: analyses.Result | None)
         better, worse = map(len, faithfulness.compared_with_spot(line))
         runs = f"{line['n']} run{'s' * (line['n'] > 1)}{' of the first study' * (line['row'] in outdated)}"
         answer = "yes" if not worse and better else "mostly" if better > worse else "no"
-        answer = answer if line["n"] > 1 else "still open"  # one run says nothing about other seeds
+        if line["n"] == 1:  # which says nothing about other seeds
+            answer = "still open"
         of = f"better on {better}, worse on {worse}"
         answers.append(f"For {line['row']}, {answer}: {of} ({runs}).")
     measures = f"{len(faithfulness.FAITHFUL)} [measures](docs/focus-measures.md)"

@@ -47,17 +47,13 @@ def subset(published: Sequence[records.Record]) -> str:
         minutes = sum(np.mean([r.duration for r in runs]) for runs in line.values()) / 60
         where = grouping.machines(line[SUBSET[0]])
         expected = f", in about {minutes:.0f} minutes ({where}). In our runs, the test accuracy was "
-        expected += " and ".join(f"{_range([r.accuracy() for r in runs])} % for {name}" for name, runs in line.items())
+        accuracies = {name: terminal.spanned([r.accuracy() for r in runs]) for name, runs in line.items()}
+        expected += " and ".join(f"{accuracy} % for {name}" for name, accuracy in accuracies.items())
     return (
         f'```sh\nmake experiment1 ROWS="{" ".join(SUBSET)}"\n```\n\n'
         f"This downloads CIFAR-10 (170 MB) once and trains two rows that differ only in their learning rate{expected}. "
         "If you stop it, the same command resumes it.\n"
     )
-
-
-def _range(values: Sequence[float]) -> str:
-    """`65 to 69`, or `67` if the lowest and the highest are rounded alike."""
-    return " to ".join(dict.fromkeys((f"{min(values):.0f}", f"{max(values):.0f}")))
 
 
 def times(published: Sequence[records.Record]) -> str:
