@@ -51,12 +51,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 
     declared = claims.read(arguments.claims or claims.CLAIMS)
     whose, name = ("the original says", "findings") if arguments.claims is None else ("claim says", "findings-claims")
-    runs = selection.of_every_row(
-        arguments.runs,
-        arguments.published,
-        lambda run: run.is_full,
-        needed=declared.seeds,
-    )
+    pools = selection.pools(arguments.runs, arguments.published, lambda run: run.is_full)
+    runs = selection.of_every_row(pools, declared.seeds)
     if not runs:
         raise UserError(
             f"There is no full run on CIFAR-10, in {arguments.runs} or published, so no claim can be decided.\n"

@@ -47,7 +47,8 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
 
     Args:
         own: the user's runs.
-        published: shown beside the user's runs in the results. They decide the claims, if there are any.
+        published: shown beside the user's runs in the results. As in `findings`, they decide the claims, except for
+            rows that the user has trained with all the seeds that decide.
         dataset: for the gallery of focus maps; without it, the page says how to get one.
     """
     pool, shown, drawn = report.pool(own, published), report.shown(own, published), sections.Charts()
@@ -56,7 +57,10 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
     rows = compared[agreement.TEST_ACCURACY]
     known = rows[rows["agrees"] != agreement.UNKNOWN]
     declared = claims.read()
-    decisions = rule.decide([*published] or [*own], declared)
+    deciding = declared.deciding((own, published))
+    decisions = rule.decide(deciding, declared)
+    pools = {"your own": own, "the published": published}
+    by = [name for name, runs in pools.items() if any(r in runs for r in deciding)]
     found = analyses.Findings(pool)
     maps = gallery.gallery(shown, dataset) if dataset is not None else None
     curves = {name: charts.summarized(runs) for name, runs in grouping.by_name(shown).items()}
@@ -69,7 +73,7 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
     # Long but flat: one line for each thing that the template shows.
     page = _template().render(
         synthetic=any(r.is_synthetic for r in pool),
-        by="the published" if published else "your own",
+        by=by,
         counts=sections.counts(decisions),
         rows=rows.to_dict("records"),
         inside=(len(known[known["agrees"] == agreement.AGREES]), len(known), int(rows["original"].notna().sum())),

@@ -95,23 +95,22 @@ def check_unambiguous(row: str, found: Iterable[Record]) -> None:
 
 
 def of_every_row(
-    runs: Path,
-    published_only: bool,
-    usable: Callable[[Record], bool],
-    needed: Mapping[str, Iterable[int]] = MappingProxyType({}),
+    pools: Sequence[Iterable[Record]], needed: Mapping[str, Iterable[int]] = MappingProxyType({})
 ) -> list[Record]:
-    """The runs of every row: for each row, yours that are usable, or the published ones if you have none.
+    """The runs of every row: for each row, those of the first pool that has it with all needed seeds.
 
     Args:
-        needed: by experiment, seeds; a row of yours that lacks one of them is taken only if none is published.
+        pools: your runs, then the published ones.
+        needed: seeds by experiment. If no pool has all of them, the last one that has the row is used.
     """
     chosen: dict[tuple[str, str], list[Record]] = {}
-    incomplete: dict[tuple[str, str], list[Record]] = {}
-    for pool in pools(runs, published_only, usable):
+    for pool in pools:
         for row, group in grouping.by_row(pool).items():
-            is_complete = {*needed.get(row[0], ())} <= {r.seed for r in group} or is_published(group[0])
-            (chosen if is_complete else incomplete).setdefault(row, group)
-    chosen = incomplete | chosen
+            if {*needed.get(row[0], ())} <= {r.seed for r in group}:
+                chosen.setdefault(row, group)
+    for pool in reversed(pools):
+        for row, group in grouping.by_row(pool).items():
+            chosen.setdefault(row, group)
     return grouping.in_order(r for group in chosen.values() for r in group)
 
 

@@ -27,6 +27,24 @@ def test_only_declared_seeds_and_experiments_and_full_runs_on_cifar_count():
     assert Claims((claim,), {}).counted([full, *others, factories.answering("B", 10)]) == [full, *others[2:]]
 
 
+def test_a_row_of_the_users_decides_if_it_has_all_seeds():
+    """Claims about M1 and M5 are decided by seeds 20 to 27 (`experiments/claims.toml`)."""
+
+    def of_row(name, seeds, **changes):
+        return [factories.record(row={"name": name}, seed=seed, **changes) for seed in seeds]
+
+    declared, eight = claims.read(), range(20, 28)
+    published = of_row("M5", eight)
+    assert declared.deciding((of_row("M5", eight[:1]), published)) == published
+    assert declared.deciding((of_row("M5", eight, shortened=True), published)) == published
+    own = of_row("M5", eight, epochs_trained=9)
+    assert declared.deciding((own, published)) == own
+    of_another = of_row("M1", eight)
+    assert declared.deciding((of_another, published)) == of_another + published
+    assert declared.deciding((of_row("M5", eight[:1]), [])) == of_row("M5", eight[:1])
+    assert declared.deciding((of_row("M5", eight, shortened=True), [])) == []
+
+
 def test_the_declared_claims_name_rows_of_the_original_or_ours():
     rows = {
         r.name for n in ("experiment1", "experiment2") for r in read_experiment(ROOT / f"experiments/{n}.toml").rows

@@ -78,7 +78,7 @@ def test_a_folder_by_another_path_is_published_too(tmp_path):
 
 def test_each_row_is_the_users_or_the_published_one(runs):
     """Fails if runs of both stand in one row, or if a trial hides a published run where only full runs count."""
-    chosen = selection.of_every_row(runs, published_only=False, usable=lambda run: not run.shortened)
+    chosen = selection.of_every_row(selection.pools(runs, usable=lambda run: not run.shortened))
     assert {r.folder.parent for r in chosen if r.name == "M1"} == {runs}
     assert {r.folder.parent for r in chosen if r.name == "M2"} == {records.PUBLISHED}
     assert "Mine" not in {r.name for r in chosen}
@@ -88,7 +88,7 @@ def test_a_row_that_lacks_a_needed_seed_gives_way_to_the_published_one(runs):
     """Fails if one seed of the user's takes the place of published runs that decide a claim."""
 
     def whose(needed):
-        chosen = selection.of_every_row(runs, published_only=False, usable=lambda run: True, needed=needed)
+        chosen = selection.of_every_row(selection.pools(runs), needed)
         return {r.name: selection.whose(r) for r in chosen}
 
     assert whose({"experiment1": (0, 7)})["M1"] == "yours"
