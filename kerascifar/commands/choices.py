@@ -46,5 +46,5 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     path = arguments.runs / "report" / "choices"
     tables.save(table, path, choices.TITLE, [choices.NOTE])
     console = options.show(table, table[SHOWN], arguments, choices.TITLE)
-    terminal.note(console, f"How they are ranked, and the whole table: {path.with_suffix('.md')}")
+    terminal.note(console, f"The whole table, and how the candidates are ranked: {path.with_suffix('.md')}")
     return training.status(trained)

@@ -27,9 +27,9 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     began = time.perf_counter()
     dataset = cifar10.load(arguments.data)
     out = sys.stderr if arguments.json else sys.stdout
-    print(f"{dataset.name} from {dataset.source}, verified in {time.perf_counter() - began:.3f} s", file=out)
-    for name in ("train", "test"):
-        print(f"fingerprint of the {name} images (SHA-256): {dataset.fingerprint[name]}", file=out)
+    print(f"{dataset.name} from {dataset.source}, loaded in {time.perf_counter() - began:.3f} s", file=out)
+    for name, images in (("train", "training and validation"), ("test", "test")):
+        print(f"fingerprint of the {images} images (SHA-256): {dataset.fingerprint[name]}", file=out)
     split = cifar10.split_fingerprint(*cifar10.split(dataset.labels))
     print(f"fingerprint of the split (SHA-256): {split}\n", file=out)
     table = pd.DataFrame({"class": dataset.class_names, **cifar10.class_counts(dataset)})

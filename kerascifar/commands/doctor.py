@@ -96,7 +96,10 @@ def _packages() -> Check:
         elif needed.name in environment.PACKAGES or needed.name == "tf-keras-vis":
             shown.append(f"{needed.name} {version}")
     return Check(
-        "packages", not wrong, "; ".join(wrong) or ", ".join(shown), "Install the tested versions: make setup."
+        "packages",
+        not wrong,
+        "; ".join(wrong) or ", ".join(shown),
+        "Install the tested versions again: make clean setup.",
     )
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HELP = "decide which of the original's claims hold"
 NOTE = (
     "The original's claims are decided with fixed seeds (experiments/claims.toml). Your runs of a row count if you "
-    "have all of them; otherwise, the published ones count."
+    "have one for each of these seeds; otherwise, the published ones count."
 )
 EXAMPLES = """
 findings                                  one line per claim
@@ -56,18 +56,20 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     if not runs:
         raise UserError(
             f"There is no full run on CIFAR-10, in {arguments.runs} or published, so no claim can be decided.\n"
-            "Train one: make experiment1. To use runs kept elsewhere: --runs DIR."
+            "Train one: kerascifar run experiment1. To use runs kept elsewhere: --runs DIR."
         )
     _check_names(declared, runs, arguments.claims)
     decisions = rule.decide(runs, declared)
     table = verdicts.table(decisions)
     out = arguments.runs / "report"
+    written: list[Path] = []
     with options.kept():
         tables.save(table, out / name, "Findings", [rule.RULE])
+        written.append(out / f"{name}.md")
     if arguments.json:
         print(options.as_json(table))
     console = terminal.console(stderr=arguments.json)
-    shown, names = verdicts.by_claim(decisions), [name]
+    shown = verdicts.by_claim(decisions)
     if arguments.details:
         parts = (shown[column] for column in ("words", "verdict", "sentence", "comparisons"))
         shown["comparisons"] = [
@@ -82,11 +84,18 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     for note in filter(None, (declared.note, selection.described(declared.counted(runs)))):
         terminal.note(console, note)
     if arguments.details and arguments.claims is None:
-        names += _beside(runs, out, console)
-    of_file = f" --claims {shlex.quote(str(arguments.claims))}" if arguments.claims else ""
-    more = "" if arguments.details else f"In detail: kerascifar findings --details{of_file}, or "
-    terminal.note(console, more + ", ".join(str(out / f"{name}.md") for name in names))
+        written += _beside(runs, out, console)
+    details = [] if arguments.details else [f"kerascifar findings --details{_same(arguments)}"]
+    if places := [*details, *map(str, written)]:
+        terminal.note(console, f"In detail: {', '.join(places)}")
     return 0
+
+
+def _same(arguments: argparse.Namespace) -> str:
+    """The options that decide which verdicts a second command shows."""
+    runs = f" --runs {shlex.quote(str(arguments.runs))}" * (arguments.runs != options.RUNS)
+    claims = f" --claims {shlex.quote(str(arguments.claims))}" * (arguments.claims is not None)
+    return " --published" * arguments.published + runs + claims
 
 
 def _check_names(declared: "Claims", runs: "list[Record]", path: Path | None) -> None:
@@ -102,18 +111,20 @@ def _check_names(declared: "Claims", runs: "list[Record]", path: Path | None) ->
             raise UserError(f'{path}, seeds: there is no experiment "{name}".\n{errors.suggest(name, experiments)}')
 
 
-def _beside(runs: "list[Record]", out: Path, console: "Console") -> list[str]:
-    """Prints the analyses beside the verdicts and writes their tables; returns their names."""
+def _beside(runs: "list[Record]", out: Path, console: "Console") -> list[Path]:
+    """Prints the analyses beside the verdicts and writes their tables; returns the tables' paths."""
     from kerascifar.findings import analyses
     from kerascifar.output import tables
 
     load_keras_to_count()
     results = analyses.Findings(runs).all(lambda analysis: analysis.details is not None)
+    written: list[Path] = []
     for result in results:
         with options.kept():
             tables.save(result.table, out / result.name, result.title, [result.text])
+            written.append(out / f"{result.name}.md")
         if columns := result.analysis.details:
             terminal.print_table(console, tables.as_rich(result.table[[*columns]], result.title))
         if result.summary:
             terminal.note(console, f"{result.summary}\n")
-    return [result.name for result in results]
+    return written

@@ -14,6 +14,7 @@ from kerascifar.runs import publish, records, selection
 from kerascifar.runs.records import Record
 
 HELP = "measure the focus maps of trained models on the test images"
+NOTE = "With --published, missing measurements are added to the runs in experiments/results."
 EXAMPLES = """
 focus --rows M6 Model4                    measures your runs, or shows the published measurements
 focus --rows Mine --methods gradcam scorecam --images 1000
@@ -64,8 +65,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     with_weights = [r for r in mine if records.has_weights(r)]
     if not selected or (mine and not with_weights):
         raise UserError(
-            f"No run of {' or '.join(arguments.rows)} with these seeds has saved weights.\n"
-            "Train such a run: make experiment1 ROWS=M6. `kerascifar runs --wide` lists all runs."
+            f"No run of {' or '.join(arguments.rows)}{' with these seeds' * bool(arguments.seeds)} has saved weights, "
+            "which measuring takes.\nTrain the row yourself: kerascifar run EXPERIMENT --rows ROW --seeds SEED"
         )
     if with_weights:
         _measure(with_weights, arguments)
@@ -73,6 +74,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
         load_keras_to_count()
     table = focus_means.table(selected)
     if table.empty:
+        if with_weights:
+            raise UserError("None of these runs could be measured. The lines above say why.")
         raise UserError(
             "These published runs have not been measured.\n"
             "To measure those with saved weights, add --published; it takes minutes."
@@ -82,7 +85,9 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     used = selection.described(selected)
     terminal.note(console, used)
     if any(map(selection.is_published, selected)) and not arguments.published:
-        terminal.note(console, "These are the published runs' measurements; --published adds missing ones.")
+        terminal.note(
+            console, "Published runs are shown with the measurements they have; --published adds missing ones."
+        )
     if len(counts := table["images"].unique()) == 1 and counts[0] < 10_000:
         terminal.note(console, f"Measured on {counts[0]:,} images only.")
     with options.kept():
@@ -109,7 +114,7 @@ def _measure(runs: "list[Record]", arguments: argparse.Namespace) -> None:
     scaled = cifar10.scale(images)
     kinds = (*arguments.methods, *measuring.BASELINES)
     work = [kind for record in runs for kind in measuring.missing(record, kinds, count)]
-    if arguments.published:
+    if arguments.published and work:
         publish.check_measuring(count, len(labels))
     with terminal.progress(len(work) * len(list(measuring.parts(count)))) as tick:
         for record in runs:

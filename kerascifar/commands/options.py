@@ -39,7 +39,7 @@ SHARED: dict[str, dict[str, Any]] = {
     },
     "--published": {
         "action": "store_true",
-        "help": "use the published runs (default: your runs of a row, or the published ones if you have none)",
+        "help": "use only the published runs, even of rows that you have trained",
     },
     "--wide": {"action": "store_true", "help": "print all columns"},
     "--jobs": {

@@ -27,8 +27,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     own, published = selection.pools(arguments.runs)
     if all(r.is_candidate for r in (*own, *published)):
         raise UserError(
-            f"Found no finished run, other than candidates, in {arguments.runs} or among the published runs.\n"
-            "Train one first: make experiment1. To try it in two minutes without data: make demo."
+            f"There is no finished run, other than candidates, in {arguments.runs} or among the published runs.\n"
+            "Train one: kerascifar run experiment1 --rows M6 --epochs 1. Without data: kerascifar demo"
         )
     dataset = None
     try:
@@ -37,7 +37,8 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     except UserError as problem:
         if arguments.data is not None:
             raise
-        print(f"Omitting the gallery of focus maps. {problem}", file=sys.stderr)
+        reason = str(problem).partition("\nNothing was trained")[0]
+        print(f"The gallery of focus maps is left out. {reason}", file=sys.stderr)
     from kerascifar.output import page, readme, report
 
     out = arguments.out or arguments.runs / "report"

@@ -79,7 +79,10 @@ def _connect(arguments: argparse.Namespace) -> "Callable[[], Executor] | None":
     """Checks the options against each other. Returns a function that makes the executor; None for this process."""
     given = [name for name in OF_RAY if getattr(arguments, name) is not None]
     if arguments.storage is not None and arguments.tensorboard:
-        raise UserError("--tensorboard needs a folder that all nodes share, but --storage is for nodes without one.")
+        raise UserError(
+            "--tensorboard needs a folder that all nodes share, but --storage is for nodes without one.\n"
+            "Use only one of them."
+        )
     if arguments.jobs != 1:
         given = ["executor"] * (arguments.executor == "ray") + [name for name in given if name != "gpus_per_run"]
         if given:
@@ -89,7 +92,8 @@ def _connect(arguments: argparse.Namespace) -> "Callable[[], Executor] | None":
             )
     elif arguments.executor != "ray":
         if given:
-            raise UserError(f"--{given[0].replace('_', '-')} needs --executor ray.")
+            or_jobs = " or --jobs 2 or more" * (given[0] == "gpus_per_run")
+            raise UserError(f"--{given[0].replace('_', '-')} needs --executor ray{or_jobs}.")
     else:
         return lambda: cluster.connect(
             arguments.address,

@@ -61,11 +61,11 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     if earlier := len(everything) - len(own):
         terminal.note(
             console,
-            f"Not shown: {earlier} of your runs, because their rows or models have changed since, or because they are "
-            "copies.",
+            f"Not shown: {earlier} of your runs. They are trials of rows that also have full runs, runs on synthetic "
+            "data, copies, or runs of rows or models that have changed since.",
         )
     if left_out := len(found) - len(shown):
-        terminal.note(console, f"Candidate runs not shown: {left_out}. To list them: runs --wide")
+        terminal.note(console, f"Candidate runs not shown: {left_out}. To list them: kerascifar runs --wide")
     terminal.note(console, NOTE)
     return 0
 

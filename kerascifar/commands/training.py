@@ -116,13 +116,14 @@ def train_and_show(runs: Sequence[Run], arguments: argparse.Namespace, command: 
     names, groups = {r.name for r in own}, {r.group for r in own}
     of_rows = [r for r in everything if r.group in groups]
     others = grouping.current(r for r in everything if r.name not in names)
+    out = arguments.runs / "report"
     written = report.write(
         grouping.in_order([*of_rows, *others]),
         published,
-        arguments.runs / "report",
+        out,
         lambda text: console.print(text, markup=False),
     )
-    terminal.say(console, f"\n{terminal.files_written(written)}. To see all columns, add --wide.")
+    terminal.say(console, f"\n{terminal.files_written(written)}. All columns of the table: {out / name}.md")
     return status(own)
 
 

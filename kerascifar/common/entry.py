@@ -112,13 +112,13 @@ def _explained(error: Exception) -> tuple[int, str]:
     return UNEXPECTED, (
         f"{found}Unexpected error: {type(error).__name__}: {reason}\nThis is a bug in kerascifar, not your mistake; "
         f"finished results are unchanged. Its traceback {where}.\nPlease report it, with that traceback and "
-        "the output of `python -m kerascifar doctor`."
+        "the output of `kerascifar doctor`."
     )
 
 
 def _from_os(error: OSError) -> str:
     """Explains a failed file operation in one paragraph."""
-    denied = "You may not read or write there. Change its permissions or choose another place (--runs, --out)."
+    denied = "You do not have permission to read or write there. Change it, or choose another place (--runs, --out)."
     in_the_way = "A file already exists where a folder is needed. Move it away or choose another place (--runs, --out)."
     no_locks = (
         "Its file system does not support locks, so two commands could train the same run. Use another one (--runs)."

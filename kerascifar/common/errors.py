@@ -18,14 +18,14 @@ def suggest(wrong: str, known: Iterable[str]) -> str:
 
     A set is sorted; of more than `LISTED` names, only the first are listed. Without any, it says so.
     """
-    if not known:
-        return "There is none yet."
     names = sorted(known) if isinstance(known, set) else list(dict.fromkeys(known))
+    if not names:
+        return "There are none."
     folded = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(wrong, names, n=1)
     close = close or [folded[name] for name in difflib.get_close_matches(wrong.casefold(), folded, n=1)]
     hint = f' Did you mean "{close[0]}"?' if close else ""
-    more = f" and {len(names) - LISTED} others" if len(names) > LISTED else ""
+    more = f" and {others} other{'s' * (others > 1)}" if (others := len(names) - LISTED) > 0 else ""
     return f"Expected one of: {', '.join(names[:LISTED])}{more}.{hint}"
 
 

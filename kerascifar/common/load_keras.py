@@ -53,7 +53,10 @@ def load_tensorflow(what: str) -> None:
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        raise UserError(f"{what} need Keras on TensorFlow, not on {keras.backend.backend()} (KERAS_BACKEND).")
+        raise UserError(
+            f"{what} need Keras on TensorFlow, but Keras runs on {keras.backend.backend()}.\n"
+            "Unset KERAS_BACKEND, or set it to tensorflow."
+        )
 
 
 def check_settings() -> None:
@@ -84,7 +87,7 @@ def _load(backend: str) -> None:
         raise UserError(
             f"Keras cannot be loaded on {backend}: {first_line(error)}\nThe backends are tensorflow, jax and torch "
             "(KERAS_BACKEND). Keras's own configuration file, ~/.keras/keras.json, may be wrong: move it away.\n"
-            "If a package is missing or broken: make setup."
+            "If a package is missing or broken, install all of them again: make clean setup."
         ) from None
     finally:
         del os.environ["KERAS_BACKEND"]

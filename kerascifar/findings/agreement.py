@@ -86,7 +86,9 @@ def conclusion(table: "pd.DataFrame", metric: str = TEST_ACCURACY) -> str:
     """What the table of this metric shows, in one or two sentences."""
     compared, known = table[table["original"].notna()], table[table["agrees"] != UNKNOWN]
     if not len(compared):
-        return "No row can be compared with the original: it has none like them, or these runs are shortened trials."
+        return (
+            "No row can be compared with the original: it has no rows like these, or these runs are shortened trials."
+        )
     judged = known if len(known) else compared
     far = judged.loc[judged["difference"].abs().idxmax()]
     more, size = far["difference"] > 0, abs(far["difference"])

@@ -43,7 +43,7 @@ NOTE = (
     "experiments/choices.toml has all settings."
 )
 READINGS_NOTE = (
-    "How probable each reading of the original's tables is, given the runs of each question: whether they show the "
+    "How probable each reading of the original's tables is, given the runs for each open choice: whether they show the "
     "kept or the last epoch's figures, and whether EarlyStopping watched the loss or the accuracy. All four readings "
     "were equally likely at first."
 )

@@ -174,7 +174,7 @@ def _made(kind: Any, values: Mapping[str, Any], where: str) -> Any:
         if field.default is dataclasses.MISSING and values.get(name) in (None, (), ""):
             raise UserError(f'{where}: the key "{name}" is missing or empty.')
         if field.type is str and not isinstance(values.get(name, ""), str):
-            raise UserError(f"{where}: {name} must be a text in quotes, not {values[name]!r}.")
+            raise UserError(f"{where}: {name} must be text in quotes, not {values[name]!r}.")
     return kind(**values)
 
 
@@ -193,7 +193,7 @@ def _check(claim: Claim, where: str) -> None:
             raise UserError(f"{where}: margin must be a number, 0 or more.")
     for value, known in values:
         if value not in known:
-            raise UserError(f'{where}: "{value}" is not known. {suggest(value, known)}')
+            raise UserError(f'{where}: "{value}" is not known. {suggest(value, filter(None, known))}')
     for comparison in claim.comparisons:
         if comparison.second_of and not comparison.of:
             raise UserError(f'{where}: "second_of" needs a class in "of".')

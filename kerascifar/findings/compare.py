@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 NOTE = (
     "Means over seeds, accuracies in percent. Differences in test accuracy are from the first line, in pairs: the same "
-    "seeds, the same test images. ± is the half-width of the 95 % interval by Student's t over seeds and images. One "
-    "pair says nothing about the variation between seeds; its interval, which --wide shows, is from the images alone."
+    "seeds (two single runs are a pair even if their seeds differ), the same test images. ± is the half-width of the "
+    "95 % interval by Student's t over seeds and images. One pair says nothing about the "
+    "variation between seeds; its interval, which --wide shows, is from the images alone."
 )
 
 
@@ -93,7 +94,7 @@ def unpaired(groups: dict[str, list[Record]], compared: "pd.DataFrame") -> list[
             mine, theirs = (", ".join(str(run.seed) for run in group) for group in (runs, base))
             sentences.append(
                 f"No difference is shown for {name}: its seeds ({mine}) are not among those of {base_name} ({theirs}). "
-                "Train one of them with the other's seeds (--seeds)."
+                "Train one of them with the other's seeds: kerascifar run EXPERIMENT --rows ROW --seeds SEED"
             )
     return sentences
 

@@ -27,7 +27,7 @@ NOTE = (
     "sensitivity do not apply to them; coherency is perfect for both, and the spot's pointing, complexity and "
     "sparseness are constants. Only road, deletion, insertion, background, and drop, increase and gain compare "
     "faithfulness. *n*: the fewest and the most seeds of a kind; the table of means gives it for each. One seed says "
-    "nothing about others. Compare likeness with what is expected by chance, not between kinds; a kind that hardly "
+    "nothing about others. Compare likeness with its value by chance, not between kinds; a kind that hardly "
     "changes with random weights must not be trusted, however often it is best. Intervals are not adjusted for the "
     "number of comparisons."
 )

@@ -53,7 +53,9 @@ def compare(theirs: records.Record, mine: records.Record, spread: Sequence[recor
     if not is_judged:
         needed = f"at least {FEWEST_TO_PREDICT} published runs of the row; it has {len(spread)}"
         return False, [*lines, f"Not judged: that takes {needed}."]
-    return reproduced, [*lines, f"One more seed would lie within all {len(compared)} limits in at least 95 % of cases."]
+    verdict = "Reproduced: all figures lie within" if reproduced else "Not reproduced: not all figures lie within"
+    expected = f"One more seed would lie within all {len(compared)} in at least 95 % of cases."
+    return reproduced, [*lines, f"{verdict} their intervals. {expected}"]
 
 
 def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:

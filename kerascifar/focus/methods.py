@@ -285,5 +285,5 @@ def not_finite(model: "keras.Model") -> str:
     """The error message for a model whose output is not finite."""
     return (
         f'Model "{model.name}" outputs numbers that are not finite: its training diverged.\n'
-        "Choose another row or seed (--row, --seed), or train it again.\nNothing was written."
+        "Choose another row or seed, or train it again with a lower learning rate."
     )

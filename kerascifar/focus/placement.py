@@ -36,11 +36,11 @@ def _check_nested(model: "keras.Model") -> None:
         if layer.name in names:
             return
         if any(isinstance(inner, keras.layers.Conv2D) for inner in layer._flatten_layers(include_self=False)):
-            known = f" (--layer, here: {', '.join(names)})" if names else ""
+            known = f" ({', '.join(names)})" if names else ""
             raise UserError(
                 f'The last Conv2D of model "{model.name}" is inside its layer "{layer.name}"; focus maps look only '
                 "at layers of the model itself.\nPut the layers into one model, choose a Conv2D of the model itself"
-                f"{known}, or a method that looks at pixels (--method saliency)."
+                f"{known}, or use a method that looks at pixels, such as saliency."
             )
 
 
@@ -54,8 +54,10 @@ def chosen_layer(model: "keras.Model", layer: str | None = None) -> str:
     if layer is None:
         _check_nested(model)
         if not names:
-            what = f'Model "{model.name}" has no Conv2D layer that is used once'
-            raise UserError(f"{what}, so there is no grid to draw a focus map on.")
+            raise UserError(
+                f'Model "{model.name}" has no Conv2D layer that it uses exactly once, so it has no grid for a map.\n'
+                "Use a method that looks at pixels, such as saliency."
+            )
         # A convolution with a single cell, such as one that makes the logits, cannot say where.
         with_places = [n for n in names if math.prod(model.get_layer(n).output.shape[1:3]) > 1]
         return [*names, *with_places][-1]

@@ -52,7 +52,10 @@ def looking_on(callback: keras.callbacks.Callback) -> keras.callbacks.Callback:
             except Exception as problem:
                 failed = True
                 reason = " ".join(f"{type(problem).__name__}: {problem}".split())[:300]
-                print(f"Left out of TensorBoard from here on: {errors.printable(reason)}", file=sys.stderr)
+                print(
+                    f"{type(callback).__name__} writes nothing more for TensorBoard: {errors.printable(reason)}",
+                    file=sys.stderr,
+                )
 
         return call
 

@@ -56,7 +56,7 @@ def load(path: Path | None = None, *, download: bool = True, say: Callable[[str]
     if not download:
         raise UserError(
             "There is no copy of CIFAR-10 on this machine yet.\n"
-            "Download it with `python -m kerascifar data`, or name a copy with --data."
+            "Download it with `kerascifar data`, or name a copy with --data."
         )
     try:
         downloaded = sources.download(say)
@@ -66,7 +66,7 @@ def load(path: Path | None = None, *, download: bool = True, say: Callable[[str]
             "Looked for: --data (not given); KERASCIFAR_DATA (not set); Keras's cache in "
             f"{sources.keras_home()} (no intact copy); our cache {cache.root()} (no copy); {PYTHON.url} (failed).\n"
             f"Download {BINARY.url} on a machine that is online. Then name the file, or its folder, with --data or "
-            "KERASCIFAR_DATA. `make demo` needs no data.\nNothing was trained."
+            "KERASCIFAR_DATA. `kerascifar demo` needs no data.\nNothing was trained."
         ) from None
     return _load_from(downloaded, say)
 

@@ -1,4 +1,4 @@
-"""Converts a user's picture, of any size and kind, to the 32×32 RGB pixels that the models expect."""
+"""Converts a user's photo, of any size and kind, to the 32×32 RGB pixels that the models expect."""
 
 import stat
 import warnings
@@ -12,16 +12,16 @@ from kerascifar.common.errors import UserError
 SIDE = 32  # pixels, as in CIFAR-10
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 20_000
-# Not all formats that Pillow knows: some start another program (EPS runs Ghostscript), others are not pictures.
+# Not all formats that Pillow knows: some start another program (EPS runs Ghostscript), others are not images.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA", "ICO")
 
 
 def read(path: Path) -> np.ndarray:
-    """Reads a picture as a model sees it.
+    """Reads a photo as a model sees it.
 
-    The picture is rotated as its EXIF data says and cropped to the largest square in its centre. Transparent areas
-    become white. Large pictures are reduced by averaging areas, those smaller than 32×32 enlarged bilinearly; a 32×32
-    RGB picture does not change. Grey, palette, CMYK and 16-bit pictures become 8-bit RGB. An animation gives its first
+    The photo is rotated as its EXIF data says and cropped to the largest square in its centre. Transparent areas
+    become white. Large photos are reduced by averaging areas, those smaller than 32×32 enlarged bilinearly; a 32×32
+    RGB photo does not change. Grey, palette, CMYK and 16-bit photos become 8-bit RGB. An animation gives its first
     frame.
 
     Args:
@@ -29,7 +29,7 @@ def read(path: Path) -> np.ndarray:
     Returns:
         uint8 (32, 32, 3).
     Raises:
-        UserError: the file does not exist, is not a picture, is damaged, or exceeds `MAX_PIXELS` or `MAX_SIDE`. The
+        UserError: the file does not exist, is not an image, is damaged, or exceeds `MAX_PIXELS` or `MAX_SIDE`. The
             size is taken from the header, before anything is decoded.
     """
     _check_file(path)
@@ -46,8 +46,8 @@ def read(path: Path) -> np.ndarray:
             raise
         except Exception as error:  # a damaged file can make Pillow raise nearly anything
             raise UserError(
-                f"{path}: the picture is damaged or incomplete ({error}).\nCopy it again, or open it in a picture "
-                "viewer and save it as PNG.\nNo file was changed."
+                f"{path}: the photo is damaged or incomplete ({error}).\nCopy it again, or open it in an "
+                "image viewer and save it as PNG.\nNo file was changed."
             ) from error
 
 
@@ -55,34 +55,34 @@ def _check_file(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise UserError(f"{path}: does not exist.\nCheck the path given to --image.") from None
+        raise UserError(f"{path} does not exist.\nCheck the path given to --image.") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}).\nCheck the path given to --image.") from None
     if stat.S_ISDIR(mode):
-        raise UserError(f"{path} is a folder.\nExpected a picture, such as --image {path / 'photo.jpg'}.")
+        raise UserError(f"{path} is a folder.\nExpected a photo, such as --image {path / 'photo.jpg'}.")
     if not stat.S_ISREG(mode):
-        raise UserError(f"{path} is not a regular file.\nExpected a picture, such as a PNG or JPEG file.")
+        raise UserError(f"{path} is not a regular file.\nExpected a photo, such as a PNG or JPEG file.")
 
 
 def _open(path: Path) -> Image.Image:
-    """Opens a picture and reads only its header."""
+    """Opens a photo and reads only its header."""
     Image.init()
     try:
         return Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
     except UnidentifiedImageError:
         raise UserError(
-            f"{path} is not a picture in a known format.\nExpected PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000, "
-            "PPM, TGA or ICO. Open it in a picture viewer and save it as PNG."
+            f"{path} is not an image in a known format.\nExpected PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000, "
+            "PPM, TGA or ICO. Open it in an image viewer and save it as PNG."
         ) from None
     except PermissionError:
-        raise UserError(f"{path} cannot be read.\nChange its permissions, or name another picture.") from None
+        raise UserError(f"{path} cannot be read.\nChange its permissions, or name another photo.") from None
 
 
 def _too_large(path: Path, size: str) -> str:
     return (
-        f"{path}: the picture is too large{size}.\nExpected at most {MAX_PIXELS // 1_000_000} megapixels, and at most "
+        f"{path}: the photo is too large{size}.\nExpected at most {MAX_PIXELS // 1_000_000} megapixels, and at most "
         f"{MAX_SIDE:,} pixels in width and height. The models see only 32×32 pixels: save a smaller copy.\n"
-        "The picture was not decoded."
+        "The photo was not decoded."
     )
 
 
@@ -92,7 +92,7 @@ def _check_size(path: Path, width: int, height: int) -> None:
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
-    """The central square of a picture, uint8 (32, 32, 3)."""
+    """The central square of a photo, uint8 (32, 32, 3)."""
     rotated = ImageOps.exif_transpose(image)
     side = min(rotated.size)
     left, top = (rotated.width - side) // 2, (rotated.height - side) // 2
@@ -102,7 +102,7 @@ def _pixels(image: Image.Image) -> np.ndarray:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """The picture in 8-bit RGB, on a white background."""
+    """The photo in 8-bit RGB, on a white background."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return Image.fromarray(_eight_bits(np.asarray(image), image.mode)).convert("RGB")
     if image.has_transparency_data:

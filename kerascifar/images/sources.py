@@ -56,7 +56,7 @@ def locate(path: Path) -> Source:
     raise refused(
         f"{path} {'does not contain CIFAR-10' if path.is_dir() else 'does not exist'}.",
         f"Expected {BINARY.folder}, {PYTHON.folder}, the .tar.gz of one of them, or a folder that contains one.",
-        f"Name it with --data or KERASCIFAR_DATA. You can download it from {BINARY.url}; `make demo` needs no data.",
+        f"Name it with --data or KERASCIFAR_DATA. You can download it from {BINARY.url}. `kerascifar demo` needs none.",
     )
 
 

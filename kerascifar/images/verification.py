@@ -104,8 +104,8 @@ def _read_marker(path: Path) -> tuple[dict[str, int], dict[str, str]]:
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise refused(
             f"{path}: the marker of drawn images is damaged ({error}).",
-            "Expected the file that `make demo` writes.",
-            "Remove that folder and run `make demo` again, or name CIFAR-10 with --data.",
+            "Expected the file that `kerascifar demo` writes.",
+            "Remove that folder and run `kerascifar demo` again, or name CIFAR-10 with --data.",
         ) from None
 
 

@@ -85,8 +85,8 @@ def connect(
         gpus_per_run = share(there.get("GPU", 0), jobs or 1)
     if address is None and (there.get("GPU", 0) < gpus_per_run or there.get("CPU", 0) < cpus_per_run):
         raise UserError(
-            f"This machine does not have {cpus_per_run:g} cores and {gpus_per_run:g} GPUs for each run.\n"
-            "Ask for less (--cpus-per-run, --gpus-per-run), or name a cluster: --address."
+            f"This machine is too small. Each run needs cores: {cpus_per_run:g}, GPUs: {gpus_per_run:g}.\n"
+            "Expected fewer of them (--jobs, --cpus-per-run, --gpus-per-run), or a cluster (--executor ray --address)."
         )
     return functools.partial(_train_all, cpus=cpus_per_run, gpus=gpus_per_run, storage=keep_in)
 
@@ -114,7 +114,10 @@ def _join(address: str | None, cpus: int | None) -> None:
         if address is None:
             todo = "Try again when the machine is less busy."
             if "timed out" not in str(error):
-                todo = "A folder with a short name may help: RAY_TMPDIR=/tmp. Without --jobs, Ray is not needed."
+                todo = (
+                    "A folder with a short name may help: RAY_TMPDIR=/tmp. To train without Ray, leave out --jobs and "
+                    "--executor."
+                )
             message = f"Ray did not start on this machine: {error}\n{todo}"
         else:
             message = f"There is no Ray cluster at {address}: {error}\nStart one: ray start --head"
@@ -188,7 +191,10 @@ def _train_all(work: "one_run.Work", *, cpus: float, gpus: float, storage: Stora
         raise
     if failed:
         lines = "\n".join(failed[:5])
-        raise UserError(f"{len(failed)} of {len(work.runs)} runs failed; the others are kept.\n{lines}")
+        raise UserError(
+            f"{len(failed)} of {len(work.runs)} runs failed; the others are kept.\n{lines}\n"
+            "Repeat the command to resume the failed runs."
+        )
     return [run.label for run in work.runs if run.id in locked_since and not records.finished(work.folder / run.id)]
 
 

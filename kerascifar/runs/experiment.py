@@ -184,9 +184,9 @@ def _announce(runs: Sequence[Run], finished: Sequence[records.Record], work: Wor
         )
     if "program" in made_with:
         kept = " The record keeps a copy of your code." if made_with["program"]["source"] else ""
-        say(f"This run cannot be published, because a program trains it, not `run`.{kept}")
+        say(f"These runs cannot be published, because a program trains them, not `run`.{kept}")
     if "git" in made_with:
-        say(f"Git cannot name the commit ({made_with['git']}), so this run cannot be published.")
+        say(f"Git cannot name the commit ({made_with['git']}), so these runs cannot be published.")
 
 
 def _train(run: Run, work: Work, clock: Clock) -> None:

@@ -103,9 +103,16 @@ def check_measuring(count: int, whole: int) -> None:
     """Raises a `UserError` unless they use all images and committed code, as measurements of published runs must."""
     from kerascifar.runs import environment  # loads Keras
 
-    if count < whole or environment.commit().uncommitted is not False:
+    problem = ""
+    if count < whole:
+        problem = f"--images {count} leaves out test images"
+    elif environment.commit().uncommitted is not False:
+        problem = "the code has changes that are not committed, or Git cannot tell"
+    if problem:
         raise UserError(
-            "Published runs must be measured on all test images, with committed code.\nNothing was measured."
+            f"These measurements cannot be added to published runs: {problem}.\n"
+            "Expected all test images and committed code. To see the present measurements, leave out --published.\n"
+            "Nothing was measured."
         )
 
 

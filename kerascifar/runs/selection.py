@@ -195,8 +195,8 @@ def _nothing_to_explain(trained: Sequence[Record], row: str | None, seed: int | 
     if not trained:
         return UserError(
             "There is no trained model yet to draw focus maps for.\n"
-            "Train one: `make experiment1` (all rows), or `make experiment1 ROWS=M6 EPOCHS=1` (one row, minutes). If "
-            "your runs are kept elsewhere, use --runs DIR.\nNothing was written."
+            "Train one: `kerascifar run experiment1 --rows M6 --epochs 1` (a trial; minutes). If your runs are kept "
+            "elsewhere, use --runs DIR.\nNothing was written."
         )
     of_row = [r for r in trained if is_meant(r, row)]
     what, wrong, known = f"--row {row}", row or "", sorted({r.name for r in trained})
@@ -204,7 +204,8 @@ def _nothing_to_explain(trained: Sequence[Record], row: str | None, seed: int | 
         what, wrong, known = f"--seed {seed}", f"{seed}", [f"{s}" for s in sorted({r.seed for r in of_row})]
     more, line = "", original.rows().get(row or "M6")
     if line:
-        command = f"make experiment{line['experiment']} ROWS={line['row']}" + f" SEEDS={seed}" * (seed is not None)
+        command = f"kerascifar run experiment{line['experiment']} --rows {line['row']}"
+        command += f" --seeds {seed}" * (seed is not None)
         more = f"To train another: `{command}`.\n"
     return UserError(
         f"{what}: no run with saved weights was found.\n{errors.suggest(wrong, known)}\n{more}Nothing was written."

@@ -34,7 +34,10 @@ def prepare(deterministic: bool = False) -> Device:
     """
     backend = keras.backend.backend()
     if deterministic and backend != "tensorflow":
-        raise UserError(f"--deterministic needs Keras on TensorFlow, but Keras runs on {backend}.")
+        raise UserError(
+            f"--deterministic needs Keras on TensorFlow, but Keras runs on {backend}.\n"
+            "Unset KERAS_BACKEND, or set it to tensorflow."
+        )
     keep_freed_memory()
     if backend == "tensorflow":
         import tensorflow as tf

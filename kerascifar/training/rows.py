@@ -386,7 +386,8 @@ def _model_problems(row: Row) -> Iterable[str]:
         try:
             json.dumps(row.model_options[key], allow_nan=False)
         except (TypeError, ValueError):
-            yield f"model_options: {key} must hold numbers, texts, true or false, not {row.model_options[key]!r}."
+            found = f"{row.model_options[key]!r}"
+            yield f"model_options: {key} must hold numbers, text, true or false, or lists of these, not {found}."
         if key not in options:
             yield f'model_options: {row.model} has no option "{key}". {suggest(key, options)}'
 

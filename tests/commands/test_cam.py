@@ -102,9 +102,9 @@ def test_full_runs_come_before_shortened_diverged_and_weightless_ones(stored, ch
     for row in ("M2", "M4"):
         with pytest.raises(UserError, match=f"--row {row}: no run with saved weights"):
             choose(row, None)
-    with pytest.raises(UserError, match="`make experiment2 ROWS=Model4`"):
+    with pytest.raises(UserError, match="`kerascifar run experiment2 --rows Model4`"):
         choose("Model4", None)
-    with pytest.raises(UserError, match="`make experiment1 ROWS=M6 SEEDS=0`"):
+    with pytest.raises(UserError, match="`kerascifar run experiment1 --rows M6 --seeds 0`"):
         choose("M6", 0)
 
 
@@ -138,7 +138,7 @@ def test_a_diverged_row_is_not_said_to_be_of_other_images(stored, tmp_path):
 
 
 def test_the_message_says_what_is_missing(stored, choose):
-    with pytest.raises(UserError, match=r"There is no trained model yet .*\nTrain one: `make experiment1`"):
+    with pytest.raises(UserError, match=r"There is no trained model yet .*\nTrain one: `kerascifar run experiment1"):
         choose("M1", None)
     stored(record("M1", 0), record("Model4", 3))
     with pytest.raises(UserError, match=r'--row Modl4: no .*\nExpected one of: M1, Model4\. Did you mean "Model4"\?'):
@@ -334,7 +334,7 @@ def test_models_of_other_images_are_not_called_missing(place, monkeypatch, capsy
         (["--all", "--against", "cat"], "--all draws every class, so none is left for --against."),
         (["--all", "--class", "cat"], "--all draws every class, but --class only one."),
         (["--image", "a.png", "--index", "1"], "--image names a photo, --index an image of CIFAR-10."),
-        (["--image", "nowhere.png"], "nowhere.png: does not exist."),
+        (["--image", "nowhere.png"], "nowhere.png does not exist."),
         (["--class", "cat", "--seed", "4"], "--seed 4: no run with saved weights was found."),
         (["--class", "cat", "--layer", "pool"], 'layer "pool" is neither a Conv2D nor an Add layer of model "tiny".'),
         (["--class", "cat", "--out", "a.jpeg"], "a.jpeg: cannot write a picture with the suffix .jpeg."),

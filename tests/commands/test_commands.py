@@ -32,7 +32,7 @@ import kerascifar
 from kerascifar import __main__
 from kerascifar.__main__ import main
 from kerascifar.commands import cam, demo, publish, training, verify
-from kerascifar.common import entry, files
+from kerascifar.common import entry, errors, files
 from kerascifar.findings import candidates
 from kerascifar.output import readme
 from kerascifar.runs import records
@@ -203,7 +203,7 @@ def test_runs_takes_a_seed_and_says_what_it_leaves_out(tmp_path, capsys):
     assert main(["runs", "Mine-seed1", "--wide", "--runs", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "Mine-seed1" in printed and "Mine-seed0" not in printed
-    assert "Not shown: 1 of your runs, because their rows or models have changed since" in " ".join(printed.split())
+    assert "Not shown: 1 of your runs. They are trials" in " ".join(printed.split())
 
 
 def test_a_comparison_is_shown_even_if_it_cannot_be_saved(tmp_path, capsys):
@@ -427,8 +427,8 @@ def test_without_tensorflow_focus_maps_are_explained_or_left_out(trained, shapes
         text=True,
     )
     assert result.stdout.splitlines()[-1] == "[2, 0, 2, 2]", result.stderr
-    assert result.stderr.count("need Keras on TensorFlow, not on jax (KERAS_BACKEND).") == 4
-    assert "Omitting the gallery of focus maps" in result.stderr
+    assert result.stderr.count("need Keras on TensorFlow, but Keras runs on jax.") == 4
+    assert "The gallery of focus maps is left out" in result.stderr
     assert (tmp_path / "runs" / "report" / "index.html").is_file() and not (tmp_path / "demo").exists()
 
 
@@ -518,9 +518,12 @@ def test_a_row_to_publish_means_all_its_seeds_that_are_yours(tmp_path, monkeypat
         factories.run(tmp_path / "runs" / f"m1-{seed}", seed=seed)
     factories.run(tmp_path / "published" / "m1-2", seed=2)
     monkeypatch.setattr(records, "PUBLISHED", tmp_path / "published")
-    of_row, of_seed, path = (publish._folders(name, tmp_path / "runs") for name in ("M1", "M1-seed1", "else/where"))
+    monkeypatch.chdir(tmp_path)
+    of_row, of_seed, path = (publish._folders(name, tmp_path / "runs") for name in ("M1", "M1-seed1", "published"))
     assert [folder.name for folder in of_row] == ["m1-0", "m1-1"] and [f.name for f in of_seed] == ["m1-1"]
-    assert path == [Path("else/where")]
+    assert path == [Path("published")]
+    with pytest.raises(errors.UserError, match='"M1-seed3" is neither .*\nExpected one of: M1-seed0, M1-seed1'):
+        publish._folders("M1-seed3", tmp_path / "runs")
 
 
 def test_published_runs_can_be_asked_for_where_one_has_ones_own(tmp_path, monkeypatch, capsys):
@@ -654,7 +657,8 @@ def test_an_option_is_not_abbreviated(capsys):
         (["--jobs", "1000000"], "the number of cores on this machine"),
         (["--jobs", "2", "--executor", "ray"], "--jobs and --executor cannot be used together"),
         (["--jobs", "2", "--address", "auto"], "--jobs and --address cannot be used together"),
-        (["--cpus-per-run", "2"], "--cpus-per-run needs --executor ray"),
+        (["--cpus-per-run", "2"], "--cpus-per-run needs --executor ray."),
+        (["--gpus-per-run", "1"], "--gpus-per-run needs --executor ray or --jobs 2 or more."),
         (["--jobs", "2"], "need Ray.\nInstall it: pip install"),
     ],
 )
@@ -711,7 +715,7 @@ def test_no_data_names_the_places_the_address_and_the_demo(tmp_path, process):
     (tmp_path / "mine.toml").write_text(ROW, encoding="utf-8")
     result = ended(process("run", "mine.toml", cwd=tmp_path, env=env))  # urllib looks for proxies once in a process
     assert result.returncode == 2 and "Traceback" not in result.stderr
-    for words in ("https://", "KERASCIFAR_DATA", "make demo", str(tmp_path / "keras")):
+    for words in ("https://", "KERASCIFAR_DATA", "kerascifar demo", str(tmp_path / "keras")):
         assert words in result.stderr
 
 
@@ -798,7 +802,7 @@ def test_an_unwritable_runs_folder_is_reported(tmp_path, shapes, runs):
     if runs == "read-only" and os.access(tmp_path / "read-only", os.W_OK):  # root may write anywhere but there:
         place = "/sys/kerascifar"
     result = command("run", "mine.toml", "--data", shapes, "--runs", place, cwd=tmp_path)
-    assert_user_error(result, "where a folder is needed|may not read or write|read-only")
+    assert_user_error(result, "where a folder is needed|permission to read or write|read-only")
     assert (tmp_path / "file").read_text() == "mine"
 
 

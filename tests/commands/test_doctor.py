@@ -29,7 +29,7 @@ def test_what_is_wrong_is_found_with_what_to_do(fault, tmp_path, shapes, monkeyp
     if fault == "package":
         real = importlib.metadata.version
         monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.0" if name == "pandas" else real(name))
-        what, todo = "packages", "make setup"
+        what, todo = "packages", "make clean setup"
     if fault == "dot":
         monkeypatch.setattr(
             figures, "graphviz_missing", lambda: "Graphviz's program dot is missing (apt install graphviz)"

@@ -55,8 +55,11 @@ def test_a_run_may_be_a_little_outside_the_range_of_three_seeds():
     spread = [run(0.70, 0.70), run(0.71, 0.71, seed=1), run(0.72, 0.72, seed=2)]
     reproduced, lines = verify.compare(spread[0], run(0.74, 0.67, last=0.4), spread)
     assert reproduced and "  test accuracy 0.6700: within 0.6077 … 0.8123" in lines
-    assert lines[-1] == "One more seed would lie within all 4 limits in at least 95 % of cases."
-    assert verify.compare(spread[0], run(0.82, 0.67, last=0.4), spread)[0] is False
+    likely = "One more seed would lie within all 4 in at least 95 % of cases."
+    assert lines[-1] == f"Reproduced: all figures lie within their intervals. {likely}"
+    reproduced, lines = verify.compare(spread[0], run(0.82, 0.67, last=0.4), spread)
+    assert not reproduced
+    assert lines[-1] == f"Not reproduced: not all figures lie within their intervals. {likely}"
 
 
 def test_a_published_loss_that_is_not_a_number_reproduces_nothing():

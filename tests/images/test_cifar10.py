@@ -56,9 +56,9 @@ def test_nothing_found_offline_says_what_to_do(no_data, own_cache, refusal):
     """Fails if a failed download ends in a traceback, or its message omits a place or the next step."""
     message = refusal(None)
     parts = ["and its download failed (", "KERASCIFAR_DATA (not set)", str(no_data.parent), str(own_cache)]
-    parts += ["Download https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", "`make demo` needs no data"]
+    parts += ["Download https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", "`kerascifar demo` needs no data"]
     assert [part for part in parts if part not in message] == []
-    with pytest.raises(UserError, match="Download it with `python -m kerascifar data`"):
+    with pytest.raises(UserError, match="Download it with `kerascifar data`"):
         cifar10.load(download=False)
 
 

@@ -145,9 +145,7 @@ def test_a_huge_picture_is_refused_by_its_header(tmp_path, width, height, size):
     """The file has no pixels: a reader that decodes first would call it damaged."""
     path = tmp_path / "huge.png"
     path.write_bytes(png_header(width, height))
-    with pytest.raises(
-        UserError, match=rf"huge\.png: the picture is too large \({size} pixels\)\.\nExpected at most 50"
-    ):
+    with pytest.raises(UserError, match=rf"huge\.png: the photo is too large \({size} pixels\)\.\nExpected at most 50"):
         photo.read(path)
 
 
@@ -156,7 +154,7 @@ def test_a_decompression_bomb_is_refused(tmp_path, side):
     """Pillow warns from 89 and refuses from 179 megapixels on, before we check the size."""
     path = tmp_path / "bomb.png"
     path.write_bytes(png_header(side, side))
-    with pytest.raises(UserError, match="the picture is too large"):
+    with pytest.raises(UserError, match="the photo is too large"):
         photo.read(path)
 
 
@@ -172,7 +170,7 @@ def test_the_largest_pictures_are_accepted(tmp_path, side):
 def test_a_truncated_picture_is_refused(tmp_path, suffix):
     path = saved(tmp_path, Image.fromarray(np.tile(RANDOM, (4, 4, 1))), f"picture.{suffix}")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(UserError, match=r"picture\.\w+: the picture is damaged or incomplete"):
+    with pytest.raises(UserError, match=r"picture\.\w+: the photo is damaged or incomplete"):
         photo.read(path)
 
 
@@ -181,14 +179,14 @@ def test_a_file_that_is_not_a_picture_is_refused(tmp_path, content):
     """EPS counts as one of them, as reading it would start Ghostscript."""
     path = tmp_path / "picture.png"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"picture\.png is not a picture in a known format\.\nExpected PNG, JPEG"):
+    with pytest.raises(UserError, match=r"picture\.png is not an image in a known format\.\nExpected PNG, JPEG"):
         photo.read(path)
 
 
 def test_a_missing_file_a_folder_and_a_pipe_are_named(tmp_path):
-    with pytest.raises(UserError, match=r"nowhere\.png: does not exist\.\nCheck the path"):
+    with pytest.raises(UserError, match=r"nowhere\.png does not exist\.\nCheck the path"):
         photo.read(tmp_path / "nowhere.png")
-    with pytest.raises(UserError, match=r"is a folder\.\nExpected a picture"):
+    with pytest.raises(UserError, match=r"is a folder\.\nExpected a photo"):
         photo.read(tmp_path)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")  # opening it would wait for ever

@@ -97,7 +97,7 @@ def test_a_run_that_is_locked_for_a_while_is_tried_again(local, folder, running)
 def test_asking_for_more_than_this_machine_has_is_an_error(folder, running, capsys):
     words = ["run", "soak.toml", "--data", "shapes", "--executor", "ray", "--gpus-per-run", "100"]
     assert main(words) == 2
-    assert "does not have 1 cores and 100 GPUs" in capsys.readouterr().err
+    assert "Each run needs cores: 1, GPUs: 100." in capsys.readouterr().err
 
 
 def test_a_wrong_address_is_reported_without_a_traceback(folder):

@@ -107,7 +107,7 @@ def test_a_git_that_refuses_to_answer_is_not_recorded_as_an_answer(tmp_path, mon
     assert (made["commit"], made["uncommitted"]) == (None, None) and problem in made["git"]
     check = next(check for check in doctor.checks(tmp_path, None) if check.what == "kerascifar")
     assert not check.right and "commit unknown, because git fails (fatal: " in check.found
-    with pytest.raises(UserError, match="with committed code"):
+    with pytest.raises(UserError, match="not committed, or Git cannot tell"):
         publish.check_measuring(10, 10)
 
 

@@ -49,10 +49,10 @@ def test_published_runs_are_measured_on_all_images_with_committed_code(monkeypat
     monkeypatch.setattr(environment, "commit", lambda: environment.Commit("c", uncommitted))
     uncommitted = False
     publish.check_measuring(10_000, 10_000)
-    with pytest.raises(UserError, match="on all test images, with committed code"):
+    with pytest.raises(UserError, match="published runs: --images 9999 leaves out test images"):
         publish.check_measuring(9_999, 10_000)
     uncommitted = True
-    with pytest.raises(UserError, match="on all test images, with committed code"):
+    with pytest.raises(UserError, match="published runs: the code has changes that are not committed"):
         publish.check_measuring(10_000, 10_000)
 
 
