@@ -143,7 +143,7 @@ def test_the_figures_in_the_second_study_match_the_records(published):
     loss = readings["kept epoch, watching val_loss"]
     accuracy = sum(readings[f"{epoch} epoch, watching val_accuracy"] for epoch in ("kept", "last"))
     assert f"(probability {loss:.2f}; {accuracy:.2f} that it watched the validation accuracy)" in text
-    weight = choices.table(everything).query("question == 'augmentation'").set_index("candidate")
+    weight = choices.table(everything).query("`open choice` == 'augmentation'").set_index("candidate")
     weight = weight[[column for column in weight if column.startswith("weight")]]
     times = {
         name: sorted(weight.loc["V5_zero15"] / weight.loc[f"V5_{name}"]) for name in ("zero30", "zero45", "edge15")

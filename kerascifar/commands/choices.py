@@ -14,7 +14,7 @@ EXAMPLES = """
 choices                                   train the candidates, then rank them
 choices --jobs 2                          train two at once
 """
-SHOWN = ["candidate", "question", "like", "n", "epochs", "valid_acc", "log likelihood", "weight"]  # in a terminal
+SHOWN = ["candidate", "open choice", "like", "n", "epochs", "valid_acc", "log likelihood", "weight"]  # in a terminal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

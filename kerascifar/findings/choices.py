@@ -123,7 +123,7 @@ def log_likelihood(values: np.ndarray, reported: np.ndarray, factor: float = 1.0
 def score(question: Question, recorded: Iterable[Record]) -> "pd.DataFrame":
     """One line per candidate and row of the original, with the most probable candidate first.
 
-    Columns: question, candidate, like, n (seeds), `FIGURES` (means over seeds, by the most probable reading), the
+    Columns: open choice, candidate, like, n (seeds), `FIGURES` (means over seeds, by the most probable reading), the
     log-likelihood by each reading (of all the candidate's rows together), "log likelihood" (averaged over the readings)
     and "weight" (of the candidate), also with `FACTORS`. Empty while no candidate has a run for each of its rows.
     """
@@ -146,7 +146,7 @@ def score(question: Question, recorded: Iterable[Record]) -> "pd.DataFrame":
         for like, values in zip(question.like, figures_of[name][best], strict=True):
             means = values.mean(axis=0)
             lines.append(
-                {"question": question.name, "candidate": name, "like": like, "n": len(values)}
+                {"open choice": question.name, "candidate": name, "like": like, "n": len(values)}
                 | dict(zip(FIGURES, [math.exp(means[0]), *means[1:]], strict=True))
             )
     return pd.DataFrame(lines).join(scores, on="candidate")

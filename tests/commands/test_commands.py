@@ -565,8 +565,8 @@ def test_choices_trains_the_best_quarter_further_and_ranks_all(tmp_path, monkeyp
     assert main([*words, "--json"]) == 0
     assert trained == [[(f"M1_c{n}", 100) for n in range(1, 5)], [("M1_c1", 101)]]
     ranking = json.loads(capsys.readouterr().out)
-    assert [line["candidate"] for line in ranking if line["question"] == "q"] == ["c1", "c2", "c3", "c4"]
-    assert [line["n"] for line in ranking if line["question"] == "q"] == [2, 1, 1, 1]
+    assert [line["candidate"] for line in ranking if line["open choice"] == "q"] == ["c1", "c2", "c3", "c4"]
+    assert [line["n"] for line in ranking if line["open choice"] == "q"] == [2, 1, 1, 1]
     assert "c4" in (tmp_path / "report" / "choices.md").read_text(encoding="utf-8")
     assert main([*words, "--epochs", "1", "--json"]) == 0
     shown = capsys.readouterr()
