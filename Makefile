@@ -1,6 +1,7 @@
-# Run `make` for a list of targets. Needs make and Python. Installs everything else in .venv, or explains how to get it.
+# Run `make` for a list of targets. Needs make and Python. Installs packages in .venv, and programs as below.
 PYTHON ?= python3
-# Debian packages that pip cannot provide. `make setup` and `make test` install a missing one if they have permission.
+# Debian packages that pip cannot provide. The target that sets up .venv and `make test` install a missing one if they
+# may do so without a password (root, or sudo).
 DEBIAN_VENV     := python3-venv
 DEBIAN_GRAPHVIZ := graphviz
 DEBIAN_CHROMIUM := chromium
@@ -78,7 +79,7 @@ help:
 	@echo 'make test-lowest   run the tests with the oldest supported packages    $(TAKES_test-lowest)'
 	@echo 'make test-all      run the optional tests: grad-cam, quantus, MLflow, S3 $(TAKES_test-all)'
 	@echo 'make soak          kill local runs 500 times, cluster runs 60 times    $(TAKES_soak)'
-	@echo 'make bench         compare speed with plain Keras and PyTorch, 15 min  $(TAKES_bench)'
+	@echo 'make bench         compare speed with plain Keras, 15 min              $(TAKES_bench)'
 	@echo 'make docs          build the API documentation in site/'
 	@echo 'make lock          update the lock files from requirements.txt         $(TAKES_lock)'
 	@echo 'make address       write your repository address into all files        $(TAKES_address)'
@@ -110,7 +111,8 @@ serve: report
 	$(PY) -m http.server $(or $(PORT),8000) --bind 127.0.0.1 --directory report
 
 dashboard: $(READY)
-	@$(PY) -m tensorboard.main --logdir "$${RUNS:-runs}/tensorboard" --port $(or $(PORT),6006)
+	@runs="$${RUNS:-runs}"; case "$$runs" in '~/'*) runs="$$HOME/$${runs#??}";; esac; \
+	$(PY) -m tensorboard.main --logdir "$$runs/tensorboard" --port $(or $(PORT),6006)
 
 notebooks: $(READY)
 	@$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(PY) -m jupyterlab notebooks
@@ -136,7 +138,7 @@ test-lowest: $(READY)
 	$(PY) -m uv pip install --quiet --python $(VENV)-lowest --resolution lowest-direct -e '.[dev,cluster,dashboard,notebooks]'
 	$(if $(DATA),KERASCIFAR_DATA="$$DATA") $(VENV)-lowest/bin/python -m pytest $(PARALLEL)
 
-# The tests that need packages which nothing else needs. The second line fails if one is missing, so that none is skipped.
+# The tests that need packages which nothing else needs. The import fails if one is missing, so that none is skipped.
 # TORCH=cpu takes PyTorch from its own index, without 3 GB of CUDA; TORCH is uv's --torch-backend.
 OPTIONAL := test_against_grad_cam.py test_against_quantus.py test_mlflow.py test_storage.py test_backends.py
 test-all: $(READY)
@@ -196,7 +198,7 @@ endef
 
 define check_python
 $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
-echo "TensorFlow needs Python 3.11, 3.12 or 3.13; $(PYTHON) --version says: $$($(PYTHON) --version 2>&1)"; \
+echo "kerascifar needs Python 3.11, 3.12 or 3.13; $(PYTHON) --version says: $$($(PYTHON) --version 2>&1)"; \
 echo 'Install one of them and choose it, for example: make setup PYTHON=python3.13'; exit 1; }; \
 $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call apt_install,$(DEBIAN_VENV)); } && \
 $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
@@ -231,6 +233,6 @@ address:
 	@echo 'The address is now $(URL), in: $(ADDRESSED)'
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest $(VENV)-all build dist kerascifar.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-all build dist kerascifar.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis site
 	find . \( -path ./.git -o -path ./runs \) -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 	@echo 'Kept: runs/, report/, demo/, experiments/results/ and the data caches.'

@@ -16,6 +16,7 @@ from kerascifar.training.augmentation import BatchAugmenter
 
 device.prepare()  # as in a training, for both: freed memory is kept
 images = np.random.default_rng(0).random((512, 32, 32, 3), dtype="float32")
+# ImageDataGenerator's defaults: linear interpolation, edges filled with the nearest pixel.
 augmenter = BatchAugmenter(rotation_range=15.0, horizontal_flip=True)
 
 

@@ -26,6 +26,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from measured import in_mb
 
 from kerascifar.common import files
 from kerascifar.images import drawn
@@ -126,7 +127,7 @@ def memory(table: Table, folder: Path) -> None:
         process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
     _, theirs = epochs("plain_keras.py", "M6")
-    table.add("peak of memory, M6", "plain Keras", "MB", "≤ 0.8", [used.ru_maxrss / 1024], [theirs])
+    table.add("peak of memory, M6", "plain Keras", "MB", "≤ 0.8", [in_mb(used.ru_maxrss)], [theirs])
 
 
 def training(table: Table, rounds: int) -> None:

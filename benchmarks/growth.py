@@ -7,6 +7,7 @@ from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
+import psutil
 from rich.console import Console
 
 from kerascifar.images import cifar10, drawn
@@ -24,6 +25,5 @@ with tempfile.TemporaryDirectory() as folder:
             experiment.train_runs(
                 [rows.Run("growth", row, seed)], dataset, Path(folder) / "runs", Console(file=nowhere)
             )
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        sizes.append(int(status.split("VmRSS:")[1].split()[0]) / 1024)
+        sizes.append(psutil.Process().memory_info().rss / 2**20)
 print(json.dumps(sizes))

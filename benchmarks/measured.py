@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import resource
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,8 +51,13 @@ def row_and_data(arguments: argparse.Namespace) -> "tuple[Row, np.ndarray, np.nd
     return row, dataset.images[: arguments.images], dataset.labels[: arguments.images], (order[:cut], order[cut:])
 
 
+def in_mb(peak: int) -> float:
+    """The operating system's figure for the peak of memory, in MB; macOS counts in bytes, Linux in kB."""
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
 def report(began: float, ends: list[float]) -> None:
     """Seconds per epoch, all that lies between two epochs' ends included; peak of resident memory in MB."""
     times = [began, *ends]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = in_mb(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     print(json.dumps({"seconds": [b - a for a, b in itertools.pairwise(times)], "peak_mb": peak}))

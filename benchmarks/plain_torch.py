@@ -24,15 +24,20 @@ def conv(inputs: int, outputs: int, padding: int = 1) -> list[nn.Module]:
 
 def model1() -> nn.Sequential:
     f, d = row.model_options["filters"], row.model_options["dense"]
-    layers = [*conv(3, f[0]), nn.MaxPool2d(2), *conv(f[0], f[1]), nn.MaxPool2d(2), *conv(f[1], f[2]), nn.MaxPool2d(2)]
-    hidden = [nn.Linear(16 * f[2], d[0]), nn.ReLU(), nn.Linear(d[0], d[1]), nn.ReLU(), nn.Linear(d[1], 10)]
+    padding = {"same": 1, "valid": 0}[row.model_options["padding"]]
+    layers, side = [], 32
+    for inputs, outputs in ((3, f[0]), (f[0], f[1]), (f[1], f[2])):
+        layers += [*conv(inputs, outputs, padding), nn.MaxPool2d(2)]
+        side = (side - 2 + 2 * padding) // 2
+    hidden = [nn.Linear(side**2 * f[2], d[0]), nn.ReLU(), nn.Linear(d[0], d[1]), nn.ReLU(), nn.Linear(d[1], 10)]
     return nn.Sequential(*layers, nn.Flatten(), *hidden)
 
 
 def model4() -> nn.Sequential:
+    rate = row.model_options["dropout"]
     return nn.Sequential(
-        *(*conv(3, 64), nn.Dropout(0.2)),
-        *(*conv(64, 32), nn.BatchNorm2d(32), nn.Dropout(0.2)),
+        *(*conv(3, 64), nn.Dropout(rate)),
+        *(*conv(64, 32), nn.BatchNorm2d(32), nn.Dropout(rate)),
         *(*conv(32, 32), nn.MaxPool2d(2)),
         *(*conv(32, 16), nn.MaxPool2d(2), nn.BatchNorm2d(16)),
         *(*conv(16, 16, padding=0), nn.Flatten(), nn.Linear(576, 10)),
@@ -40,7 +45,7 @@ def model4() -> nn.Sequential:
 
 
 def augmented(x: torch.Tensor) -> torch.Tensor:
-    """Rotation by up to ±15° and mirroring with probability ½, edges filled with the nearest pixel."""
+    """Rotation by up to ±15° and mirroring with probability ½, by the nearest pixel, corners filled with 0."""
     angle = (torch.rand(len(x)) * 2 - 1) * math.radians(row.augmentation["rotation_range"])
     mirror = 1.0 - 2.0 * (torch.rand(len(x)) < 0.5)
     zero = torch.zeros(len(x))
@@ -49,7 +54,12 @@ def augmented(x: torch.Tensor) -> torch.Tensor:
         torch.stack([torch.sin(angle) * mirror, torch.cos(angle), zero], 1),
     )
     grid = F.affine_grid(torch.stack(matrix, 1), list(x.shape), align_corners=False)
-    return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return F.grid_sample(x, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+
+
+def signed(x: torch.Tensor) -> torch.Tensor:
+    """Pixels in −1..1."""
+    return x * 2 - 1
 
 
 row, images, labels, split = measured.row_and_data(arguments)
@@ -66,7 +76,7 @@ for _ in range(arguments.epochs):
     for chosen in train[torch.randperm(len(train))].split(row.batch_size):
         x = images[chosen].float().div_(255).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16, enabled=row.precision == "mixed_bfloat16"):
-            loss = F.cross_entropy(model(augmented(x) if row.augment else x), labels[chosen])
+            loss = F.cross_entropy(model(signed(augmented(x) if row.augment else x)), labels[chosen])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -75,7 +85,7 @@ for _ in range(arguments.epochs):
     with torch.inference_mode():
         for chosen in validation.split(1000):
             x = images[chosen].float().div_(255).contiguous(memory_format=torch.channels_last)
-            total += F.cross_entropy(model(x), labels[chosen], reduction="sum").item()
+            total += F.cross_entropy(model(signed(x)), labels[chosen], reduction="sum").item()
     if total < lowest:
         lowest, waited, best = total, 0, copy.deepcopy(model.state_dict())
         torch.save(best, checkpoint)

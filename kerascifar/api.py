@@ -118,9 +118,9 @@ def train(
     dataset: Dataset,
     seeds: Iterable[int] = (0,),
     *,
-    runs: Path | str = "runs",
+    runs: str | os.PathLike[str] = "runs",
     console: rich.console.Console | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = (),
 ) -> list[Record]:
     """Trains a model as a row says, once per seed, until early stopping. Finished runs are not trained again.
 
@@ -133,16 +133,17 @@ def train(
             which is copied with new weights for each seed, so it may not hold frozen ones. It takes 32×32 RGB images in
             0..1 and ends in ten logits. Before the first epoch, one step is tried on a few images, up to loading the
             saved model.
-        row: how to train. Its `name` names the runs, and its `model` appears in tables.
+        row: how to train. Its `name` names the runs, and its `model` appears in tables. If `model` is a builder's name,
+            it takes the place of the row's.
         dataset: as returned by `load`, unchanged.
         seeds: one run per seed.
         runs: the folder for all runs.
         console: where to show progress; standard output by default.
         callbacks: Keras callbacks. Each seed starts with the attributes that they have at this call. When a run
-            resumes, their attributes that are numbers, or lists or tables of these with texts as keys, are as they
-            were.
+            resumes, attributes that are numbers, or lists or dicts (with strings as keys) of numbers, are restored.
     Returns:
-        One record per seed.
+        The records of the finished runs, in the order of `seeds`; a repeated seed counts once. A run that another
+        process is training is left out, with a message. If a loss became NaN or infinite, `record.diverged` is true.
     Raises:
         UserError: the model or row cannot be trained; the text says why.
 
@@ -223,8 +224,13 @@ def _built_by_the_user(model: "keras.Model | Callable[[], keras.Model]", name: s
 
 @_apart()
 def evaluate(model: keras.Model, dataset: Dataset) -> Evaluation:
-    """Loss, accuracy and logits on the 10,000 validation images. Only `train` reads the test images, once per run.
+    """Judges a model on the validation images, 10,000 of CIFAR-10. Only `train` reads the test images, once per run.
 
+    Args:
+        model: takes 32×32 RGB images in 0..1; its output is logits, (n, 10).
+        dataset: as returned by `load`.
+    Returns:
+        Loss in nats, accuracy from 0 to 1, and logits, float32 (n, 10).
     Raises:
         UserError: the model does not take 32×32 RGB images, or its outputs are not ten logits.
     """

@@ -1,5 +1,7 @@
 """An installed wheel does what a checkout does, in a folder without one; only publishing needs the source."""
 
+import ast
+import importlib.metadata
 import os
 import re
 import shutil
@@ -47,6 +49,22 @@ def installed(tmp_path_factory):
         return result.returncode, result.stdout + result.stderr
 
     return start
+
+
+def test_every_package_that_is_imported_is_declared():
+    """Fails if one arrives only because another package needs it. torch and jax: the user chose that backend."""
+    imported = set()
+    for path in (ROOT / "kerascifar").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module.partition(".")[0])
+    imported -= {*sys.stdlib_module_names, "kerascifar", "torch", "jax"}
+    declared = {re.match(r"[\w-]+", text)[0].lower() for text in importlib.metadata.requires("kerascifar")}
+    distributions = importlib.metadata.packages_distributions()
+    assert {"numpy", "ray"} <= imported
+    assert {name for name in imported if not declared & {each.lower() for each in distributions[name]}} == set()
 
 
 def test_an_experiment_is_trained_by_its_name(installed, shapes):

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from kerascifar.commands import cam, training
+from kerascifar.commands import cam, options, training
 from kerascifar.common.load_keras import load_tensorflow
 from kerascifar.images import cifar10, drawn
 from kerascifar.training.rows import Experiment, Row
@@ -17,7 +17,11 @@ demo                                      two minutes on two cores
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--out", type=Path, default=Path("demo"), metavar="DIR", help="folder for data and runs (default: %(default)s)"
+        "--out",
+        type=options.folder,
+        default=Path("demo"),
+        metavar="DIR",
+        help="folder for data and runs (default: %(default)s)",
     )
 
 

@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 
 
+def folder(text: str) -> Path:
+    """A path; `~` is the user's home, as not every shell replaces it in `RUNS=~/runs`.
+
+    Raises:
+        argparse.ArgumentTypeError: it begins with the name of a user who does not exist.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(f"{text} begins with the name of a user who does not exist") from None
+
+
 def described(what: str, note: str, examples: str) -> dict[str, Any]:
     """The arguments of a parser that describe its command: what it does, a note, and examples."""
     lines = (f"  kerascifar {line}" for line in examples.strip().splitlines())
@@ -32,7 +44,7 @@ def described(what: str, note: str, examples: str) -> dict[str, Any]:
 SHARED: dict[str, dict[str, Any]] = {
     "--data": {"type": Path, "metavar": "DIR", "help": "CIFAR-10: a folder or a .tar.gz file"},
     "--runs": {
-        "type": Path,
+        "type": folder,
         "default": RUNS,
         "metavar": "DIR",
         "help": "the folder of your runs (default: %(default)s)",

@@ -19,7 +19,9 @@ report --out report                       the same as `make report`
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the output (default: RUNS/report)")
+    parser.add_argument(
+        "--out", type=options.folder, metavar="DIR", help="folder for the output (default: RUNS/report)"
+    )
     options.add(parser, "--data", "--runs")
 
 

@@ -54,13 +54,23 @@ def focus_maps(
     method: str = "gradcam",
     against: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Focus maps for display: `evidence`, placed on the image and stretched.
+    """Focus maps for display: where a model finds evidence for a class.
 
+    Args:
+        model: classifier with at least one `Conv2D`; its output is logits, (n, 10).
+        images: float32 (n, 32, 32, 3), scaled to 0..1 as in training.
+        labels: integers (n,), 0..9: the class to explain, which need not be the predicted one.
+        layer: name of the `Conv2D` to look at; the last one by default. Not for methods of pixels.
+        method: one of `METHODS`. "contrast" explains the label's logit minus that of another class: why this class and
+            not the other?
+        against: integers (n,), the other class of each image for "contrast"; by default the strongest other class.
     Returns:
         float32 (n, 32, 32), 0..1, each map stretched to its own range: compare places within one image, never two
         images. All zero if there is no evidence for the class, or the same evidence everywhere.
     Raises:
-        UserError: see `evidence`; or the model's outputs are probabilities.
+        UserError: the model has no `Conv2D`, none called `layer`, or unexpected shapes; its output is not finite, or is
+            probabilities; the method is not known, or does not take a layer; `images` and `labels` differ in length,
+            have a wrong shape or type, or a value is out of range.
     """
     images, labels = np.asarray(images), np.asarray(labels)
     # Stretched before as well: a map that is constant on the layer's grid becomes a patch once it is on the image.
@@ -90,23 +100,13 @@ def evidence(
     """The evidence for each image's label at each cell or pixel, in the model's own units; Grad-CAM's eqs. 1 and 2.
 
     The layer is passed by name, and tf-keras-vis's search for another layer is switched off. The model's output is
-    already logits, so its last activation does not need to be replaced.
+    already logits, so its last activation does not need to be replaced. The arguments are those of `focus_maps`.
 
-    Args:
-        model: classifier with at least one `Conv2D`; its output is logits, (n, 10).
-        images: float32 (n, 32, 32, 3), scaled to 0..1 as in training.
-        labels: int64 (n,), 0..9: the class to explain, which need not be the predicted one.
-        layer: name of the `Conv2D` to look at; the last one by default. Not for methods of pixels.
-        method: one of `METHODS`. "contrast" explains the label's logit minus that of another class: why this class and
-            not the other?
-        against: int64 (n,), the other class of each image for "contrast"; by default the strongest other class.
     Returns:
         float32 (n, rows, columns), not negative: the layer's grid, or the image's for methods of pixels. All zero if
         the method finds no evidence or cannot be computed.
     Raises:
-        UserError: the model has no `Conv2D`, none called `layer`, or unexpected shapes; its output is not finite; the
-            method is not known, or does not take a layer; `images` and `labels` differ in length, have a wrong shape or
-            type, or a value is out of range.
+        UserError: see `focus_maps`; probabilities are not noticed here.
     """
     import keras
 

@@ -23,7 +23,12 @@ def _to_stderr(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def load(path: Path | None = None, *, download: bool = True, say: Callable[[str], None] = _to_stderr) -> Dataset:
+def load(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    download: bool = True,
+    say: Callable[[str], None] = _to_stderr,
+) -> Dataset:
     """Finds CIFAR-10, verifies it and keeps it in the user's cache folder, so that the next call takes milliseconds.
 
     Args:
@@ -32,6 +37,8 @@ def load(path: Path | None = None, *, download: bool = True, say: Callable[[str]
             without it, Keras's cache, then our own, then a download by Keras.
         download: whether CIFAR-10 may be downloaded if there is no copy.
         say: receives a line when something takes time or goes wrong.
+    Returns:
+        uint8 images, (50000, 32, 32, 3) for training and validation and (10000, 32, 32, 3) for the test, and labels.
     Raises:
         UserError: no images were found and the download failed or was not allowed, or those found are neither
             CIFAR-10 nor our drawn shapes.

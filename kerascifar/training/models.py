@@ -45,6 +45,11 @@ def model(builder: ModelBuilder) -> ModelBuilder:
 def build(name: str, **options: Any) -> "keras.Model":
     """Builds an untrained model. It takes float32 images (n, 32, 32, 3) in 0..1 and returns float32 logits (n, 10).
 
+    Args:
+        name: of a builder in this module, such as "model4".
+        options: the builder's own, and those of `adapt`.
+    Returns:
+        A Keras model, not compiled.
     Raises:
         UserError: the model is not known, or cannot be built with these options.
     """

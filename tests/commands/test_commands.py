@@ -643,6 +643,16 @@ def test_a_mistake_is_explained_in_one_paragraph(tmp_path, shapes, words, answer
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_home_in_a_folder_of_runs_is_replaced(tmp_path, monkeypatch, capsys):
+    """Fails if `RUNS=~/runs`, which zsh passes on as it is, makes a folder named ~."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    factories.run(tmp_path / "mine" / "m1", row={"name": "Home"})
+    assert main(["runs", "Home", "--runs", "~/mine"]) == 0 and "Home" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        main(["runs", "--runs", "~nobody-here/x"])
+    assert "begins with the name of a user who does not exist" in capsys.readouterr().err
+
+
 def test_an_option_is_not_abbreviated(capsys):
     """Fails if `--publish` is taken for `--published`."""
     with pytest.raises(SystemExit, match="2"):
