@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     if not selected or (mine and not with_weights):
         raise UserError(
             f"No run of {' or '.join(arguments.rows)}{' with these seeds' * bool(arguments.seeds)} has saved weights, "
-            "which measuring takes.\nTrain the row yourself: kerascifar run EXPERIMENT --rows ROW --seeds SEED"
+            "which measuring needs.\nTrain the row yourself: kerascifar run EXPERIMENT --rows ROW --seeds SEED"
         )
     if with_weights:
         _measure(with_weights, arguments)
