@@ -118,7 +118,10 @@ def _explained(error: Exception) -> tuple[int, str]:
 
 def _from_os(error: OSError) -> str:
     """Explains a failed file operation in one paragraph."""
-    denied = "You do not have permission to read or write there. Change it, or choose another place (--runs, --out)."
+    denied = (
+        "You do not have permission to read or write there. Change the permissions, or choose another place (--runs, "
+        "--out)."
+    )
     in_the_way = "A file already exists where a folder is needed. Move it away or choose another place (--runs, --out)."
     no_locks = (
         "Its file system does not support locks, so two commands could train the same run. Use another one (--runs)."
