@@ -171,7 +171,7 @@ def test_a_layer_that_is_used_twice_is_not_looked_at(images):
         network = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(twice(twice(first)))))
         assert placement.layers_with_maps(network) == ([] if first is inputs else ["once"])
         if first is inputs:
-            with pytest.raises(UserError, match="has no Conv2D layer that is used once"):
+            with pytest.raises(UserError, match="has no Conv2D layer that it uses exactly once"):
                 methods.focus_maps(network, images[:1], np.zeros(1, int))
 
 

@@ -166,7 +166,7 @@ def test_a_mutated_experiment_is_refused_or_means_what_it_says(tmp_path, changes
 
 
 def test_an_option_that_is_a_function_of_numpy_is_refused():
-    with pytest.raises(UserError, match="must hold numbers, texts"):
+    with pytest.raises(UserError, match="must hold numbers, text,"):
         rows.Row("A", "my_model", model_options={"activation": np.tanh})
 
 
