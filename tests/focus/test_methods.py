@@ -437,7 +437,7 @@ def test_a_convolution_inside_another_layer_is_not_passed_over(images):
     inner = keras.Sequential([keras.Input((30, 30, 4)), keras.layers.Conv2D(4, 3)], name="inner")
     for block in (inner, Residual(name="block")):
         network = network_of(block)
-        answer = f'(?s)last Conv2D of model .* is inside its layer "{block.name}".*--layer, here: stem'
+        answer = f'(?s)last Conv2D of model .* is inside its layer "{block.name}".*of the model itself .stem.'
         with pytest.raises(UserError, match=answer):
             methods.focus_maps(network, images, np.arange(6))
     assert methods.focus_maps(network_of(inner), images, np.arange(6), layer="stem").shape == (6, 32, 32)
