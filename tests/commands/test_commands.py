@@ -629,7 +629,7 @@ def test_verify_trains_a_published_run_again_and_compares(trained, shapes, tmp_p
         (["runs", "M66"], 'Did you mean "M6"'),
         (["compare", "M6-seed99"], '"M6-seed99" is neither'),
         (["verify", "M3"], "was trained on different images from synthetic shapes"),
-        (["publish", "nowhere"], "holds drawn shapes"),
+        (["publish", "."], "holds drawn shapes"),
         (["data", "--data", "nowhere"], "nowhere"),
     ],
 )
