@@ -51,8 +51,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 
     declared = claims.read(arguments.claims or claims.CLAIMS)
     whose, name = ("the original says", "findings") if arguments.claims is None else ("claim says", "findings-claims")
-    pools = selection.pools(arguments.runs, arguments.published, lambda run: run.is_full)
-    runs = selection.of_every_row(pools, declared.seeds)
+    runs = declared.deciding(selection.pools(arguments.runs, arguments.published))
     if not runs:
         raise UserError(
             f"There is no full run on CIFAR-10, in {arguments.runs} or published, so no claim can be decided.\n"
@@ -64,8 +63,7 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
     out = arguments.runs / "report"
     written: list[Path] = []
     with options.kept():
-        tables.save(table, out / name, "Findings", [rule.RULE])
-        written.append(out / f"{name}.md")
+        written.append(tables.save(table, out / name, "Findings", [rule.RULE]))
     if arguments.json:
         print(options.as_json(table))
     console = terminal.console(stderr=arguments.json)
@@ -121,8 +119,7 @@ def _beside(runs: "list[Record]", out: Path, console: "Console") -> list[Path]:
     written: list[Path] = []
     for result in results:
         with options.kept():
-            tables.save(result.table, out / result.name, result.title, [result.text])
-            written.append(out / f"{result.name}.md")
+            written.append(tables.save(result.table, out / result.name, result.title, [result.text]))
         if columns := result.analysis.details:
             terminal.print_table(console, tables.as_rich(result.table[[*columns]], result.title))
         if result.summary:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kerascifar.commands import options
-from kerascifar.common import errors, terminal
+from kerascifar.common import terminal
 from kerascifar.common.errors import UserError
 from kerascifar.common.load_keras import load_tensorflow
 from kerascifar.common.paths import in_checkout
@@ -57,12 +57,9 @@ def run(arguments: argparse.Namespace, command: Sequence[str]) -> int:
 def _folders(name: str, runs: Path) -> list[Path]:
     """The folders of the user's runs with this name; a folder's path stays as it is, and `publish` checks it."""
     row, seed = selection.parse(name)
-    own = [r for r in selection.pools(runs)[0] if selection.is_meant(r, row, seed)]
+    yours = selection.pools(runs)[0]
+    own = [r for r in yours if selection.is_meant(r, row, seed)]
     selection.check_unambiguous(row, own)
     if not own and not Path(name).exists():
-        known = [selection.short_name(r) for r in selection.pools(runs)[0]]
-        raise UserError(
-            f'"{errors.printable(name)}" is neither the folder of a finished run nor a row in {runs}.\n'
-            f"{errors.suggest(name, known)}\nNothing was published."
-        )
+        raise UserError(f"{selection.unknown(name, yours, str(runs))}\nNothing was published.")
     return [r.folder for r in own] or [Path(name)]

@@ -50,11 +50,16 @@ def load_tensorflow(what: str) -> None:
         UserError: Keras uses another backend, or see `load_keras`.
     """
     load_keras()
+    check_tensorflow(f"{what} need")
+
+
+def check_tensorflow(needs: str) -> None:
+    """Raises a `UserError` that begins with `needs`, such as "Focus maps need", if Keras uses another backend."""
     import keras
 
     if keras.backend.backend() != "tensorflow":
         raise UserError(
-            f"{what} need Keras on TensorFlow, but Keras runs on {keras.backend.backend()}.\n"
+            f"{needs} Keras on TensorFlow, but Keras runs on {keras.backend.backend()}.\n"
             "Unset KERAS_BACKEND, or set it to tensorflow."
         )
 

@@ -107,9 +107,8 @@ class Claims:
         return list(dict.fromkeys(sides))
 
     def deciding(self, pools: Sequence[Iterable[Record]]) -> list[Record]:
-        """The runs that decide, given yours and the published ones: a row's are yours if they have all seeds."""
-        full = [[r for r in pool if r.is_full] for pool in pools]
-        return self.counted(selection.of_every_row(full, self.seeds))
+        """The full runs of every row, yours or the published ones: yours decide if they have all the file's seeds."""
+        return selection.of_every_row([[r for r in pool if r.is_full] for pool in pools], self.seeds)
 
     def counted(self, records: Iterable[Record]) -> list[Record]:
         """The runs that count: full ones on CIFAR-10 of these rows, with the file's seeds if it names any."""

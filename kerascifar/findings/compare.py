@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 NOTE = (
     "Means over seeds, accuracies in percent. Differences in test accuracy are from the first line, in pairs: the same "
     "seeds (two single runs are a pair even if their seeds differ), the same test images. ± is the half-width of the "
-    "95 % interval by Student's t over seeds and images. One pair says nothing about the "
-    "variation between seeds; its interval, which --wide shows, is from the images alone."
+    "95 % interval by Student's t over seeds and images. One pair says nothing about the variation between "
+    "seeds; its interval, which --wide shows, is from the images alone."
 )
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 NOTE = (
     "Accuracy on the validation images in percent at the kept epoch, mean over seeds ± standard deviation. *What "
     "differs*: for the best candidate, every setting that is not a row's default; for the others, the settings in "
-    "which they differ from the best. No test image was used. The same validation images choose the "
-    "kept epoch and rank the candidates, so the best of many looks better here than it is: part of its lead is luck."
+    "which they differ from the best. No test image was used. The same validation images choose the kept epoch and "
+    "rank the candidates, so the best of many looks better here than it is: part of its lead is luck."
 )
 
 

@@ -58,9 +58,9 @@ def write(own: Sequence[Record], published: Sequence[Record], dataset: cifar10.D
     known = rows[rows["agrees"] != agreement.UNKNOWN]
     declared = claims.read()
     deciding = declared.deciding((own, published))
-    decisions = rule.decide(deciding, declared)
+    decisions, counted = rule.decide(deciding, declared), declared.counted(deciding)
     pools = {"your own": own, "the published": published}
-    by = [name for name, runs in pools.items() if any(r in runs for r in deciding)]
+    by = [name for name, runs in pools.items() if any(r in runs for r in counted)]
     found = analyses.Findings(pool)
     maps = gallery.gallery(shown, dataset) if dataset is not None else None
     curves = {name: charts.summarized(runs) for name, runs in grouping.by_name(shown).items()}

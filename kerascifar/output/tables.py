@@ -70,10 +70,12 @@ def plain_markdown(table: "pd.DataFrame") -> str:
 
 def save(
     table: "pd.DataFrame", path: Path, title: str, remarks: Sequence[str], *, shown: "pd.DataFrame | None" = None
-) -> None:
-    """Writes `path`.csv and, with the remarks, `path`.md: of the same table, or of the one to be shown."""
+) -> Path:
+    """Writes `path`.csv and, with the remarks, `path`.md, whose path it returns: of the same table, or of `shown`."""
     text = plain_markdown(table if shown is None else shown)
     # Processors differ in the last of sixteen digits of a sum. A table must not change with the machine that writes it.
     csv = table.to_csv(index=False, lineterminator="\n", float_format="%.10g")
     files.write_text(path.with_suffix(".csv"), csv)
-    files.write_text(path.with_suffix(".md"), "\n\n".join([f"# {title}", *remarks, text]) + "\n")
+    page = path.with_suffix(".md")
+    files.write_text(page, "\n\n".join([f"# {title}", *remarks, text]) + "\n")
+    return page

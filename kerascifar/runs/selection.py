@@ -77,10 +77,15 @@ def find(name: str, runs: Path, published_only: bool = False) -> list[Record]:
         if found := [r for r in pool if is_meant(r, row, seed)]:
             check_unambiguous(row, found)
             return found
-    everything = grouping.in_order(r for pool in searched for r in pool)
-    known = [short_name(r) for r in everything if r.name == row] or [r.name for r in everything if not r.is_candidate]
     where = "the published runs" if published_only else f"{runs} or among the published runs"
-    raise UserError(
+    raise UserError(unknown(name, grouping.in_order(r for pool in searched for r in pool), where))
+
+
+def unknown(name: str, searched: Sequence[Record], where: str) -> str:
+    """The error message for a name that means none of the runs searched."""
+    row, _ = parse(name)
+    known = [short_name(r) for r in searched if r.name == row] or [r.name for r in searched if not r.is_candidate]
+    return (
         f'"{errors.printable(name)}" is neither the folder of a finished run nor a row in {where}.\n'
         f"{errors.suggest(name, known)}"
     )

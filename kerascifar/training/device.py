@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import keras
 
-from kerascifar.common.errors import UserError
+from kerascifar.common.load_keras import check_tensorflow
 from kerascifar.common.machine import cores
 
 
@@ -32,12 +32,9 @@ def prepare(deterministic: bool = False) -> Device:
     Raises:
         UserError: `deterministic` on a backend other than TensorFlow.
     """
+    if deterministic:
+        check_tensorflow("--deterministic needs")
     backend = keras.backend.backend()
-    if deterministic and backend != "tensorflow":
-        raise UserError(
-            f"--deterministic needs Keras on TensorFlow, but Keras runs on {backend}.\n"
-            "Unset KERAS_BACKEND, or set it to tensorflow."
-        )
     keep_freed_memory()
     if backend == "tensorflow":
         import tensorflow as tf

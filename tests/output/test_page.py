@@ -204,6 +204,7 @@ def test_the_verdicts_are_by_the_published_runs_where_the_users_do_not_decide(ru
     known = factories.record(row={"name": "M5"}, seed=20, history=runs[0].history, predictions=images)
     text = page.write(runs[:1], [known], None, tmp_path).read_text(encoding="utf-8")
     assert "tested here, judged by the published runs, 17 are" in text
+    assert "judged by your own runs" in page.write([known], [], None, tmp_path).read_text(encoding="utf-8")
 
 
 def test_markup_in_a_record_stays_text(runs, tmp_path):
